@@ -1,0 +1,1 @@
+"""Wafa: a real-time relationship-marketing pipeline on Kafka and Faust."""

@@ -1,0 +1,141 @@
+"""A task's changelog: how state and position are framed on it, and how they are read back to the true end.
+
+Entry value: one version byte, eight bytes `sequence` (which of the task's transactions wrote it), the payload.
+The position is an entry of its own under a reserved key, written with every batch, even one that changed nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from pipeline.engine.processor import ChangelogPlace, State
+
+POSITION_KEY = b"__position__"
+_VERSION = 1
+_FRAME = struct.Struct(">BQ")
+_READ_RECORDS = 10_000
+_READ_SECONDS = 0.5
+_STALL_SECONDS = 60.0
+
+
+class BadChangelog(Exception):
+    """The changelog cannot be read by this version, or does not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a task stands: next input offset, its count of transactions, and which of them last flushed."""
+
+    next_offset: int
+    sequence: int
+    flushed_sequence: int
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a changelog held: the position (None: nothing was ever committed) and the keys changed since the last flush."""
+
+    position: Position | None
+    unflushed: list[bytes]
+    records: int
+
+
+def frame(payload: bytes, sequence: int) -> bytes:
+    """An entry's value on the changelog."""
+    return _FRAME.pack(_VERSION, sequence) + payload
+
+
+def encode_position(position: Position) -> bytes:
+    """The position's value on the changelog."""
+    return json.dumps({"version": _VERSION, **asdict(position)}).encode()
+
+
+def _decode_position(value: bytes, place: ChangelogPlace) -> Position:
+    document = json.loads(value)
+    if document["version"] != _VERSION:
+        raise BadChangelog(f"{place.topic}[{place.partition}] position: expected version 1, got {document['version']!r}")
+    return Position(document["next_offset"], document["sequence"], document["flushed_sequence"])
+
+
+def restore(
+    place: ChangelogPlace,
+    state: State,
+    client: Mapping[str, object],
+    *,
+    end_offset: int,
+    on_progress: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> Restored | None:
+    """Read the changelog, committed records only, until the reader stands at or past `end_offset`; None if stopped.
+
+    `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
+    transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
+    """
+    positions: list[Position] = []
+    written_by: dict[bytes, int] = {}
+    prefix, skip = place.prefix, len(place.prefix)
+    consumer = Consumer(
+        {
+            **client,
+            "group.id": f"restore-{place.topic}",  # required by the client, never used: we assign and do not commit
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "queued.min.messages": 100_000,
+            "fetch.wait.max.ms": 20,
+        }
+    )
+    records = 0
+    try:
+        consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
+        at, moved_at = 0, time.monotonic()
+        while at < end_offset:
+            if should_stop():
+                return None
+            for message in consumer.consume(_READ_RECORDS, _READ_SECONDS):
+                error = message.error()
+                if error is not None:
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise KafkaException(error)
+                    at = max(at, message.offset())
+                    continue
+                at = message.offset() + 1
+                records += 1
+                key, value = message.key(), message.value()
+                if skip:
+                    if not key.startswith(prefix):
+                        continue
+                    key = key[skip:]
+                if key == POSITION_KEY:
+                    positions[:] = [_decode_position(value, place)]
+                elif value is None:
+                    state.restore(key, None)
+                    written_by.pop(key, None)
+                else:
+                    version, sequence = _FRAME.unpack_from(value)
+                    if version != _VERSION:
+                        raise BadChangelog(
+                            f"{place.topic}[{place.partition}]@{message.offset()}: expected version 1, got {version}"
+                        )
+                    state.restore(key, value[_FRAME.size :])
+                    written_by[key] = sequence
+                moved_at = time.monotonic()
+            on_progress(max(0, end_offset - at))
+            if time.monotonic() - moved_at > _STALL_SECONDS:
+                raise BadChangelog(
+                    f"{place.topic}[{place.partition}]: expected to read to {end_offset}, stood at {at} for "
+                    f"{_STALL_SECONDS:.0f} s (an open transaction that does not end?)"
+                )
+    finally:
+        consumer.close()
+    position = positions[-1] if positions else None
+    flushed = position.flushed_sequence if position else 0
+    unflushed = [key for key, sequence in written_by.items() if sequence > flushed]
+    return Restored(position, unflushed, records)

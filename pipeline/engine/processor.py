@@ -1,0 +1,156 @@
+"""What the engine runs, and what it hands over: a processor, its batch, its state and its outbox.
+
+A processor is ordinary synchronous code. It must be deterministic in (state, records), must not depend on where a batch
+was cut, and must not keep what it has not put into the state: after a failure it is made anew from the state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+BY_KEY: Final = -1
+"""The partition that a record's key decides, as librdkafka writes it."""
+
+
+class Record(Protocol):
+    """What Kafka carries, as the consumer hands it over. `timestamp` is in milliseconds."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run of records of one partition: the unit of transaction. May be empty when only `flush` is asked for."""
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    next_offset: int
+    """The position once every record here is processed."""
+    flush: bool
+    """Put out what was held back to be coalesced (views)."""
+
+
+class State:
+    """A task's table: packed bytes by key, with the keys that the batch in hand has changed.
+
+    What is read back is what was put, at once; on the log it appears with the batch's commit or not at all.
+    """
+
+    __slots__ = ("_entries", "changed")
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, bytes] = {}
+        self.changed: dict[bytes, None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The bytes under `key`, or None."""
+        return self._entries.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Keep `value` under `key`."""
+        self._entries[key] = value
+        self.changed[key] = None
+
+    def delete(self, key: bytes) -> None:
+        """Forget `key`: a tombstone in the changelog. An absent key is no change."""
+        if self._entries.pop(key, None) is not None:
+            self.changed[key] = None
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take over an entry read from the changelog; for recovery only."""
+        if value is None:
+            self._entries.pop(key, None)
+        else:
+            self._entries[key] = value
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every entry, in the order of first insertion."""
+        return iter(self._entries.items())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._entries
+
+
+class Outbox:
+    """What a batch has to say to Kafka, in order, and to the metrics once it is committed."""
+
+    __slots__ = ("after_commit", "messages")
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, bytes | None, bytes | None, int, Headers]] = []
+        """(topic, value, key, partition or BY_KEY, headers)"""
+        self.after_commit: list[Callable[[], None]] = []
+
+    def emit(
+        self, topic: str, key: bytes | None, value: bytes | None, *, partition: int = BY_KEY, headers: Headers = ()
+    ) -> None:
+        """Send a record; without `partition` the key decides (murmur2, as Java does)."""
+        self.messages.append((topic, value, key, partition, headers))
+
+    def on_commit(self, effect: Callable[[], None]) -> None:
+        """Do `effect` (count something) once the transaction is committed, and never otherwise."""
+        self.after_commit.append(effect)
+
+
+class Processor(Protocol):
+    """One task's code. Made anew, from its state, at every (re)start of the task."""
+
+    @property
+    def wants_flush(self) -> bool:
+        """Something is held back that an idle partition should still put out."""
+        ...
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        """Take records from the front of the batch; say how many are done with.
+
+        Fewer than all is allowed (a Tick that has more customers to visit): the rest comes again, first, in the next
+        transaction. Raising makes the task start anew from the log.
+        """
+        ...
+
+
+class ProcessorFactory(Protocol):
+    """Makes a task's processor from its restored state; `unflushed` keys changed since the last flush."""
+
+    def __call__(self, partition: int, state: State, unflushed: Sequence[bytes]) -> Processor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChangelogPlace:
+    """Where a task's state and position are kept. Tasks that share a partition tell their keys apart by `prefix`."""
+
+    topic: str
+    partition: int
+    prefix: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A processor as the application declares it: one task for each partition of `topic`."""
+
+    name: str
+    topic: str
+    factory: ProcessorFactory
+    changelog: Callable[[int], ChangelogPlace]
+    flush_seconds: float = 1.0

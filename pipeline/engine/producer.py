@@ -1,0 +1,113 @@
+"""One task's transactional producer: initialise (which fences the former owner), then one transaction a batch.
+
+Blocking calls are named so and are made in threads. A producer that failed once is never used again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from pipeline.engine.processor import Outbox
+
+_INIT_SECONDS = 30.0
+_COMMIT_SECONDS = 30.0
+_QUEUE_RECORDS = 500_000
+
+
+class Fenced(Exception):
+    """Another worker initialised this task's producer after us: it owns the task now."""
+
+
+class Uncertain(Exception):
+    """The transaction failed, or nobody knows whether it did: state and producer must be made anew."""
+
+
+_FENCED_CODES = frozenset((KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED))
+
+
+def _failure(error: KafkaException, doing: str) -> Exception:
+    kafka_error = error.args[0]
+    kind = Fenced if kafka_error.code() in _FENCED_CODES else Uncertain
+    return kind(f"{doing}: {kafka_error.name()}: {kafka_error.str()}")
+
+
+class TransactionalProducer:
+    """The transactions of one task. `transactional_id` is the same on every worker, so that the last one wins."""
+
+    def __init__(self, client: Mapping[str, object], transactional_id: str, *, transaction_timeout_seconds: float) -> None:
+        self.transactional_id = transactional_id
+        self._producer = Producer(
+            {
+                **client,
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": int(transaction_timeout_seconds * 1000),
+                "delivery.timeout.ms": int(transaction_timeout_seconds * 1000),
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "batch.size": 512 * 1024,
+                "message.max.bytes": 3 * 1024 * 1024,
+                "queue.buffering.max.messages": _QUEUE_RECORDS,
+                "queue.buffering.max.kbytes": 512 * 1024,
+            }
+        )
+
+    def initialise_blocking(self) -> None:
+        """Fence whoever had this id, and end the transaction they had open."""
+        try:
+            self._producer.init_transactions(_INIT_SECONDS)
+        except KafkaException as error:
+            raise _failure(error, f"init_transactions {self.transactional_id}") from error
+
+    def begin(self) -> None:
+        """Open a transaction. Local: nothing is sent yet."""
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            raise _failure(error, f"begin_transaction {self.transactional_id}") from error
+
+    def send(self, outbox: Outbox) -> None:
+        """Queue everything the batch has to say. Raises Uncertain when the queue stays full.
+
+        One call a record: `produce_batch` is no faster and ignores a message's partition (confluent-kafka 2.16.1).
+        """
+        produce = self._producer.produce
+        try:
+            for topic, value, key, partition, headers in outbox.messages:
+                while True:
+                    try:
+                        if headers:
+                            produce(topic, value, key, partition, headers=list(headers))
+                        else:
+                            produce(topic, value, key, partition)
+                        break
+                    except BufferError:
+                        self._make_room()
+            self._producer.poll(0)
+        except KafkaException as error:
+            raise _failure(error, f"produce {self.transactional_id}") from error
+
+    def _make_room(self) -> None:
+        deadline = time.monotonic() + _COMMIT_SECONDS
+        before = len(self._producer)
+        while len(self._producer) >= before:
+            self._producer.poll(0.1)
+            if time.monotonic() > deadline:
+                raise Uncertain(f"produce {self.transactional_id}: the queue stayed full for {_COMMIT_SECONDS:.0f} s")
+
+    def commit_blocking(self) -> None:
+        """Commit. Raises Fenced, or Uncertain for anything else: never try again on this producer."""
+        try:
+            self._producer.commit_transaction(_COMMIT_SECONDS)
+        except KafkaException as error:
+            raise _failure(error, f"commit_transaction {self.transactional_id}") from error
+
+    def abandon_blocking(self) -> None:
+        """Throw the producer away with whatever it holds; the next owner's initialisation aborts what is open."""
+        try:
+            self._producer.purge()
+        finally:
+            self._producer.close()

@@ -1,0 +1,193 @@
+"""The worker's tasks: which run here, how they start and end with the partitions, and how it goes with them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Consumer, TopicPartition
+from faust.types import TP
+
+from pipeline import metrics
+from pipeline.engine.processor import Spec
+from pipeline.engine.task import Limits, Phase, Surroundings, Task
+from pipeline.engine.transport import BatchConsumer, FetchedRun
+
+log = structlog.get_logger("wafa.engine")
+
+_THREADS = 64
+_WATERMARK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """How it goes with one task, for probes, metrics and people."""
+
+    name: str
+    topic: str
+    partition: int
+    phase: Phase
+    reason: str
+    position: int
+    lag_records: int
+    recovery_remaining: int
+    stands_still_seconds: float
+    oldest_age_seconds: float
+
+
+class Engine:
+    """Runs tasks for whatever partitions Faust is assigned. One to a worker."""
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        *,
+        app_id: str,
+        client: Mapping[str, object],
+        limits: Limits,
+        at: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._specs = {spec.topic: spec for spec in specs}
+        self._tasks: dict[TP, Task] = {}
+        self._consumer: BatchConsumer | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._assigned_once = False
+        self._is_rebalancing = False
+        self._blocking = ThreadPoolExecutor(_THREADS, thread_name_prefix="wafa-blocking")
+        self._client = client
+        self._probe_lock = threading.Lock()
+        self._probe: Consumer | None = None
+        self._around = Surroundings(
+            app_id=app_id, client=client, limits=limits, blocking=self._blocking, log_bounds=self._log_bounds_blocking,
+            resume=self._resume, buffer=self._buffer, at=at,
+        )  # fmt: skip
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every input topic."""
+        return tuple(self._specs)
+
+    # -- what agents and transport call ---------------------------------------------------------------------------
+
+    def use(self, consumer: BatchConsumer) -> None:
+        """The consumer whose partitions these are."""
+        self._consumer = consumer
+
+    def take(self, run: FetchedRun) -> None:
+        """Hand a fetched run to its task; returns at once."""
+        task = self._tasks.get(TP(run.topic, run.partition))
+        if task is not None:
+            task.offer(run.records, run.next_offset)
+
+    async def on_revoked(self, revoked: Iterable[TP]) -> None:
+        """Finish every batch in hand; the tasks stay until it is known who gets the partitions."""
+        self._is_rebalancing = True
+        metrics.REBALANCES.inc()
+        await asyncio.gather(*(self._tasks[tp].revoke() for tp in revoked if tp in self._tasks))
+
+    async def on_assigned(self, assigned: Iterable[TP]) -> None:
+        """Give up the tasks that went elsewhere, take up those that stayed, start the new ones (they recover alone)."""
+        wanted = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._specs}
+        lost = [self._tasks.pop(tp) for tp in list(self._tasks) if tp not in wanted]
+        for task in lost:  # not awaited: this runs inside the rebalance, before heartbeats start again
+            ending = asyncio.get_running_loop().create_task(task.stop())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+        for tp in sorted(wanted):
+            if tp in self._tasks and self._tasks[tp].phase is not Phase.BROKEN:
+                await self._tasks[tp].assign()
+            else:
+                self._tasks[tp] = Task(self._specs[tp.topic], tp.partition, self._around)
+                self._tasks[tp].start()
+        self._assigned_once, self._is_rebalancing = True, False
+        log.info("assigned", tasks=len(wanted), given_up=len(lost))
+
+    def may_flow(self, tp: TP) -> bool:
+        """Whether the partition's task has recovered."""
+        task = self._tasks.get(TP(tp.topic, tp.partition))
+        return task is not None and task.phase is Phase.RUNNING
+
+    def positions(self) -> Mapping[TP, int]:
+        """How far each running task has come, for lag tools and the clock."""
+        return {tp: task.reached for tp, task in self._tasks.items() if task.phase is Phase.RUNNING}
+
+    async def stop(self) -> None:
+        """Commit what is in hand and give every task up."""
+        await asyncio.gather(*(task.stop() for task in self._tasks.values()), *self._ending)
+        self._tasks.clear()
+        if self._probe is not None:
+            self._probe.close()
+        self._blocking.shutdown(wait=False)
+
+    # -- how it goes ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether this worker has been given its partitions and no rebalance is under way."""
+        return self._assigned_once and not self._is_rebalancing
+
+    def owns(self, topic: str, partition: int) -> bool:
+        """Whether the task of this partition runs here."""
+        task = self._tasks.get(TP(topic, partition))
+        return task is not None and task.phase is Phase.RUNNING and self.is_assigned
+
+    def status(self) -> list[TaskStatus]:
+        """Every task's state of affairs."""
+        now, wall = time.monotonic(), time.time()
+        for tp, task in self._tasks.items():
+            if self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
+                task.end_offset = end_offset
+        return [
+            TaskStatus(
+                name=task.spec.name, topic=tp.topic, partition=tp.partition, phase=task.phase, reason=task.reason,
+                position=task.reached, lag_records=task.lag_records, recovery_remaining=task.recovery_remaining,
+                stands_still_seconds=now - task.moved_at,
+                oldest_age_seconds=0.0 if task.oldest_pending_at is None else max(0.0, wall - task.oldest_pending_at),
+            )
+            for tp, task in sorted(self._tasks.items())
+        ]  # fmt: skip
+
+    def stalled(self, seconds: float) -> list[TaskStatus]:
+        """Tasks that have records to process and have not moved for so long, outside rebalances and recovery."""
+        if self._is_rebalancing:
+            return []
+        return [
+            task
+            for task in self.status()
+            if task.lag_records > 0 and task.stands_still_seconds > seconds and task.phase is not Phase.RECOVERING
+        ]
+
+    # -- what tasks call --------------------------------------------------------------------------------------------
+
+    async def _resume(self, topic: str, partition: int, offset: int) -> None:
+        if self._consumer is not None:
+            await self._consumer.flow_from(TP(topic, partition), offset)
+
+    def _buffer(self, topic: str, partition: int, is_full: bool) -> None:
+        if self._consumer is None:
+            return
+        if is_full:
+            self._consumer.on_buffer_full(TP(topic, partition))
+        else:
+            self._consumer.on_buffer_drop(TP(topic, partition))
+
+    def _log_bounds_blocking(self, topic: str, partition: int) -> tuple[int, int]:
+        with self._probe_lock:
+            if self._probe is None:
+                self._probe = Consumer(
+                    {
+                        **self._client,
+                        "group.id": "wafa-watermarks",  # required by the client, never joined
+                        "enable.auto.commit": False,
+                        "isolation.level": "read_uncommitted",
+                    }
+                )
+            low, high = self._probe.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS, cached=False
+            )
+        return low, high

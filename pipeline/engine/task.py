@@ -1,0 +1,414 @@
+"""One task: one input partition of one processor, from its recovery to its last commit.
+
+Its life: *recovering* (fence, restore, find the position), *running* (gather, process, commit, again), and either
+*stopped* (revoked), *fenced* (another worker has it) or *broken* (its position is not in the log any more). A failed
+batch goes back to *recovering*, after a pause; nothing else is ever retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import structlog
+
+from pipeline import metrics
+from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
+from pipeline.engine.processor import Batch, Outbox, Processor, Record, Spec, State
+from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain
+
+T = TypeVar("T")
+
+log = structlog.get_logger("wafa.engine")
+
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_PENDING_BATCHES = 3
+_FLUSH_SHARE = 0.1
+"""Flushing may take this share of a task's time at most: a slow flush is done less often."""
+
+
+class Phase(StrEnum):
+    """Where a task is in its life."""
+
+    RECOVERING = "recovering"
+    RUNNING = "running"
+    FENCED = "fenced"
+    BROKEN = "broken"
+    STOPPED = "stopped"
+
+
+class PositionOutsideLog(Exception):
+    """The log no longer holds (or never held) the position: unread input is gone, or the topic was made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a transaction, and how long things may take."""
+
+    batch_records_max: int = 8000
+    batch_seconds_max: float = 0.05
+    linger_seconds: float = 0.025
+    transaction_timeout_seconds: float = 10.0
+    refenced_after_seconds: float = 10.0
+    """A task fenced while still assigned is taken up again only after this: longer than any zombie stays a member."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a task needs of its worker."""
+
+    app_id: str
+    client: Mapping[str, object]
+    limits: Limits
+    blocking: Executor
+    log_bounds: Callable[[str, int], tuple[int, int]]
+    """(low, high) watermarks of a partition, uncommitted records included; blocking."""
+    resume: Callable[[str, int, int], Awaitable[None]]
+    """Let the consumer fetch this partition from this offset on."""
+    buffer: Callable[[str, int, bool], None]
+    """Tell the consumer that this partition's buffer is full (True) or has room again (False)."""
+    at: Callable[[str], None]
+    """Called at each named step of the protocol; where fault tests strike."""
+
+
+class Task:
+    """Runs one partition. `offer` is called with fetched runs; everything else happens in `run`."""
+
+    def __init__(self, spec: Spec, partition: int, around: Surroundings) -> None:
+        self.spec = spec
+        self.partition = partition
+        self.phase = Phase.RECOVERING
+        self.position = 0
+        """Next input offset to process; committed."""
+        self.end_offset = 0
+        self.moved_at = time.monotonic()
+        self.recovery_remaining = 0
+        self.reason = ""
+        self._around = around
+        self._place = spec.changelog(partition)
+        self._name = f"{spec.name}/{spec.topic}/{partition}"
+        self._state = State()
+        self._processor: Processor | None = None
+        self._producer: TransactionalProducer | None = None
+        self._pending: deque[Record] = deque()
+        self._fetched_to = 0
+        self._first_at = 0.0
+        self._is_full = False
+        self._wakeup = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._is_assigned = True
+        self._tenure = 0
+        """Counts the times the partition was taken from us: what was fetched in an earlier one is void."""
+        self._stopping = False
+        self._runner: asyncio.Task[None] | None = None
+        self._sequence = 0
+        """Counts the task's transactions, over all its owners."""
+        self._flushed_sequence = 0
+        self._flushed_at = 0.0
+        self._flush_every = spec.flush_seconds
+        self._seconds_per_record = 20e-6
+
+    # -- what the worker calls ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin recovering, then run until stopped."""
+        self._runner = asyncio.get_running_loop().create_task(self._run(), name=f"wafa task {self._name}")
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, then give everything up. Safe to call more than once."""
+        self._stopping = True
+        self._wakeup.set()
+        if self._runner is not None:
+            await asyncio.gather(self._runner, return_exceptions=True)
+        self.phase = Phase.STOPPED
+        metrics.forget_partition(self.spec.topic, self.partition)
+
+    async def revoke(self) -> None:
+        """The partition is not ours until it is assigned again: finish the batch in hand, forget what was fetched."""
+        self._is_assigned = False
+        self._tenure += 1
+        self._pending.clear()
+        self._is_full = False
+        self._wakeup.set()
+        await self._is_idle.wait()
+
+    async def assign(self) -> None:
+        """The partition is ours again: go on from the position, or (where it failed) from the log."""
+        self._is_assigned = True
+        self._wakeup.set()
+        if self.phase is Phase.RUNNING:
+            self._fetched_to = self.position
+            self.moved_at = time.monotonic()
+            await self._around.resume(self.spec.topic, self.partition, self.position)
+
+    def offer(self, records: Sequence[Record], next_offset: int) -> None:
+        """Take a fetched run. Records before the position are what a seek has already overtaken."""
+        if self.phase is not Phase.RUNNING or not self._is_assigned:
+            return
+        fresh = [record for record in records if record.offset >= self._fetched_to] if (
+            records and records[0].offset < self._fetched_to
+        ) else records
+        self._fetched_to = max(self._fetched_to, next_offset)
+        if not fresh:
+            if not self._pending and self._is_idle.is_set():
+                self.moved_at = time.monotonic()
+            return
+        if not self._pending:
+            self._first_at = time.monotonic()
+        self._pending.extend(fresh)
+        if len(self._pending) >= _PENDING_BATCHES * self._around.limits.batch_records_max and not self._is_full:
+            self._is_full = True
+            self._around.buffer(self.spec.topic, self.partition, True)
+        self._wakeup.set()
+
+    @property
+    def reached(self) -> int:
+        """Everything before this offset has had its effect: the position, or past the control records behind it."""
+        return self.position if self._pending or not self._is_idle.is_set() else max(self.position, self._fetched_to)
+
+    @property
+    def lag_records(self) -> int:
+        """Records between what is reached and the end of the log, as last seen."""
+        return max(0, self.end_offset - self.reached)
+
+    @property
+    def oldest_pending_at(self) -> float | None:
+        """When the broker received the oldest record that waits here (seconds since 1970), if any does."""
+        return self._pending[0].timestamp / 1000 if self._pending else None
+
+    # -- its life ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        failures, committed_from = 0, 0
+        while not self._stopping:
+            try:
+                await self._until_assigned()
+                if not self._stopping:
+                    await self._recover()
+                committed_from = self.position
+                await self._process_until_stopped()
+            except Fenced as error:
+                # Another worker owns it, or the broker gave up on a transaction of ours. Initialising again would fence
+                # that owner: only when assigned anew, or when still a member after any zombie must have been expelled.
+                self._fail(Phase.FENCED, "fenced", error)
+                tenure = self._tenure
+                await self._give_up()
+                await self._pause_for(self._around.limits.refenced_after_seconds, until=lambda: self._tenure != tenure)
+            except PositionOutsideLog as error:
+                self._fail(Phase.BROKEN, "broken", error)
+                await self._give_up()
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it was, the log is right and memory is not
+                self._fail(Phase.RECOVERING, "uncertain" if isinstance(error, Uncertain) else "failed", error)
+                failures = 1 if self.position > committed_from else failures + 1
+                await self._give_up()
+                await self._pause_for(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1])
+        await self._give_up()
+
+    async def _until_assigned(self) -> None:
+        while not self._is_assigned and not self._stopping:
+            self._wakeup.clear()
+            await self._wait(None)
+
+    def _fail(self, phase: Phase, outcome: str, error: Exception) -> None:
+        self.phase = phase
+        self.reason = f"{type(error).__name__}: {error}"
+        metrics.COMMITS.labels(outcome=outcome if outcome in ("uncertain", "fenced") else "aborted").inc()
+        log.warning("task_" + outcome, task=self._name, position=self.position, error=self.reason, exc_info=outcome == "failed")
+
+    async def _pause_for(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and not until() and (left := deadline - time.monotonic()) > 0:
+            self._wakeup.clear()
+            await self._wait(left)
+
+    async def _give_up(self) -> None:
+        """Drop state, processor, producer and everything fetched."""
+        producer, self._producer, self._processor = self._producer, None, None
+        self._state = State()
+        self._pending.clear()
+        self._is_full = False
+        if producer is not None:
+            await self._in_thread(producer.abandon_blocking)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._around.blocking, call)
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wakeup.wait()
+        except TimeoutError:
+            pass
+
+    async def _recover(self) -> None:
+        self.phase = Phase.RECOVERING
+        started_at = time.monotonic()
+        around, topic = self._around, self.spec.topic
+        transactional_id = f"{around.app_id}-{self.spec.name}-{topic}-{self.partition}"
+        self._state = State()
+        position, unflushed, records = await self._in_thread(lambda: self._restore_blocking(transactional_id))
+        if self._stopping:
+            return
+        around.at("restored")
+        low, high = await self._in_thread(lambda: around.log_bounds(topic, self.partition))
+        position = position or Position(next_offset=low, sequence=0, flushed_sequence=0)
+        self.position, self._sequence, self._flushed_sequence = (
+            position.next_offset, position.sequence, position.flushed_sequence,
+        )  # fmt: skip
+        if not low <= self.position <= high:
+            raise PositionOutsideLog(
+                f"{topic}[{self.partition}]: expected the position {self.position} between {low} and {high}; "
+                "unread input was deleted, or the topic was made anew"
+            )
+        self.end_offset = high
+        self._processor = self.spec.factory(self.partition, self._state, unflushed)
+        self._state.changed.clear()
+        self._fetched_to = self.position
+        self._pending.clear()
+        self._flushed_at = self.moved_at = time.monotonic()
+        self.phase, self.reason, self.recovery_remaining = Phase.RUNNING, "", 0
+        seconds = time.monotonic() - started_at
+        metrics.RECOVERY_SECONDS.observe(seconds)
+        log.info(
+            "task_recovered", task=self._name, position=self.position, entries=len(self._state), records=records,
+            seconds=round(seconds, 3),
+        )  # fmt: skip
+        if self._is_assigned:
+            await around.resume(topic, self.partition, self.position)
+
+    def _restore_blocking(self, transactional_id: str) -> tuple[Position | None, list[bytes], int]:
+        around, place = self._around, self._place
+        self._producer = TransactionalProducer(
+            around.client, transactional_id, transaction_timeout_seconds=around.limits.transaction_timeout_seconds
+        )
+        self._producer.initialise_blocking()
+        around.at("initialised")
+        low, end_offset = around.log_bounds(place.topic, place.partition)
+        if low == end_offset:
+            return None, [], 0
+
+        def on_progress(remaining: int) -> None:
+            self.recovery_remaining = remaining
+
+        restored = restore(
+            place, self._state, around.client,
+            end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
+        )  # fmt: skip
+        if restored is None:
+            return None, [], 0
+        return restored.position, restored.unflushed, restored.records
+
+    async def _process_until_stopped(self) -> None:
+        while not self._stopping:
+            flush = await self._gather()
+            if self._stopping:
+                return
+            if not (self._pending or flush):
+                continue
+            self._is_idle.clear()
+            try:
+                await self._transact(flush=flush)
+            finally:
+                self._is_idle.set()
+
+    async def _gather(self) -> bool:
+        """Wait until a batch is worth closing (full, or its first record has lingered); True if a flush is due."""
+        processor, limits = self._processor, self._around.limits
+        assert processor is not None
+        while not self._stopping:
+            now = time.monotonic()
+            flush_in = max(0.0, self._flushed_at + self._flush_every - now) if processor.wants_flush else None
+            if flush_in == 0.0:
+                return True
+            if self._pending:
+                linger = self._first_at + limits.linger_seconds - now
+                if linger <= 0 or len(self._pending) >= self._batch_records():
+                    return False
+                timeout: float | None = linger if flush_in is None else min(linger, flush_in)
+            else:
+                timeout = flush_in
+            self._wakeup.clear()
+            await self._wait(timeout)
+        return False
+
+    def _batch_records(self) -> int:
+        limits = self._around.limits
+        return max(1, min(limits.batch_records_max, int(limits.batch_seconds_max / self._seconds_per_record)))
+
+    async def _transact(self, *, flush: bool) -> None:
+        """One batch, one transaction: outputs, changed state and position, or nothing."""
+        processor, producer, state, at = self._processor, self._producer, self._state, self._around.at
+        assert processor is not None
+        assert producer is not None
+        started_at = time.monotonic()
+        pending, tenure = self._pending, self._tenure
+        records = [pending.popleft() for _ in range(min(len(pending), self._batch_records()))]
+        if pending:
+            next_offset = records[-1].offset + 1
+        else:  # passes over the control records behind the last one too, so that lag can reach 0
+            next_offset = max(self._fetched_to, self.position)
+        batch = Batch(self.spec.topic, self.partition, records, next_offset, flush)
+        outbox = Outbox()
+        at("fetched")
+        consumed = processor.process(batch, state, outbox)
+        processed_at = time.monotonic()
+        at("stepped")
+        position = next_offset if consumed == len(records) else records[consumed].offset
+        sequence = self._sequence + 1
+        flushed_sequence = sequence if flush or not processor.wants_flush else self._flushed_sequence
+        self._add_changelog(outbox, Position(position, sequence, flushed_sequence))
+        producer.begin()
+        producer.send(outbox)
+        produced_at = time.monotonic()
+        at("produced")
+        await self._in_thread(producer.commit_blocking)
+        committed_at = time.monotonic()
+        at("committed")
+        if consumed < len(records) and tenure == self._tenure:
+            pending.extendleft(reversed(records[consumed:]))
+        self._first_at = 0.0  # what is left has lingered already
+        self._state.changed.clear()
+        self.position, self._sequence, self._flushed_sequence = position, sequence, flushed_sequence
+        self.moved_at = time.monotonic()
+        for effect in outbox.after_commit:
+            effect()
+        self._measure(records[:consumed], flush, started_at, processed_at, produced_at, committed_at)
+        if self._is_full and len(self._pending) < self._around.limits.batch_records_max:
+            self._is_full = False
+            self._around.buffer(self.spec.topic, self.partition, False)
+
+    def _add_changelog(self, outbox: Outbox, position: Position) -> None:
+        place, state = self._place, self._state
+        for key in state.changed:
+            payload = state.get(key)
+            value = None if payload is None else frame(payload, position.sequence)
+            outbox.emit(place.topic, place.prefix + key, value, partition=place.partition)
+        key = place.prefix + POSITION_KEY
+        outbox.emit(place.topic, key, encode_position(position), partition=place.partition)
+
+    def _measure(
+        self, records: Sequence[Record], flush: bool, started: float, processed: float, produced: float, committed: float
+    ) -> None:
+        if flush:
+            self._flushed_at = committed
+            self._flush_every = max(self.spec.flush_seconds, (processed - started) / _FLUSH_SHARE)
+        count, topic = len(records), self.spec.topic
+        if count >= 50 and not flush:
+            seconds_per_record = (produced - started) / count
+            self._seconds_per_record += 0.2 * (seconds_per_record - self._seconds_per_record)
+        metrics.COMMITS.labels(outcome="committed").inc()
+        metrics.BATCH_SECONDS.labels(phase="process").observe(processed - started)
+        metrics.BATCH_SECONDS.labels(phase="produce").observe(produced - processed)
+        metrics.BATCH_SECONDS.labels(phase="commit").observe(committed - produced)
+        if count:
+            metrics.BATCH_RECORDS.observe(count)
+            now = time.time()
+            metrics.PROCESSING.labels(topic=topic).observe_many([now - record.timestamp / 1000 for record in records])

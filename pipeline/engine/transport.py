@@ -1,0 +1,230 @@
+"""Faust's transport, with the fetched run of one partition as its unit instead of the record.
+
+Faust keeps the membership, the rebalances, the topics and the agents. What changes: the consumer hands over whole runs,
+reads committed records only, never trusts group offsets, and lets a partition flow only when its task has recovered.
+Everything here that reaches a private name of Faust 0.15.3 or aiokafka 0.14.0 is pinned and listed in
+`tests/engine/test_pins.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import aiokafka
+import structlog
+from aiokafka import OffsetAndMetadata, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
+from faust.events import Event
+from faust.topics import Topic
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+from pipeline.engine.processor import Record
+
+log = structlog.get_logger("wafa.engine")
+
+_FETCH_WAIT_MS = 20
+"""How long the broker may hold a fetch. A partition with room again waits for the fetch in flight: keep it short."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRun:
+    """One fetched run of one partition, as an agent receives it. Without records it only moves the position."""
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    next_offset: int
+    """The consumer's position behind the run: past control records too."""
+
+
+class Runtime(Protocol):
+    """What the transport asks of the engine."""
+
+    def use(self, consumer: BatchConsumer) -> None: ...
+    async def on_revoked(self, revoked: Iterable[TP]) -> None: ...
+    async def on_assigned(self, assigned: Iterable[TP]) -> None: ...
+    def may_flow(self, tp: TP) -> bool: ...
+    def positions(self) -> Mapping[TP, int]: ...
+
+
+class BatchTopic(Topic):
+    """A topic whose events are fetched runs: nothing is decoded before the processor sees it."""
+
+    async def decode(self, message: Message, *, propagate: bool = False) -> Event:  # type: ignore[override]
+        """The run as an event, untouched."""
+        return self._create_event(None, message.value, message.headers, message=message)  # type: ignore[return-value]
+
+    def _compile_decode(self) -> None:
+        """Keep `decode` as it is: the stock one compiles Faust's codecs in."""
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """aiokafka's consumer in its thread: read-committed, with short fetches, and commits that cannot crash anything."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._handed: dict[TP, int] = {}
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = RoundRobinPartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            isolation_level="read_committed",
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+    ) -> dict[TP, FetchedRun]:
+        """The fetched runs, each with the consumer's position taken in the same step.
+
+        A partition that had only control or aborted records to offer gives a run without records: else the lag of an
+        idle partition could never reach 0.
+        """
+        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        runs: dict[TP, FetchedRun] = {}
+        assignment = consumer._fetcher._subscriptions.subscription.assignment
+        for tp in active_partitions if assignment is not None and assignment.active else ():
+            records = fetched.get(tp, ())
+            state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
+            if state is None or not state.has_valid_position:
+                continue
+            if records or self._handed.get(tp, state.position) < state.position:
+                next_offset = max(state.position, records[-1].offset + 1 if records else 0)
+                runs[tp] = FetchedRun(tp.topic, tp.partition, records, next_offset)
+            self._handed[tp] = state.position
+        return runs
+
+    def end_of(self, tp: TP) -> int | None:
+        """The end of what is committed in this partition, as the last fetch saw it."""
+        return self._ensure_consumer().last_stable_offset(TopicPartition(tp.topic, tp.partition))
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Publish positions as group offsets, for lag tools and the clock. Nobody starts from them."""
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        wanted = {
+            TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        if not wanted:
+            return False
+        try:
+            await consumer.commit(wanted)
+        except KafkaError as error:
+            log.info("group_offsets_not_published", error=repr(error))
+            return False
+        return True
+
+
+class BatchConsumer(driver.Consumer):
+    """Faust's consumer, handing one fetched run at a time to the stock conductor."""
+
+    transport: BatchTransport
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._runtime.use(self)
+
+    @property
+    def _runtime(self) -> Runtime:
+        return self.transport.runtime
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Fetched runs, one for each partition that has any."""
+        runs, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not runs or self.should_stop or not self.flow_active:
+            return
+        for tp, run in runs.items():
+            if self.app.consumer_generation_id != generation or not self.flow_active:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                yield tp, self._message_of(tp, run, generation)
+
+    def _message_of(self, tp: TP, run: FetchedRun, generation: int) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic, tp.partition, run.next_offset - 1, 0.0, 0, (), None, run,
+            checksum=None, serialized_key_size=0, serialized_value_size=0, tp=tp, generation_id=generation,
+        )  # fmt: skip
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish what is in hand before Faust lets go of the partitions."""
+        await self._runtime.on_revoked(revoked)
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let Faust do its part, then start or take up the tasks; they resume their partitions when recovered."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        await self._runtime.on_assigned(assigned)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume only those whose task has recovered; `flow_from` resumes the rest, each when it is ready."""
+        super().resume_partitions({tp for tp in tps if self._runtime.may_flow(tp)})
+
+    async def perform_seek(self) -> None:
+        """Faust would seek to group offsets here. Positions come from the changelog: `flow_from` seeks to them."""
+
+    async def flow_from(self, tp: TP, offset: int) -> None:
+        """Fetch this partition from `offset` on. Not assigned (any more): nothing, the next assignment will do it."""
+        if tp not in self.assignment():
+            return
+        await self.seek(tp, offset)
+        super().resume_partitions({tp})
+
+    def end_of(self, tp: TP) -> int | None:
+        """The end of what is committed in this partition, as the last fetch saw it."""
+        thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
+        return thread.end_of(tp) if tp in self.assignment() else None
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Publish the tasks' positions; Faust's own acks decide nothing."""
+        positions = {
+            tp: offset for tp, offset in self._runtime.positions().items() if self._committed_offset[tp] != offset
+        }
+        if positions and await self._commit(positions):
+            self._committed_offset.update(positions)
+        return bool(positions)
+
+    def ack(self, message: Message) -> bool:
+        """An agent has handed the run to its task: nothing to remember."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Runs are not consecutive to Faust's eye; the tasks know their positions."""
+
+    async def verify_all_partitions_active(self) -> None:
+        """Faust's livelock alarm compares unlike clocks; `Engine.stalled` is ours."""
+
+
+class BatchTransport(driver.Transport):
+    """Faust's aiokafka transport with our consumer. `runtime` is set before the app starts."""
+
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+    runtime: Runtime

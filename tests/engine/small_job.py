@@ -1,0 +1,105 @@
+"""The smallest job with state that the engine can run, and a worker process for it.
+
+Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a key,
+which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
+`python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STEP:N]`, killing itself (SIGKILL) the Nth time the engine
+comes to the named step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import faust
+
+from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
+from pipeline.engine.runtime import Engine
+from pipeline.engine.shell import Shell, attach, faust_app
+from pipeline.engine.task import Limits
+
+EVERY = 10
+
+
+class Totals:
+    """Count and sum for each key; says so every tenth time."""
+
+    wants_flush = False
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        """Every record is taken."""
+        for record in batch.records:
+            key = record.key or b""
+            entry = json.loads(state.get(key) or b"[0,0]")
+            entry = [entry[0] + 1, entry[1] + json.loads(record.value or b"{}")["n"]]
+            state.put(key, json.dumps(entry).encode())
+            if entry[0] % EVERY == 0:
+                outbox.emit(self._output, key, json.dumps(entry).encode(), partition=batch.partition)
+        return len(batch.records)
+
+
+def oracle(records: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, list[int]], list[tuple[bytes, list[int]]]]:
+    """State and outputs of one input partition, computed plainly."""
+    state: dict[bytes, list[int]] = {}
+    outputs = []
+    for key, value in records:
+        count, total = state.get(key, [0, 0])
+        state[key] = [count + 1, total + json.loads(value)["n"]]
+        if state[key][0] % EVERY == 0:
+            outputs.append((key, state[key]))
+    return state, outputs
+
+
+def spec(prefix: str) -> Spec:
+    """The job's declaration; topics `{prefix}in`, `{prefix}out`, `{prefix}state`."""
+
+    def factory(partition: int, state: State, unflushed: Sequence[bytes]) -> Totals:
+        return Totals(f"{prefix}out")
+
+    return Spec(f"{prefix}totals", f"{prefix}in", factory, lambda p: ChangelogPlace(f"{prefix}state", p))
+
+
+def kill_at(step: str, times: int) -> Callable[[str], None]:
+    """Kill this process the `times`th time the engine comes to `step`."""
+    seen: Counter[str] = Counter()
+
+    def at(name: str) -> None:
+        seen[name] += 1
+        if name == step and seen[name] == times:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return at
+
+
+def main() -> None:
+    """Run a worker until it is told to stop."""
+    bootstrap, prefix, data_dir, *strike = sys.argv[1:]
+    step, _, times = (strike[0] if strike else ":0").partition(":")
+    engine = Engine(
+        [spec(prefix)],
+        app_id=f"{prefix}app".replace(".", "-"),
+        client={"bootstrap.servers": bootstrap},
+        limits=Limits(batch_records_max=int(os.environ.get("BATCH", "8000"))),
+        at=kill_at(step, int(times)),
+    )
+    app = faust_app(Shell(f"{prefix}app".replace(".", "-"), bootstrap, Path(data_dir)), engine)
+
+    async def totals(runs: faust.Stream) -> None:
+        async for run in runs:
+            engine.take(run)
+
+    attach(app, "totals", f"{prefix}in", totals)
+    worker = faust.Worker(app, loglevel="WARN", logfile=None, redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""What every test may ask for: one Kafka and one Valkey a session. Isolation is by topic prefix, app id and database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.local.kafka import KafkaServer, run_kafka
+from pipeline.local.valkey import ValkeyServer, run_valkey
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def jar_cache() -> Path:
+    """Where Kafka's jars are kept: shared with `wafa kafka`, so that they are fetched once a checkout."""
+    return REPOSITORY / ".wafa" / "cache"
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory, jar_cache: Path) -> Iterator[KafkaServer]:
+    """The session's broker. A test that kills or stops a broker starts its own."""
+    with run_kafka(tmp_path_factory.mktemp("kafka"), cache=jar_cache) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """The session's Valkey."""
+    with run_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server

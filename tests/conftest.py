@@ -1,4 +1,7 @@
-"""What every test may ask for: one Kafka and one Valkey a session. Isolation is by topic prefix, app id and database."""
+"""What every test may ask for: one Kafka and one Valkey a session.
+
+Isolation is by topic prefix, app id and database.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,10 @@ class LocalProcess:
         self._pid = int(told.removeprefix("started "))
 
     def wait_until(self, answers: Callable[[], bool], *, seconds: float) -> None:
-        """Returns once `answers()`. Raises ServerFailed, having stopped the server, when it ends first or takes longer."""
+        """Returns once `answers()`.
+
+        Raises ServerFailed, having stopped the server, when it ends first or takes longer.
+        """
         deadline = time.monotonic() + seconds
         while not answers():
             if not self.running:
@@ -137,4 +140,6 @@ def refuse_busy_port(name: str, port: int) -> None:
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise ServerFailed(f"{name}: expected port {port} of {LOOPBACK} to be free, got {error.strerror}") from error
+            raise ServerFailed(
+                f"{name}: expected port {port} of {LOOPBACK} to be free, got {error.strerror}"
+            ) from error

@@ -83,6 +83,12 @@ def watch_parent(parent: int, events: queue.SimpleQueue[str]) -> None:
     events.put("stop")
 
 
+def watch_server(server: subprocess.Popen[bytes], events: queue.SimpleQueue[str]) -> None:
+    """Tells when the server ends by itself."""
+    server.wait()
+    events.put("ended")
+
+
 def supervise(parent: int, grace_seconds: float, folder: Path, command: list[str]) -> int:
     """Runs `command` until it ends or the parent does; answers its exit status as a shell would."""
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -98,7 +104,7 @@ def supervise(parent: int, grace_seconds: float, folder: Path, command: list[str
         pid_file.flush()
         tell(f"started {server.pid}")
         threading.Thread(target=watch_parent, args=(parent, events), daemon=True).start()
-        threading.Thread(target=lambda: (server.wait(), events.put("ended")), daemon=True).start()
+        threading.Thread(target=watch_server, args=(server, events), daemon=True).start()
         if events.get() == "stop":
             kill_group(server.pid, signal.SIGTERM)
             try:

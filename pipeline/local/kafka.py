@@ -28,6 +28,8 @@ KAFKA_VERSION: Final = "4.1.0"
 JAR_LIST: Final = Path(__file__).with_name("kafka-jars.sha256")
 START_SECONDS: Final = 60.0
 _DOWNLOADS_AT_ONCE: Final = 8
+_FAST_START: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Compile once, quickly: up sooner, slower ever after."""
 _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Progress = Callable[[int, int], None]
@@ -36,13 +38,6 @@ Progress = Callable[[int, int], None]
 
 class BadJars(RuntimeError):
     """The jars on disk are not those the project was tested with; the message names file, expected and got."""
-
-
-class _Bench:
-    """Start-up flags: the short ones cost throughput after the first minute, so benchmarks do without."""
-
-    FAST = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-    FULL = ("-XX:+UseG1GC",)
 
 
 def expected_jars() -> dict[str, str]:
@@ -237,7 +232,7 @@ def run_kafka(  # noqa: PLR0913  # each is a choice of the caller's; all but one
     `port`: a free one unless given. `fast_start` compiles less: half the start-up time, less throughput; False for
     benchmarks. `settings` go over our own, under Kafka's names. Raises ServerFailed, BadJars.
     """
-    java_options = (f"-Xmx{heap}", *(_Bench.FAST if fast_start else _Bench.FULL))
+    java_options = (f"-Xmx{heap}", *(_FAST_START if fast_start else ()))
     server = KafkaServer(folder, resolve_kafka(cache), port=port, java_options=java_options, settings=settings)
     server.start()
     try:

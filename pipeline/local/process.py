@@ -62,6 +62,7 @@ class LocalProcess:
         """Starts the server; does not wait until it answers. Raises ServerFailed."""
         if self.running:
             raise ServerFailed(f"{self.name} is already running, as process {self.pid}")
+        self.stop()  # lets go of one that ended by itself
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._supervisor = subprocess.Popen(

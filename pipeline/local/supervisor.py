@@ -26,7 +26,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-EARLIER_RUN_SECONDS = 10.0
+EARLIER_RUN_SECONDS = 20.0
+CLAIM_SECONDS = 0.5
 POLL_SECONDS = 0.05
 PARENT_CHECK_SECONDS = 1.0
 
@@ -57,6 +58,43 @@ def kill_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         return
+
+
+def claim(folder: Path, parent: int) -> BinaryIO:
+    """`supervisor.lock`, held, with the parent's process number in it.
+
+    Waits for an earlier run that is ending because its parent has gone. Raises InUse when that parent is alive.
+    """
+    path = folder / "supervisor.lock"
+    deadline = time.monotonic() + EARLIER_RUN_SECONDS
+    while True:
+        try:
+            file = lock(path, seconds=CLAIM_SECONDS)
+        except InUse:
+            if lives(path) or time.monotonic() > deadline:
+                raise
+        else:
+            write(file, parent)
+            return file
+
+
+def lives(path: Path) -> bool:
+    """Whether the process whose number is in the file at `path` is alive."""
+    written = path.read_text()
+    try:
+        os.kill(int(written), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write(file: BinaryIO, pid: int) -> None:
+    """Makes `pid` the file's whole content."""
+    file.truncate(0)
+    file.write(str(pid).encode())
+    file.flush()
 
 
 def sweep(folder: Path) -> BinaryIO:
@@ -94,14 +132,12 @@ def supervise(parent: int, grace_seconds: float, folder: Path, command: list[str
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: events.put("stop"))
-    owner = lock(folder / "supervisor.lock", seconds=EARLIER_RUN_SECONDS)
-    with owner, sweep(folder) as pid_file:
+    with claim(folder, parent), sweep(folder) as pid_file:
         server = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr,
             start_new_session=True, pass_fds=[pid_file.fileno()],
         )  # fmt: skip
-        pid_file.write(str(server.pid).encode())
-        pid_file.flush()
+        write(pid_file, server.pid)
         tell(f"started {server.pid}")
         threading.Thread(target=watch_parent, args=(parent, events), daemon=True).start()
         threading.Thread(target=watch_server, args=(server, events), daemon=True).start()
@@ -133,7 +169,7 @@ def main(arguments: list[str]) -> int:
     try:
         return supervise(int(parent), float(grace_seconds), Path(folder), command)
     except InUse as error:
-        tell(f"failed {folder} is in use by another run that is still alive ({error})")
+        tell(f"failed {folder} is in use by another run, which is still alive ({error})")
     except OSError as error:
         tell(f"failed {command[0]}: {error}")
     return 1

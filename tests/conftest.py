@@ -13,7 +13,20 @@ import pytest
 from pipeline.local.kafka import KafkaServer, run_kafka
 from pipeline.local.valkey import ValkeyServer, run_valkey
 
+QUICK_FAILOVER = {"group.min.session.timeout.ms": "1000"}
+"""Lets a test's worker be missed after 2 s instead of 6."""
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`, as `make faults` gives it."""
+    parser.addoption("--long", action="store_true", help="the long form of the fault tests: hundreds of kills")
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether the long form was asked for."""
+    return bool(pytestconfig.getoption("--long"))
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +38,7 @@ def jar_cache() -> Path:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, jar_cache: Path) -> Iterator[KafkaServer]:
     """The session's broker. A test that kills or stops a broker starts its own."""
-    with run_kafka(tmp_path_factory.mktemp("kafka"), cache=jar_cache) as server:
+    with run_kafka(tmp_path_factory.mktemp("kafka"), cache=jar_cache, settings=QUICK_FAILOVER) as server:
         yield server
 
 

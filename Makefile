@@ -1,0 +1,86 @@
+# Everything a contributor runs. Needs Python 3.11 to 3.14 and nothing else; a real Kafka comes from packages.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url pyproject.toml
+
+# A copy of the lock that was installed last lies in .venv; while it equals the lock, set-up does nothing.
+is_installed = cmp -s requirements-$(1).lock .venv/installed-$(1).lock
+
+define install
+	set -euo pipefail; \
+	echo "Installing the packages of requirements-$(1).lock (the first time takes a minute or two) ..."; \
+	if [ -t 1 ]; then \
+		$(PIP) install --require-hashes -r requirements-$(1).lock \
+			| awk '/^Collecting/ {printf "\r\033[K  %d: %s", ++n, $$2; fflush()} END {printf "\r\033[K"}'; \
+	else \
+		$(PIP) install --quiet --require-hashes -r requirements-$(1).lock; \
+	fi; \
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .; \
+	cp requirements-$(1).lock .venv/installed-$(1).lock
+endef
+
+.PHONY: help
+help: ## show what can be made
+	@awk 'BEGIN {FS = ": .*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", substr($$0, 1, index($$0, ":") - 1), $$2}' Makefile
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else \
+		f"Wafa: expected Python 3.11 to 3.14, got {v} ($(PYTHON)). Name another: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Wafa: expected $(PYTHON) with the module venv, got none (on Debian and Ubuntu: install python3-venv)." >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.PHONY: setup
+setup: .venv/bin/python ## install what the demonstration needs, by hash, into .venv
+	@$(call is_installed,local) || $(call is_installed,dev) || { $(call install,local); }
+
+.PHONY: setup-dev
+setup-dev: .venv/bin/python ## install what tests and checks need too
+	@$(call is_installed,dev) || { $(call install,dev); }
+
+.PHONY: demo
+demo: setup ## a shop's history through a real Kafka, live, on this machine
+	@exec $(BIN)/wafa demo
+
+.PHONY: check
+check: lint ## the quick part: lint, types, core, contracts
+	@$(BIN)/python -m pytest -q tests/core tests/contracts tests/test_tidy.py
+
+.PHONY: test
+test: lint ## everything the continuous integration runs
+	@$(BIN)/python -m pytest -q --durations=10
+
+.PHONY: lint
+lint: setup-dev ## style and types
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "Not formatted; run: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/mypy
+
+.PHONY: faults
+faults: setup-dev ## the long form of the fault tests: hundreds of kills
+	@$(BIN)/python -m pytest -q --durations=10 --timeout=3600 tests/faults --long
+
+.PHONY: bench
+bench: setup-dev ## measure, and write the figures under bench/out
+	@$(BIN)/python -m bench
+
+.PHONY: contracts
+contracts: setup-dev ## write the schemas and the AsyncAPI document from the code
+	@$(BIN)/python -m pipeline.schemas.contracts
+
+.PHONY: lock
+lock: setup-dev ## resolve the dependencies anew into the three locks
+	@$(LOCK) --output-file requirements.lock
+	@$(LOCK) --extra local --extra build --output-file requirements-local.lock
+	@$(LOCK) --extra local --extra build --extra dev --output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove what was installed, fetched and measured here
+	@rm -rf .venv .wafa .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out dist
+	@find pipeline tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

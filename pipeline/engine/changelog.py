@@ -139,3 +139,8 @@ def restore(
     flushed = position.flushed_sequence if position else 0
     unflushed = [key for key, sequence in written_by.items() if sequence > flushed]
     return Restored(position, unflushed, records)
+
+
+def payload_of(value: bytes) -> bytes:
+    """An entry's payload, for readers of somebody else's changelog."""
+    return value[_FRAME.size :]

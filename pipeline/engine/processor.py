@@ -121,6 +121,11 @@ class Processor(Protocol):
         """Something is held back that an idle partition should still put out."""
         ...
 
+    @property
+    def held(self) -> str | None:
+        """Why nothing more may be consumed until the worker starts again; None while all is well."""
+        ...
+
     def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
         """Take records from the front of the batch; say how many are done with.
 

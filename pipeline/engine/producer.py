@@ -5,6 +5,8 @@ Blocking calls are named so and are made in threads. A producer that failed once
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Mapping
 
@@ -105,9 +107,14 @@ class TransactionalProducer:
         except KafkaException as error:
             raise _failure(error, f"commit_transaction {self.transactional_id}") from error
 
-    def abandon_blocking(self) -> None:
-        """Throw the producer away with whatever it holds; the next owner's initialisation aborts what is open."""
-        try:
+    def abandon(self) -> None:
+        """Throw the producer away with whatever it holds; the next initialisation of its id aborts what is open.
+
+        Closing may block for as long as the broker is away, and nothing waits for it: it has a thread of its own.
+        """
+        threading.Thread(target=self._close_blocking, name=f"wafa-abandon-{self.transactional_id}", daemon=True).start()
+
+    def _close_blocking(self) -> None:
+        with contextlib.suppress(KafkaException):
             self._producer.purge()
-        finally:
             self._producer.close()

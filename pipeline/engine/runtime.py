@@ -20,6 +20,7 @@ from pipeline.engine.transport import BatchConsumer, FetchedRun
 
 log = structlog.get_logger("wafa.engine")
 
+_SHOULD_MOVE = (Phase.RUNNING, Phase.FENCED)
 _THREADS = 64
 _WATERMARK_SECONDS = 10.0
 
@@ -159,7 +160,7 @@ class Engine:
         return [
             task
             for task in self.status()
-            if task.lag_records > 0 and task.stands_still_seconds > seconds and task.phase is not Phase.RECOVERING
+            if task.lag_records > 0 and task.stands_still_seconds > seconds and task.phase in _SHOULD_MOVE
         ]
 
     # -- what tasks call --------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """One task: one input partition of one processor, from its recovery to its last commit.
 
 Its life: *recovering* (fence, restore, find the position), *running* (gather, process, commit, again), and either
-*stopped* (revoked), *fenced* (another worker has it) or *broken* (its position is not in the log any more). A failed
-batch goes back to *recovering*, after a pause; nothing else is ever retried.
+*stopped* (revoked), *held* (its processor wants no more), *fenced* (another worker has it) or *broken* (its position is
+not in the log any more). A failed batch goes back to *recovering*, after a pause; nothing else is ever retried.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ log = structlog.get_logger("wafa.engine")
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PENDING_BATCHES = 3
-_FLUSH_SHARE = 0.1
-"""Flushing may take this share of a task's time at most: a slow flush is done less often."""
+_FLUSH_SHARE = 0.02
+"""Flushing may take this share of a task's time at most (a worker has many): a slow flush is done less often."""
 
 
 class Phase(StrEnum):
@@ -38,6 +38,7 @@ class Phase(StrEnum):
 
     RECOVERING = "recovering"
     RUNNING = "running"
+    HELD = "held"
     FENCED = "fenced"
     BROKEN = "broken"
     STOPPED = "stopped"
@@ -212,6 +213,11 @@ class Task:
                 await self._pause_for(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1])
         await self._give_up()
 
+    async def _until_stopped(self) -> None:
+        while not self._stopping:
+            self._wakeup.clear()
+            await self._wait(None)
+
     async def _until_assigned(self) -> None:
         while not self._is_assigned and not self._stopping:
             self._wakeup.clear()
@@ -236,7 +242,7 @@ class Task:
         self._pending.clear()
         self._is_full = False
         if producer is not None:
-            await self._in_thread(producer.abandon_blocking)
+            producer.abandon()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._around.blocking, call)
@@ -307,7 +313,14 @@ class Task:
         return restored.position, restored.unflushed, restored.records
 
     async def _process_until_stopped(self) -> None:
+        processor = self._processor
+        assert processor is not None
         while not self._stopping:
+            if processor.held is not None:
+                self.phase, self.reason = Phase.HELD, processor.held
+                log.error("task_held", task=self._name, position=self.position, reason=processor.held)
+                await self._until_stopped()
+                return
             flush = await self._gather()
             if self._stopping:
                 return

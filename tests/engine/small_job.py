@@ -30,6 +30,7 @@ class Totals:
     """Count and sum for each key; says so every tenth time."""
 
     wants_flush = False
+    held = None
 
     def __init__(self, output: str) -> None:
         self._output = output
@@ -87,10 +88,13 @@ def main() -> None:
         [spec(prefix)],
         app_id=f"{prefix}app".replace(".", "-"),
         client={"bootstrap.servers": bootstrap},
-        limits=Limits(batch_records_max=int(os.environ.get("BATCH", "8000"))),
+        limits=Limits(batch_records_max=int(os.environ.get("BATCH", "8000")), refenced_after_seconds=4.0),
         at=kill_at(step, int(times)),
     )
-    app = faust_app(Shell(f"{prefix}app".replace(".", "-"), bootstrap, Path(data_dir)), engine)
+    app_id = f"{prefix}app".replace(".", "-")
+    app = faust_app(
+        Shell(app_id, bootstrap, Path(data_dir), session_timeout_seconds=2.0, heartbeat_seconds=0.5), engine
+    )
 
     async def totals(runs: faust.Stream) -> None:
         async for run in runs:

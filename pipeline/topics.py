@@ -16,7 +16,7 @@ MAX_RECORD_BYTES: Final = 1024 * 1024
 """What a publisher may send in one record, as the broker counts it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Topic:
     """One topic as it should stand on the broker. `name` is without the prefix (`crm.` unless set otherwise)."""
 
@@ -128,6 +128,22 @@ TOPICS: Final = (
     *SOURCES, CUSTOMER_EVENTS, TRIGGERS, DECISIONS, PROFILES, DEAD_LETTERS, CONTROLS, POSITIONS, IDENTITIES,
     UNIDENTIFIED_EVENTS, ADDRESSES, TEXTS, CUSTOMER_STATE, MENTIONS, REPUTATION,
 )  # fmt: skip
+
+_EVENTS_OF: Final = {
+    CONTACTS: ("CustomerIdentified", "TouchRecorded", "PreferenceStated", "ContactMade"),
+    PURCHASES: (
+        "OrderCompleted", "OrderRefunded", "OrderCancelled", "OrderPromised", "OrderShipped", "OrderDelivered",
+    ),
+    EMAILS: (
+        "EmailDelivered", "EmailOpened", "EmailClicked", "EmailBounced", "EmailUnsubscribed", "EmailMarkedAsSpam",
+        "ConsentChanged",
+    ),
+    SOCIALS: ("MentionPosted", "ReviewPosted", "ReferralMade", "SurveyAnswered"),
+    COMPLAINTS: ("TicketOpened", "TicketUpdated", "TicketResolved"),
+    COSTS: ("CostRecorded",),
+}  # fmt: skip
+SOURCE_OF_EVENT: Final = {event: source.name for source, events in _EVENTS_OF.items() for event in events}
+"""The source topic (without prefix) that each type of event belongs on."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -7,33 +7,39 @@ folder, starts the broker on loopback and returns when an admin call is answered
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import stamina
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from rich.console import Console
+from rich.progress import track
 
+from pipeline.local import supervisor
 from pipeline.local.process import LOOPBACK, LocalProcess, ServerFailed, free_port, refuse_busy_port
 
 KAFKA_VERSION: Final = "4.1.0"
 JAR_LIST: Final = Path(__file__).with_name("kafka-jars.sha256")
 START_SECONDS: Final = 60.0
+FETCH_SECONDS: Final = 600.0
+"""How long a run waits for another one that is fetching."""
 _DOWNLOADS_AT_ONCE: Final = 8
 _FAST_START: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Compile once, quickly: up sooner, slower ever after."""
 _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
-Progress = Callable[[int, int], None]
-"""Told (jars here, jars in all) as the download goes on."""
+
+class NotFetched(RuntimeError):
+    """A jar could not be had; the message names it."""
 
 
 class BadJars(RuntimeError):
@@ -64,43 +70,42 @@ def check_jars(folder: Path) -> list[Path]:
     return [folder / name for name in expected]
 
 
-def resolve_kafka(cache: Path, progress: Progress | None = None) -> list[Path]:
+def resolve_kafka(cache: Path) -> list[Path]:
     """Kafka's class path: the jars below `cache`, fetched when absent, checked always.
 
     Runs at the same time wait for each other. A jar enters the folder whole and checked, or not at all; one that is
-    there and differs is never replaced. Raises BadJars; OSError when a download fails.
+    there and differs is never replaced. Raises BadJars, NotFetched.
     """
-    cache = cache.resolve()
-    folder = cache / f"kafka-{KAFKA_VERSION}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        expected = expected_jars()
-        missing = [name for name in expected if not (folder / name).exists()]
-        if missing:
-            _fetch_all(folder, missing, progress or _print_progress)
-        return check_jars(folder)
+    folder = cache.resolve() / f"kafka-{KAFKA_VERSION}"
+    if _missing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with supervisor.lock(folder.with_name(f"{folder.name}.lock"), seconds=FETCH_SECONDS):
+            _fetch_all(folder, _missing(folder))
+    return check_jars(folder)
 
 
-def _fetch_all(folder: Path, names: Sequence[str], progress: Progress) -> None:
-    total = len(expected_jars())
-    here = total - len(names)
-    progress(here, total)
+def _missing(folder: Path) -> list[str]:
+    return [name for name in expected_jars() if not (folder / name).exists()]
+
+
+def _fetch_all(folder: Path, names: Sequence[str]) -> None:
+    console = Console(stderr=True)
+    console.print(f"Fetching Apache Kafka {KAFKA_VERSION} into {folder}: {len(names)} jars, once.", soft_wrap=True)
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
-        for _ in pool.map(lambda name: _fetch(folder, name), names):
-            here += 1
-            progress(here, total)
+        fetched = pool.map(lambda name: _fetch(folder, name), names)
+        for _ in track(fetched, "Kafka", total=len(names), console=console, disable=not console.is_terminal):
+            pass
 
 
 def _fetch(folder: Path, name: str) -> None:
     """One jar, by its place in the Maven layout: group/as/folders/artifact/version/artifact-version.jar."""
-    from jgo.maven import MavenContext  # noqa: PLC0415  # slow to import, and needed for a first start alone
-
-    *group, artifact, version, _ = name.split("/")
     arriving = folder.with_name(f"{folder.name}.arriving")
-    (arriving / name).unlink(missing_ok=True)  # what an interrupted run left
-    context = MavenContext(repo_cache=arriving, local_repos=[])
-    got = Path(context.project(".".join(group), artifact).at_version(version).artifact().resolve())
+    try:
+        got = _download(arriving, name)
+    except OSError as error:
+        raise NotFetched(
+            f"{name}: three tries failed, the last with {type(error).__name__}; is there a network?"
+        ) from error
     digest, expected = _sha256(got), expected_jars()[name]
     if digest != expected:
         got.unlink()
@@ -109,13 +114,22 @@ def _fetch(folder: Path, name: str) -> None:
     got.replace(folder / name)
 
 
+@stamina.retry(on=OSError, attempts=3, timeout=120)
+def _download(arriving: Path, name: str) -> Path:
+    from jgo.maven import MavenContext  # noqa: PLC0415  # slow to import, and needed for a first start alone
+
+    *group, artifact, version, _ = name.split("/")
+    (arriving / name).unlink(missing_ok=True)  # what an interrupted run left
+    context = MavenContext(repo_cache=arriving, local_repos=[])
+    try:
+        return Path(context.project(".".join(group), artifact).at_version(version).artifact().resolve())
+    except RuntimeError as error:  # jgo's word for "nobody has it"
+        raise NotFetched(f"{name}: expected it among the Maven artifacts, got none") from error
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _print_progress(here: int, total: int) -> None:
-    print(f"Kafka {KAFKA_VERSION}: {here} of {total} jars", flush=True)
 
 
 class KafkaServer:
@@ -234,8 +248,8 @@ def run_kafka(  # noqa: PLR0913  # each is a choice of the caller's; all but one
     """
     java_options = (f"-Xmx{heap}", *(_FAST_START if fast_start else ()))
     server = KafkaServer(folder, resolve_kafka(cache), port=port, java_options=java_options, settings=settings)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

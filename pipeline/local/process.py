@@ -8,6 +8,7 @@ end the server too; a server that an earlier run left in the folder is ended fir
 from __future__ import annotations
 
 import os
+import random
 import select
 import signal
 import socket
@@ -22,6 +23,7 @@ from pipeline.local import supervisor
 
 LOOPBACK: Final = "127.0.0.1"
 LOG_TAIL_LINES: Final = 20
+_PORTS: Final = range(15_000, 32_000)
 _SUPERVISOR_START_SECONDS: Final = 30.0
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
 """What a server sees: none of the caller's variables, so that it runs the same everywhere."""
@@ -43,6 +45,7 @@ class LocalProcess:
         self.command = list(command)
         self.grace_seconds = grace_seconds
         self.log_path = self.folder / f"{name}.log"
+        self._log_start = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
 
@@ -65,6 +68,7 @@ class LocalProcess:
         self.stop()  # lets go of one that ended by itself
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
+            self._log_start = log.tell()
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(self.grace_seconds),
                  str(self.folder), "--", *self.command],
@@ -103,8 +107,9 @@ class LocalProcess:
 
     def failure(self, reason: str) -> ServerFailed:
         """The error for `reason`, with the end of the log."""
-        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
-        tail = "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:]) or "  (empty)"
+        lines = self.log_path.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
+        told = [f"  {line}" for line in lines if not line.startswith("\tat ")]  # Java's call stacks
+        tail = "\n".join(told[-LOG_TAIL_LINES:]) or "  (empty)"
         return ServerFailed(f"{self.name} in {self.folder}: {reason}\nThe end of {self.log_path}:\n{tail}")
 
     def _first_line(self, process: subprocess.Popen[bytes]) -> str:
@@ -128,10 +133,18 @@ class LocalProcess:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, below those that outgoing connections are given.
+
+    One of those could be taken as a client's own while the server is down, even by a client that is trying to reach it.
+    """
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise ServerFailed(f"expected a free port among {_PORTS.start} to {_PORTS.stop - 1}, got none in 100 tries")
 
 
 def refuse_busy_port(name: str, port: int) -> None:

@@ -46,7 +46,7 @@ def lock(path: Path, *, seconds: float) -> BinaryIO:
         except OSError:
             if time.monotonic() >= deadline:
                 file.close()
-                raise InUse(str(path)) from None
+                raise InUse(f"{path} is locked by another run") from None
             time.sleep(POLL_SECONDS)
         else:
             return file
@@ -169,7 +169,7 @@ def main(arguments: list[str]) -> int:
     try:
         return supervise(int(parent), float(grace_seconds), Path(folder), command)
     except InUse as error:
-        tell(f"failed {folder} is in use by another run, which is still alive ({error})")
+        tell(f"failed {folder} is in use: {error}, which is still alive")
     except OSError as error:
         tell(f"failed {command[0]}: {error}")
     return 1

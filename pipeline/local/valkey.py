@@ -80,8 +80,8 @@ class ValkeyServer:
 def run_valkey(folder: Path, *, port: int | None = None) -> Iterator[ValkeyServer]:
     """A Valkey that answers, on `folder` (kept afterwards), until the block ends. Raises ServerFailed."""
     server = ValkeyServer(folder, port=port)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from pipeline.local.kafka import BadJars, check_jars, expected_jars, resolve_kafka, run_kafka
+from pipeline.local.kafka import KAFKA_VERSION, BadJars, check_jars, expected_jars, resolve_kafka, run_kafka
 from pipeline.local.process import ServerFailed
 from tests.local.processes import alive, comes_true
 
@@ -83,6 +83,14 @@ def test_data_and_port_last_over_a_restart_and_over_a_kill(own_kafka):
     assert consume(own_kafka, "orders", count=2) == [b"first", b"second"]
 
 
+def test_a_folder_opened_again_has_its_data(tmp_path, jar_cache):
+    with run_kafka(tmp_path, cache=jar_cache) as server:
+        create(server, "orders")
+        produce(server, "orders", b"first")
+    with run_kafka(tmp_path, cache=jar_cache, fast_start=False) as server:
+        assert consume(server, "orders", count=1) == [b"first"]
+
+
 def test_a_broker_does_not_outlive_a_killed_parent(tmp_path, jar_cache):
     command = [sys.executable, "-c", PARENT, str(tmp_path), str(jar_cache)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
@@ -111,8 +119,8 @@ def test_a_bad_setting_is_an_error_with_what_kafka_said(tmp_path, jar_cache):
 def jars(tmp_path, jar_cache):
     """A copy of the jars, to be spoilt."""
     resolve_kafka(jar_cache)
-    [folder] = [path for path in jar_cache.glob("kafka-*") if path.is_dir() and not path.name.endswith(".arriving")]
-    return Path(shutil.copytree(folder, tmp_path / folder.name))
+    folder = f"kafka-{KAFKA_VERSION}"
+    return Path(shutil.copytree(jar_cache / folder, tmp_path / folder))
 
 
 SOME_JAR = "org/lz4/lz4-java/1.8.0/lz4-java-1.8.0.jar"

@@ -135,7 +135,7 @@ _RECORD_BUCKETS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 _GROUP_BUCKETS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300)
 _REDIS_BUCKETS: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 1, 5)
 
-# -- flow ---------------------------------------------------------------------------------------------------------------
+# -- flow -------------------------------------------------------------------------------------------------------------
 EVENTS = _counter(
     "wafa_events_total", "Events, by the source they came from and what became of them.", "source", "outcome"
 )
@@ -151,7 +151,7 @@ REPUTATION_MENTIONS = declare(
     sentiment=("negative", "neutral", "positive", "unknown"),
 )
 
-# -- time ---------------------------------------------------------------------------------------------------------------
+# -- time -------------------------------------------------------------------------------------------------------------
 EVENT_LATENCY = Durations(
     "wafa_event_latency_seconds", "From an event's occurrence until its effect is committed.", buckets=_EVENT_BUCKETS
 )
@@ -160,11 +160,11 @@ PROCESSING = Durations(
     buckets=_PROCESSING_BUCKETS,
 )  # fmt: skip
 TRIGGER_LATENCY = Durations(
-    "wafa_trigger_latency_seconds", "From the receipt of a trigger's cause at its source until the trigger is committed.",
+    "wafa_trigger_latency_seconds", "From the receipt of a trigger's cause at its source until the trigger is held.",
     buckets=_PROCESSING_BUCKETS,
 )  # fmt: skip
 
-# -- batch --------------------------------------------------------------------------------------------------------------
+# -- batch ------------------------------------------------------------------------------------------------------------
 BATCH_RECORDS = _histogram("wafa_batch_records", "Records in one transaction.", _RECORD_BUCKETS)
 BATCH_SECONDS = declare(
     _histogram("wafa_batch_seconds", "Time of one transaction's phases.", _PHASE_BUCKETS, "phase"),
@@ -175,7 +175,7 @@ COMMITS = declare(
     outcome=("committed", "aborted", "uncertain", "fenced"),
 )
 
-# -- partition ----------------------------------------------------------------------------------------------------------
+# -- partition --------------------------------------------------------------------------------------------------------
 POSITION_OFFSET = _gauge("wafa_position_offset", "Next offset to process, as committed.", "topic", "partition")
 END_OFFSET = _gauge("wafa_end_offset", "End of the log, as last seen.", "topic", "partition")
 CONSUMER_LAG_RECORDS = _gauge("wafa_consumer_lag_records", "Records behind the end of the log.", "topic", "partition")
@@ -188,7 +188,7 @@ LAST_COMMIT_TIMESTAMP = _gauge(
 ASSIGNED_PARTITIONS = _gauge("wafa_assigned_partitions", "Partitions that this process has.", "topic")
 TOPIC_PARTITIONS = _gauge("wafa_topic_partitions", "Partitions that the topic has.", "topic")
 
-# -- group --------------------------------------------------------------------------------------------------------------
+# -- group ------------------------------------------------------------------------------------------------------------
 WORKER_STATES: Final = ("starting", "rebalancing", "recovering", "running", "stopping")
 WORKER_STATE = declare(_gauge("wafa_worker_state", "1 for the state the worker is in.", "state"), state=WORKER_STATES)
 REBALANCES = _counter("wafa_rebalances_total", "Rebalances this worker took part in.")
@@ -201,7 +201,7 @@ RECOVERY_REMAINING_RECORDS = _gauge(
     "partition",
 )
 
-# -- Kafka's clients ----------------------------------------------------------------------------------------------------
+# -- Kafka's clients --------------------------------------------------------------------------------------------------
 PRODUCER_ERRORS = declare(
     _counter(
         "wafa_producer_errors_total", "Errors of producers; after a fatal one the producer is made anew.", "fatal"
@@ -213,7 +213,7 @@ KAFKA_ERRORS = declare(
     kind=("authentication", "unreachable", "other"),
 )
 
-# -- serving ------------------------------------------------------------------------------------------------------------
+# -- serving ----------------------------------------------------------------------------------------------------------
 REDIS_OPERATIONS: Final = ("positions", "write", "read")
 REDIS_COMMAND_SECONDS = declare(
     _histogram(
@@ -239,14 +239,14 @@ VIEWS_WRITTEN = declare(
 )
 VIEW_REBUILDS = _counter("wafa_view_rebuilds_total", "Times the views were rebuilt from the start, Redis being empty.")
 
-# -- business -----------------------------------------------------------------------------------------------------------
+# -- business ---------------------------------------------------------------------------------------------------------
 CUSTOMERS = _gauge("wafa_customers", "Customers of this process's partitions.", "stage", "lifecycle")
 STAGE_TRANSITIONS = _counter("wafa_stage_transitions_total", "Moves between relationship stages.", "from", "to")
 LIFECYCLE_TRANSITIONS = _counter("wafa_lifecycle_transitions_total", "Moves between lifecycles.", "from", "to")
 LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of the last Tick, since 1970.")
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
-# -- process ------------------------------------------------------------------------------------------------------------
+# -- process ----------------------------------------------------------------------------------------------------------
 BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "commit", "python")
 PROFILES = _gauge("wafa_profiles", "Customers in the partition's table.", "topic", "partition")
 EVENT_LOOP_LAG = _gauge("wafa_event_loop_lag_seconds", "How late the event loop's last timer was.")
@@ -272,7 +272,7 @@ def set_worker_state(state: str) -> None:
         WORKER_STATE.labels(state=each).set(each == state)
 
 
-# -- the server ---------------------------------------------------------------------------------------------------------
+# -- the server -------------------------------------------------------------------------------------------------------
 Probe = Callable[[], tuple[bool, list[str]]]
 """Whether it is so, and if not, why not. Called from the server's threads; must return at once."""
 
@@ -330,19 +330,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self) -> None:
         self._reply(405, _JSON, b'{"error": "expected GET"}')
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):  # how http.server asks for a method
+            return self._refuse
+        raise AttributeError(name)
 
     def _reply(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
-        if status == 405:
-            self.send_header("Allow", "GET")
+        self.send_header("Allow", "GET")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Nothing: scrapes and probes are not news."""
 
 
@@ -401,5 +403,5 @@ def serve(host: str, port: int, probes: Probes) -> MetricsServer:
     except OSError as error:
         why = "something else listens there" if error.errno == errno.EADDRINUSE else str(error)
         raise PortTaken(
-            f"metrics and probes at {host}:{port}: {why}; set WAFA_METRICS_PORT (0 takes a free port) or WAFA_METRICS_HOST"
+            f"metrics and probes at {host}:{port}: {why}; set WAFA_METRICS_PORT (0: any free port) or WAFA_METRICS_HOST"
         ) from error

@@ -1,0 +1,373 @@
+"""What stands on the broker, and how far behind it we are: topics made and checked, end offsets, the group's positions.
+
+The sole user of kafka-python. Every call is bounded in time, may come from any thread, and outlives broker restarts: a
+client that failed is thrown away and made anew. Partition counts are never changed in place: a customer's events would
+move to another partition, away from their order and their state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeVar
+
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
+from kafka.errors import AuthorizationError, BrokerResponseError, KafkaError, SaslAuthenticationFailedError
+
+from pipeline import topics as rows
+from pipeline.kafka_clients import kafka_python_config
+from pipeline.settings import Settings
+from pipeline.topics import Topic
+
+T = TypeVar("T")
+
+WORKER_INPUTS: Final = (*rows.SOURCES, rows.UNIDENTIFIED_EVENTS, rows.CONTROLS, rows.CUSTOMER_EVENTS, rows.MENTIONS)
+"""What the worker consumes, and so can be behind on."""
+
+_TIMEOUT_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 0.2
+_REPLICATED: Final = 3
+_TOPIC_EXISTS: Final = 36  # Kafka's error codes
+_UNKNOWN_TOPIC: Final = 3
+
+
+class BrokerUnreachable(Exception):
+    """Kafka did not answer in time, or does not let us in; the message names the servers and the cause."""
+
+
+class BrokerRefused(Exception):
+    """Kafka answered, and will not do what was asked."""
+
+
+class TopicsMissing(Exception):
+    """Topics that Wafa needs are not on the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it stands on the broker. `id` changes when a topic is deleted and made anew under its name."""
+
+    name: str
+    id: str
+    partitions: int
+    replication: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which a topic is not as it should be. `what`: topic, partitions, replication, or a setting's name."""
+
+    topic: str
+    what: str
+    expected: str
+    got: str
+    is_fixable: bool
+
+    def __str__(self) -> str:
+        """As a line for people."""
+        return f"{self.topic}: {self.what}: expected {self.expected}, got {self.got}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOutcome:
+    """What `create_topics` did about a topic."""
+
+    topic: str
+    outcome: Literal["created", "right", "fixed", "differs"]
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a partition's reader is behind. `position` is None where it never committed: all records count then."""
+
+    topic: str
+    partition: int
+    position: int | None
+    end: int
+    records: int
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
+    """The library's client without two faults of 3.0.12.
+
+    It left its thread running when it could not connect, and closed sockets under that thread's hands.
+    """
+
+    def __init__(self, **config: object) -> None:
+        try:
+            super().__init__(**config)
+        except (KafkaError, OSError):
+            self._closed = False
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the connections on the thread that owns them, then the thread."""
+        with contextlib.suppress(KafkaError, OSError, RuntimeError):  # thrown away; a second failure says nothing new
+            self._manager.run(self._manager.close)
+            super().close()
+
+
+class Admin:
+    """A connection for questions about the broker, to be kept open. Threads may share it; they wait for each other."""
+
+    def __init__(self, settings: Settings, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+        """Connects at the first question, not here. `timeout_seconds` bounds every question, reconnecting included."""
+        self._settings = settings
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._client: Any = None  # kafka-python has no types
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up. A later question connects again."""
+        with self._lock:
+            self._drop()
+
+    # -- topics -----------------------------------------------------------------------------------------------------
+
+    def create_topics(self, wanted: Sequence[Topic] = rows.TOPICS, *, fix: bool = False) -> list[TopicOutcome]:
+        """Make what is missing; with `fix`, also set settings that differ. Partition counts are left as they are."""
+        missing = {d.topic for d in self.check_topics(wanted) if d.what == "topic"}
+        if missing:
+            self._create({self._settings.topic(t.name): t for t in wanted if self._settings.topic(t.name) in missing})
+        differences = self.check_topics(wanted)
+        fixable = [difference for difference in differences if difference.is_fixable]
+        if fix and fixable:
+            self._set(fixable)
+            differences = self.check_topics(wanted)
+        fixed = {difference.topic for difference in fixable} if fix else set()
+        outcomes = []
+        for name in (self._settings.topic(topic.name) for topic in wanted):
+            left = tuple(difference for difference in differences if difference.topic == name)
+            outcome: Literal["created", "right", "fixed", "differs"] = (
+                "differs" if left else "created" if name in missing else "fixed" if name in fixed else "right"
+            )
+            outcomes.append(TopicOutcome(name, outcome, left))
+        return outcomes
+
+    def check_topics(self, wanted: Sequence[Topic] = rows.TOPICS) -> list[Difference]:
+        """Every way in which the broker's topics are not as they should be; an empty list means all is right."""
+        states = self.topic_states(wanted, missing_ok=True)
+        configs = self._configs(states)
+        differences = []
+        for topic in wanted:
+            name = self._settings.topic(topic.name)
+            state = states.get(name)
+            if state is None:
+                differences.append(Difference(name, "topic", "one", "none", is_fixable=False))
+                continue
+            if state.partitions != topic.partitions:
+                differences.append(
+                    Difference(name, "partitions", str(topic.partitions), str(state.partitions), is_fixable=False)
+                )
+            if state.replication < self._settings.kafka_replication_factor:
+                expected = f"at least {self._settings.kafka_replication_factor}"
+                differences.append(Difference(name, "replication", expected, str(state.replication), is_fixable=False))
+            for setting, expected in expected_config(topic, self._settings).items():
+                got = configs[name].get(setting, "none")
+                if got != expected:
+                    differences.append(Difference(name, setting, expected, got, is_fixable=True))
+        return differences
+
+    def topic_states(self, wanted: Iterable[Topic], *, missing_ok: bool = False) -> dict[str, TopicState]:
+        """The topics as they stand, by full name. Raises TopicsMissing unless `missing_ok`."""
+        names = [self._settings.topic(topic.name) for topic in wanted]
+        described = self._ask(lambda client: client.describe_topics(names)) if names else []
+        states = {
+            topic["name"]: TopicState(
+                topic["name"], str(topic["topic_id"]), len(topic["partitions"]),
+                min((len(partition["replica_nodes"]) for partition in topic["partitions"]), default=0),
+            )
+            for topic in described
+            if topic["error_code"] == 0
+        }  # fmt: skip
+        failed = {t["name"]: t["error_code"] for t in described if t["error_code"] not in (0, _UNKNOWN_TOPIC)}
+        if failed:
+            raise BrokerRefused(f"describing topics: error codes by topic {failed} (no DESCRIBE right?)")
+        absent = [name for name in names if name not in states]
+        if absent and not missing_ok:
+            raise TopicsMissing(f"not on the broker: {', '.join(absent)}; `wafa topics create` makes them")
+        return states
+
+    def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        described = self._ask(lambda client: client.describe_configs(resources, config_filter="all"))
+        return {
+            name: {setting: str(entry["value"]) for setting, entry in entries.items()}
+            for name, entries in described.get("topic", {}).items()
+        }
+
+    def _create(self, wanted: Mapping[str, Topic]) -> None:
+        new = {
+            name: {
+                "num_partitions": topic.partitions,
+                "replication_factor": self._settings.kafka_replication_factor,
+                "configs": expected_config(topic, self._settings),
+            }
+            for name, topic in wanted.items()
+        }
+        answer = self._ask(lambda client: client.create_topics(new, raise_errors=False))
+        refused = [
+            f"{topic['name']}: error {topic['error_code']}: {topic['error_message']}"
+            for topic in answer["topics"]
+            if topic["error_code"] not in (0, _TOPIC_EXISTS)
+        ]
+        if refused:
+            raise BrokerRefused("creating topics: " + "; ".join(refused))
+        self._ask(lambda client: client.wait_for_topics(list(wanted), timeout_ms=int(self._timeout_seconds * 1000)))
+
+    def _set(self, differences: Iterable[Difference]) -> None:
+        by_topic: dict[str, dict[str, str]] = {}
+        for difference in differences:
+            by_topic.setdefault(difference.topic, {})[difference.what] = difference.expected
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in by_topic.items()]
+        answer = self._ask(lambda client: client.alter_configs(resources))
+        refused = [f"{name}: {said}" for name, said in answer.get("topic", {}).items() if said != "OK"]
+        if refused:
+            raise BrokerRefused("setting topics: " + "; ".join(refused))
+
+    # -- offsets ----------------------------------------------------------------------------------------------------
+
+    def end_offsets(self, wanted: Iterable[Topic]) -> dict[tuple[str, int], int]:
+        """The next offset to be written, open transactions included, by (full topic name, partition)."""
+        return self._offsets(self.topic_states(wanted).values(), OffsetSpec.LATEST)
+
+    def _offsets(self, states: Iterable[TopicState], which: OffsetSpec) -> dict[tuple[str, int], int]:
+        specs = {TopicPartition(s.name, partition): which for s in states for partition in range(s.partitions)}
+        if not specs:
+            return {}
+        timeout_ms = int(self._timeout_seconds * 1000)
+        found = self._ask(lambda client: client.list_partition_offsets(specs, timeout_ms=timeout_ms))
+        return {(place.topic, place.partition): at.offset for place, at in found.items()}
+
+    def group_positions(self, group: str) -> dict[tuple[str, int], int]:
+        """What a consumer group committed, by (full topic name, partition). A group nobody knows has none."""
+        found = self._ask(lambda client: client.list_group_offsets(group))
+        return {
+            (place.topic, place.partition): at.offset for place, at in found.get(group, {}).items() if at.offset >= 0
+        }
+
+    def lag(self, wanted: Sequence[Topic] = WORKER_INPUTS) -> list[Lag]:
+        """How far the worker's group is behind, by topic and partition.
+
+        Positions are read before ends, so lag is never understated. The group's offsets are published about once a
+        second for tools such as this; the worker itself resumes from its changelogs.
+        """
+        positions = self.group_positions(self._settings.worker_app_id)
+        states = self.topic_states(wanted)
+        ends = self._offsets(states.values(), OffsetSpec.LATEST)
+        unread = {
+            name: state
+            for name, state in states.items()
+            if any((name, p) not in positions for p in range(state.partitions))
+        }
+        begins = self._offsets(unread.values(), OffsetSpec.EARLIEST)
+        lags = []
+        for (name, partition), end in sorted(ends.items()):
+            position = positions.get((name, partition))
+            since = begins[name, partition] if position is None else position
+            lags.append(Lag(name, partition, position, end, max(0, end - since)))
+        return lags
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """Ask, connecting anew after a failure, until answered or out of time. One question at a time."""
+        deadline = time.monotonic() + self._timeout_seconds
+        with self._lock:
+            while True:
+                try:
+                    return question(self._connected(deadline))
+                except (SaslAuthenticationFailedError, AuthorizationError) as error:
+                    self._drop()
+                    raise BrokerUnreachable(
+                        f"{self._whom}: it refuses us (user, password or rights): {_said(error)}"
+                    ) from error
+                except (KafkaError, OSError, RuntimeError) as error:
+                    if isinstance(error, BrokerResponseError) and not error.retriable:
+                        raise BrokerRefused(f"{self._whom}: {_said(error)}") from error
+                    self._drop()
+                    if time.monotonic() + _RETRY_SECONDS >= deadline:
+                        raise BrokerUnreachable(
+                            f"{self._whom}: no answer within {self._timeout_seconds:g} s: {_said(error)}"
+                        ) from error
+                time.sleep(_RETRY_SECONDS)
+
+    def _connected(self, deadline: float) -> Any:  # kafka-python has no types
+        if self._client is None:
+            self._knock(deadline)
+            self._client = _Client(
+                **kafka_python_config(self._settings, client_id=f"{self._settings.worker_app_id}-admin"),
+                bootstrap_timeout_ms=max(1, int((deadline - time.monotonic()) * 1000)),
+                request_timeout_ms=max(1, int(self._timeout_seconds * 500)),
+                reconnect_backoff_max_ms=1000,
+            )
+        return self._client
+
+    def _knock(self, deadline: float) -> None:
+        """Raise OSError unless one of the servers listens: says why, which the library would only log."""
+        refused = OSError("no server given")
+        for server in self._settings.kafka_bootstrap_servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), max(0.1, deadline - time.monotonic())).close()
+            except OSError as error:
+                refused = error
+            else:
+                return
+        raise refused
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    @property
+    def _whom(self) -> str:
+        return f"Kafka at {self._settings.kafka_bootstrap_servers}"
+
+
+def expected_config(topic: Topic, settings: Settings) -> dict[str, str]:
+    """The settings a topic should have on the broker: its row's, and what follows from them."""
+    config = topic.broker_config()
+    if topic.retention_ms == rows.FOREVER_MS:
+        config["retention.bytes"] = "-1"  # else a broker-wide size limit would delete history
+    if settings.kafka_replication_factor >= _REPLICATED:
+        config["min.insync.replicas"] = "2"  # an acknowledged record survives the loss of a broker
+    return config
+
+
+def create_topics(settings: Settings, *, fix: bool = False) -> list[TopicOutcome]:
+    """As `Admin.create_topics`, once."""
+    with Admin(settings) as admin:
+        return admin.create_topics(fix=fix)
+
+
+def check_topics(settings: Settings) -> list[Difference]:
+    """As `Admin.check_topics`, once."""
+    with Admin(settings) as admin:
+        return admin.check_topics()
+
+
+def lag(settings: Settings) -> list[Lag]:
+    """As `Admin.lag`, once."""
+    with Admin(settings) as admin:
+        return admin.lag()
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

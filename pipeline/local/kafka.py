@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +81,8 @@ def resolve_kafka(cache: Path) -> list[Path]:
     if _missing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with supervisor.lock(folder.with_name(f"{folder.name}.lock"), seconds=FETCH_SECONDS):
-            _fetch_all(folder, _missing(folder))
+            if names := _missing(folder):  # unless the run we waited for has fetched them
+                _fetch_all(folder, names)
     return check_jars(folder)
 
 
@@ -95,13 +97,18 @@ def _fetch_all(folder: Path, names: Sequence[str]) -> None:
         fetched = pool.map(lambda name: _fetch(folder, name), names)
         for _ in track(fetched, "Kafka", total=len(names), console=console, disable=not console.is_terminal):
             pass
+    shutil.rmtree(_arriving(folder))
+
+
+def _arriving(folder: Path) -> Path:
+    """Where downloads go first."""
+    return folder.with_name(f"{folder.name}.arriving")
 
 
 def _fetch(folder: Path, name: str) -> None:
     """One jar, by its place in the Maven layout: group/as/folders/artifact/version/artifact-version.jar."""
-    arriving = folder.with_name(f"{folder.name}.arriving")
     try:
-        got = _download(arriving, name)
+        got = _download(_arriving(folder), name)
     except OSError as error:
         raise NotFetched(
             f"{name}: three tries failed, the last with {type(error).__name__}; is there a network?"

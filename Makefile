@@ -72,7 +72,7 @@ bench: setup-dev ## measure, and write the figures under bench/out
 
 .PHONY: contracts
 contracts: setup-dev ## write the schemas and the AsyncAPI document from the code
-	@$(BIN)/python -m pipeline.schemas.contracts
+	@$(BIN)/wafa contracts
 
 .PHONY: lock
 lock: setup-dev ## resolve the dependencies anew into the three locks

@@ -39,11 +39,11 @@ _FAST_START: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class NotFetched(RuntimeError):
+class NotFetched(ServerFailed):
     """A jar could not be had; the message names it."""
 
 
-class BadJars(RuntimeError):
+class BadJars(ServerFailed):
     """The jars on disk are not those the project was tested with; the message names file, expected and got."""
 
 
@@ -75,12 +75,16 @@ def resolve_kafka(cache: Path) -> list[Path]:
     """Kafka's class path: the jars below `cache`, fetched when absent, checked always.
 
     Runs at the same time wait for each other. A jar enters the folder whole and checked, or not at all; one that is
-    there and differs is never replaced. Raises BadJars, NotFetched.
+    there and differs is never replaced. Raises BadJars, NotFetched (both are ServerFailed).
     """
     folder = cache.resolve() / f"kafka-{KAFKA_VERSION}"
     if _missing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with supervisor.lock(folder.with_name(f"{folder.name}.lock"), seconds=FETCH_SECONDS):
+        try:
+            alone = supervisor.lock(folder.with_name(f"{folder.name}.lock"), seconds=FETCH_SECONDS)
+        except supervisor.InUse as error:
+            raise NotFetched(f"{error}, which has not fetched Kafka's jars within {FETCH_SECONDS:g} s") from error
+        with alone:
             if names := _missing(folder):  # unless the run we waited for has fetched them
                 _fetch_all(folder, names)
     return check_jars(folder)

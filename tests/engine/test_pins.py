@@ -1,0 +1,65 @@
+"""What we override or call in Faust's and aiokafka's private parts is still there, as we know it.
+
+A version that renames one of these fails here, by name, and not as a worker that silently stands still.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import version
+
+import aiokafka
+import pytest
+from aiokafka.consumer.subscription_state import TopicPartitionState
+from faust.app import App
+from faust.channels import Channel
+from faust.topics import Topic
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+
+PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
+
+OVERRIDDEN = [
+    (Topic, "decode", ["self", "message", "propagate"]),
+    (Topic, "_compile_decode", ["self"]),
+    (Channel, "_create_event", ["self", "key", "value", "headers", "message"]),
+    (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
+    (driver.AIOKafkaConsumerThread, "_fetch_records", ["self", "consumer", "active_partitions", "timeout", "max_records"]),
+    (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
+    (driver.Consumer, "_new_consumer_thread", ["self"]),
+    (Consumer, "getmany", ["self", "timeout"]),
+    (Consumer, "on_partitions_revoked", ["self", "revoked"]),
+    (Consumer, "on_partitions_assigned", ["self", "assigned", "generation_id"]),
+    (Consumer, "resume_partitions", ["self", "tps"]),
+    (Consumer, "perform_seek", ["self"]),
+    (Consumer, "force_commit", ["self", "topics", "start_new_transaction"]),
+    (Consumer, "ack", ["self", "message"]),
+    (Consumer, "_add_gap", ["self", "tp", "offset_from", "offset_to"]),
+    (Consumer, "verify_all_partitions_active", ["self"]),
+]
+CALLED = [
+    (Consumer, "_wait_next_records"),
+    (Consumer, "on_buffer_full"),
+    (Consumer, "on_buffer_drop"),
+    (Consumer, "seek"),
+    (ThreadDelegateConsumer, "assignment"),
+    (aiokafka.AIOKafkaConsumer, "last_stable_offset"),
+    (TopicPartitionState, "has_valid_position"),
+    (TopicPartitionState, "position"),
+    (App, "_new_consumer"),
+]
+
+
+@pytest.mark.parametrize(("package", "expected"), PINNED.items())
+def test_the_versions_are_those_whose_private_parts_we_know(package: str, expected: str) -> None:
+    assert version(package) == expected
+
+
+@pytest.mark.parametrize(("owner", "name", "parameters"), OVERRIDDEN, ids=lambda part: getattr(part, "__name__", str(part)))
+def test_what_we_override_is_there_with_its_parameters(owner: type, name: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+@pytest.mark.parametrize(("owner", "name"), CALLED, ids=lambda part: getattr(part, "__name__", str(part)))
+def test_what_we_call_is_there(owner: type, name: str) -> None:
+    assert hasattr(owner, name)

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from pipeline.local.kafka import KAFKA_VERSION, BadJars, check_jars, expected_jars, resolve_kafka, run_kafka
+from pipeline.local.kafka import KAFKA_VERSION, BadJars, check_jars, cluster_id, expected_jars, resolve_kafka, run_kafka
 from pipeline.local.process import ServerFailed
 from tests.local.processes import alive, comes_true
 
@@ -113,6 +113,12 @@ def test_a_bad_setting_is_an_error_with_what_kafka_said(tmp_path, jar_cache):
         run_kafka(tmp_path, cache=jar_cache, settings={"log.retention.ms": "a week"}),
     ):
         pass
+
+
+def test_a_cluster_id_is_never_taken_for_an_option():
+    drawn = [cluster_id() for _ in range(2000)]  # one in 64 would begin with a dash
+    assert [text for text in drawn if text.startswith("-")] == []
+    assert {len(text) for text in drawn} == {22}
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ PROBLEMS_MAX: Final = 20
 _EVENT_NAME: Final = re.compile(r"[A-Za-z$][A-Za-z _.:$-]{0,59}", re.ASCII)
 _RANGES: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 _NUMBER_CHARS_MAX: Final = 24
+_SEGMENT_CALLS: Final = ("track", "identify")
 _CURRENCY: Final = "currency"
 
 
@@ -37,10 +38,7 @@ def explain(error: ValidationError, value: bytes) -> Unreadable:
     if kind == "json_invalid":
         return not_json(value, details[0]["msg"].removeprefix("Invalid JSON: "))
     if kind == "union_tag_invalid":
-        tag = details[0]["input"].get("type")
-        if isinstance(tag, str):
-            return Unreadable(Reason.UNKNOWN_TYPE, f"type: expected the name of an event, got {event_name(tag)}")
-        return Unreadable(Reason.SCHEMA_VIOLATION, f"type: expected the name of an event, got {describe(tag)}")
+        return _unknown_type(details[0]["input"].get("type"))
     if kind == "union_tag_not_found":
         return Unreadable(Reason.SCHEMA_VIOLATION, "type: expected the name of an event, got nothing")
     if kind == "dict_type":
@@ -50,6 +48,14 @@ def explain(error: ValidationError, value: bytes) -> Unreadable:
         problems.append(f"and {len(details) - PROBLEMS_MAX} more")
     reasons = {_reason(detail) for detail in details}
     return Unreadable(reasons.pop() if len(reasons) == 1 else Reason.SCHEMA_VIOLATION, *problems)
+
+
+def _unknown_type(tag: object) -> Unreadable:
+    if not isinstance(tag, str):
+        return Unreadable(Reason.SCHEMA_VIOLATION, f"type: expected the name of an event, got {describe(tag)}")
+    if tag in _SEGMENT_CALLS:
+        return Unreadable(Reason.SCHEMA_VIOLATION, "messageId: expected a string of 1 to 100, got nothing")
+    return Unreadable(Reason.UNKNOWN_TYPE, f"type: expected the name of an event, got {event_name(tag)}")
 
 
 def not_json(value: bytes, why: str) -> Unreadable:

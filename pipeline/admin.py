@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypeVar
 
-from kafka import TopicPartition
+from kafka import IsolationLevel, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import AuthorizationError, BrokerResponseError, KafkaError, SaslAuthenticationFailedError
 
@@ -242,16 +242,26 @@ class Admin:
 
     # -- offsets ----------------------------------------------------------------------------------------------------
 
-    def end_offsets(self, wanted: Iterable[Topic]) -> dict[tuple[str, int], int]:
-        """The next offset to be written, open transactions included, by (full topic name, partition)."""
-        return self._offsets(self.topic_states(wanted).values(), OffsetSpec.LATEST)
+    def end_offsets(self, wanted: Iterable[Topic], *, committed_only: bool = False) -> dict[tuple[str, int], int]:
+        """The next offset to be written, by (full topic name, partition).
 
-    def _offsets(self, states: Iterable[TopicState], which: OffsetSpec) -> dict[tuple[str, int], int]:
+        With `committed_only`, as far as a read-committed consumer can come: short of the first open transaction.
+        """
+        states = self.topic_states(wanted).values()
+        isolation = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        return self._offsets(states, OffsetSpec.LATEST, isolation)
+
+    def _offsets(
+        self,
+        states: Iterable[TopicState],
+        which: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[tuple[str, int], int]:
         specs = {TopicPartition(s.name, partition): which for s in states for partition in range(s.partitions)}
         if not specs:
             return {}
         timeout_ms = int(self._timeout_seconds * 1000)
-        found = self._ask(lambda client: client.list_partition_offsets(specs, timeout_ms=timeout_ms))
+        found = self._ask(lambda client: client.list_partition_offsets(specs, isolation, timeout_ms=timeout_ms))
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
     def group_positions(self, group: str) -> dict[tuple[str, int], int]:

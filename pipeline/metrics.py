@@ -237,7 +237,10 @@ VIEWS_WRITTEN = declare(
     view=("profile", "trigger", "reputation"),
     outcome=("written", "older", "deleted", "unreadable"),
 )
-VIEW_REBUILDS = _counter("wafa_view_rebuilds_total", "Times the views were rebuilt from the start, Redis being empty.")
+VIEW_REBUILDS = _counter(
+    "wafa_view_rebuilds_total",
+    "Times the views were built from the start, Redis being empty or of another layout or log.",
+)
 
 # -- business ---------------------------------------------------------------------------------------------------------
 CUSTOMERS = _gauge("wafa_customers", "Customers of this process's partitions.", "stage", "lifecycle")

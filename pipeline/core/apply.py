@@ -1,0 +1,401 @@
+"""What an event changes in a customer: one small function for each type of event, found by class. No decision here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from pipeline.core import buckets, ledger as ledgers, lifecycle
+from pipeline.core.buckets import Measure
+from pipeline.core.days import day_of
+from pipeline.core.marks import mark
+from pipeline.core.policy import Policy
+from pipeline.core.profile import (
+    CONSENTS_MAX, INTERESTS_MAX, REFERRALS_MAX, SOLVED_MAX, TICKETS_MAX, Consent, Lifecycle, Order, Profile, Ticket,
+)  # fmt: skip
+from pipeline.schemas import logged
+
+Changes = dict[str, Any]
+"""New values of profile fields."""
+
+EVERY_CHANNEL: Final = "*"
+PURPOSES: Final = ("marketing", "feedback")
+
+
+class Moment:
+    """When the event happened, when it is now, and the rules: what every function here is given."""
+
+    __slots__ = ("as_of", "at", "day", "first_tick_at", "policy", "today")
+
+    def __init__(self, at: int, as_of: int, first_tick_at: int, policy: Policy) -> None:
+        self.at = at
+        self.as_of = as_of
+        self.first_tick_at = first_tick_at
+        self.policy = policy
+        zone = policy.shop.time_zone
+        self.day = day_of(at, zone)
+        self.today = self.day if at == as_of else day_of(as_of, zone)
+
+
+def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, changes: Changes | None = None) -> bytes:
+    before = profile.buckets if changes is None else changes.get("buckets", profile.buckets)
+    return buckets.add(before, now.day, measure, value, now.today)
+
+
+# -- contacts ---------------------------------------------------------------------------------------------------------
+
+
+def _identified(profile: Profile, event: logged.CustomerIdentified, now: Moment) -> Changes:
+    return {
+        "identified": 1,
+        "language": event.language or profile.language,
+        "time_zone": event.time_zone or profile.time_zone,
+    }
+
+
+def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Changes:
+    return {
+        "touches": profile.touches + 1,
+        "acquisition_channel": profile.acquisition_channel or event.channel,
+        "buckets": _count(profile, now, Measure.CONTACTS),
+    }
+
+
+def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Changes:
+    changes: Changes = {"need_at": max(profile.need_at, now.at)}
+    if event.marketing_channel is not None:
+        changes["marketing_channel"] = event.marketing_channel
+    if event.service_channel is not None:
+        changes["service_channel"] = event.service_channel
+    if event.interests and now.at >= profile.interests_at:
+        changes["interests"] = event.interests[:INTERESTS_MAX]
+        changes["interests_at"] = now.at
+    return changes
+
+
+def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Changes:
+    return {
+        f"{event.department}_at": max(getattr(profile, f"{event.department}_at"), now.at),
+        "service_minutes": profile.service_minutes + round(event.service_minutes),
+        "buckets": _count(profile, now, Measure.CONTACTS),
+    }
+
+
+# -- purchases --------------------------------------------------------------------------------------------------------
+
+
+def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Changes | None:
+    before = profile.ledger
+    key = mark(event.order_id)
+    after = ledgers.with_order(
+        before, key, at=now.at, revenue_minor=event.revenue_minor, discount_minor=event.discount_minor,
+        arrived_at=now.as_of if now.first_tick_at else 0,
+    )  # fmt: skip
+    if after is before:
+        return None
+    changes: Changes = {"ledger": after, "currency": event.currency}
+    _book(profile, ledgers.find(before, key), _there(after, key), after, now, changes)
+    changes.update(_purchase_moves(profile, after, now))
+    return changes
+
+
+def _there(ledger: ledgers.Ledger, key: int) -> Order:
+    found = ledgers.find(ledger, key)
+    assert found is not None, "just put there"
+    return found
+
+
+def _book(
+    profile: Profile, before: Order | None, after: Order, ledger: ledgers.Ledger, now: Moment, changes: Changes
+) -> None:
+    """Put the difference an order's entry makes on its days."""
+    zone, today = now.policy.shop.time_zone, now.today
+    kept = profile.buckets
+    if before is not None and before.known and not before.cancelled:
+        day = day_of(before.purchased_at, zone)
+        kept = buckets.add(kept, day, Measure.ORDERS, -1, today)
+        kept = buckets.add(kept, day, Measure.REVENUE_MINOR, -before.revenue_minor, today)
+    if after.known and not after.cancelled:
+        day = day_of(after.purchased_at, zone)
+        kept = buckets.add(kept, day, Measure.ORDERS, 1, today)
+        kept = buckets.add(kept, day, Measure.REVENUE_MINOR, after.revenue_minor, today)
+    was = 0 if before is None or not before.known or before.cancelled else ledgers.refunded_minor(profile.ledger, before)
+    is_now = 0 if not after.known or after.cancelled else ledgers.refunded_minor(ledger, after)
+    if is_now != was:
+        refunded_at = max((each.refunded_at for each in ledger.refunds if each.order == after.order), default=now.at)
+        kept = buckets.add(kept, day_of(refunded_at, zone), Measure.REFUNDED_MINOR, is_now - was, today)
+    changes["buckets"] = kept
+
+
+def _purchase_moves(profile: Profile, after: ledgers.Ledger, now: Moment) -> Changes:
+    """The lifecycle after a purchase: moved by a later one than all before; a late one only ends being a prospect."""
+    last_before = ledgers.first_and_last(profile.ledger)[1]
+    last = ledgers.first_and_last(after)[1]
+    if last <= last_before and profile.lifecycle != Lifecycle.PROSPECT:
+        return {}
+    if last == 0:
+        return {}
+    zone = now.policy.shop.time_zone
+    state = Lifecycle(profile.lifecycle)
+    to, reason = lifecycle.ON_PURCHASE[state]
+    if to == Lifecycle.ACTIVE and state == Lifecycle.NEW:
+        days = len(ledgers.purchase_days(after, zone))
+        if days < now.policy.lifecycle.active_from_purchases:
+            return {}
+    if to == state:
+        return {}
+    return {"lifecycle": int(to), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+
+
+def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:
+    before, key = profile.ledger, mark(event.order_id)
+    after = ledgers.with_refund(
+        before, mark(event.refund_id), key, at=now.at, amount_minor=event.amount_minor,
+        arrived_at=now.as_of if now.first_tick_at else 0,
+    )  # fmt: skip
+    if after is before:
+        return None
+    changes: Changes = {"ledger": after}
+    order = ledgers.find(before, key)
+    if order is not None:
+        _book(profile, order, order, after, now, changes)
+    return changes
+
+
+def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> Changes | None:
+    before, key = profile.ledger, mark(event.order_id)
+    after = ledgers.with_cancellation(before, key, at=now.at, arrived_at=now.as_of if now.first_tick_at else 0)
+    if after is before:
+        return None
+    changes: Changes = {"ledger": after}
+    _book(profile, ledgers.find(before, key), _there(after, key), after, now, changes)
+    if ledgers.first_and_last(after)[1] == 0 and profile.lifecycle != Lifecycle.PROSPECT:
+        to, reason = lifecycle.ON_VOID
+        changes.update(lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=now.as_of)
+    return changes
+
+
+def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> Changes:
+    return {
+        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at),
+        "sales_at": max(profile.sales_at, now.at),
+    }
+
+
+def _noted(profile: Profile, event: logged.Event, now: Moment) -> Changes:
+    """Kept in the log; its full meaning comes later."""
+    return {}
+
+
+# -- e-mails and consent ------------------------------------------------------------------------------------------------
+
+
+def _mail_delivered(profile: Profile, event: logged.EmailDelivered, now: Moment) -> Changes:
+    return {
+        "emails_delivered": profile.emails_delivered + 1,
+        "buckets": _count(profile, now, Measure.EMAILS_DELIVERED),
+    }
+
+
+def _mail_opened(profile: Profile, event: logged.EmailOpened, now: Moment) -> Changes:
+    if event.is_machine:
+        return {}
+    return {
+        "emails_opened": profile.emails_opened + 1,
+        "marketing_at": max(profile.marketing_at, now.at),
+        "answered_at": max(profile.answered_at, now.at),
+        "buckets": _count(profile, now, Measure.EMAILS_OPENED),
+    }
+
+
+def _mail_clicked(profile: Profile, event: logged.EmailClicked, now: Moment) -> Changes:
+    if event.is_machine:
+        return {}
+    return {
+        "emails_clicked": profile.emails_clicked + 1,
+        "marketing_at": max(profile.marketing_at, now.at),
+        "answered_at": max(profile.answered_at, now.at),
+        "buckets": _count(profile, now, Measure.EMAILS_CLICKED),
+    }
+
+
+def _mail_bounced(profile: Profile, event: logged.EmailBounced, now: Moment) -> Changes:
+    return _no_mail(profile, now) if event.bounce_type == "hard" else {}
+
+
+def _unsubscribed(profile: Profile, event: logged.EmailUnsubscribed, now: Moment) -> Changes:
+    return _no_mail(profile, now) if event.list_id is None else {}
+
+
+def _called_spam(profile: Profile, event: logged.EmailMarkedAsSpam, now: Moment) -> Changes:
+    return _no_mail(profile, now)
+
+
+def _no_mail(profile: Profile, now: Moment) -> Changes:
+    consents = profile.consents
+    for purpose in PURPOSES:
+        consents = _with_consent(consents, Consent(purpose, "email", 0, now.at))
+    return {"consents": consents}
+
+
+def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Changes:
+    until = int(event.valid_until.timestamp()) if event.valid_until else 0
+    said = Consent(event.purpose, event.channel or EVERY_CHANNEL, int(event.state == "granted"), now.at, until)
+    return {"consents": _with_consent(profile.consents, said)}
+
+
+def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent, ...]:
+    """The latest word on each purpose and channel; of two at one instant, the no."""
+    kept = []
+    for consent in consents:
+        if (consent.purpose, consent.channel) == (said.purpose, said.channel):
+            if (consent.changed_at, -consent.granted) >= (said.changed_at, -said.granted):
+                return consents
+        else:
+            kept.append(consent)
+    return tuple(sorted([*kept, said], key=lambda each: (each.purpose, each.channel)))[:CONSENTS_MAX]
+
+
+# -- socials ----------------------------------------------------------------------------------------------------------
+
+
+def _mentioned(profile: Profile, event: logged.MentionPosted, now: Moment) -> Changes:
+    changes: Changes = {"buckets": _count(profile, now, Measure.MENTIONS)}
+    return _felt(profile, event.sentiment, now, changes)
+
+
+def _reviewed(profile: Profile, event: logged.ReviewPosted, now: Moment) -> Changes:
+    changes: Changes = {
+        "buckets": _count(profile, now, Measure.REVIEWS),
+        "answered_at": max(profile.answered_at, now.at),
+    }
+    return _felt(profile, event.sentiment, now, changes)
+
+
+def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Changes) -> Changes:
+    if sentiment is not None:
+        changes["buckets"] = _count(profile, now, Measure.SENTIMENTS, 1, changes)
+        changes["buckets"] = _count(profile, now, Measure.SENTIMENT_MILLI, round(sentiment * 1000), changes)
+    return changes
+
+
+def _referred(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes | None:
+    referral = mark(event.referral_id)
+    if referral in profile.referrals:
+        return None
+    return {"referrals": (*profile.referrals, referral)[-REFERRALS_MAX:]}
+
+
+def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
+    share = round(1000 * event.score / event.score_max) if event.score_max else 0
+    return {
+        "surveys": profile.surveys + 1,
+        "survey_sum_milli": profile.survey_sum_milli + share,
+        "answered_at": max(profile.answered_at, now.at),
+        "marketing_at": max(profile.marketing_at, now.at),
+    }
+
+
+# -- tickets and costs --------------------------------------------------------------------------------------------------
+
+
+def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
+    key = mark(event.ticket_id)
+    if key in profile.tickets_solved or any(ticket.ticket == key for ticket in profile.tickets):
+        return None
+    is_complaint = int(event.kind == "complaint")
+    promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
+    opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
+    changes = _ticket_costs(profile, event)
+    changes["tickets"] = (*profile.tickets, opened)[-TICKETS_MAX:]
+    if is_complaint:
+        changes["complaints"] = profile.complaints + 1
+        changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
+    else:
+        changes["need_at"] = max(profile.need_at, now.at)
+    return changes
+
+
+def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) -> Changes | None:
+    if event.status in ("solved", "closed"):
+        return _ticket_resolved(profile, event, now)
+    key = mark(event.ticket_id)
+    if event.status == "open" and key in profile.tickets_solved:  # opened again
+        reopened = replace(profile, tickets_solved=tuple(each for each in profile.tickets_solved if each != key))
+        changes = _ticket_opened(reopened, event, now) or {}
+        return {**changes, "tickets_solved": reopened.tickets_solved}
+    return _ticket_costs(profile, event)
+
+
+def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
+    key = mark(event.ticket_id)
+    if key in profile.tickets_solved:
+        return None
+    changes = _ticket_costs(profile, event)
+    changes["tickets_solved"] = (*profile.tickets_solved, key)[-SOLVED_MAX:]
+    was_complaint = event.kind == "complaint"
+    for ticket in profile.tickets:
+        if ticket.ticket == key:
+            was_complaint = bool(ticket.is_complaint)
+            changes["tickets"] = tuple(each for each in profile.tickets if each.ticket != key)
+    if was_complaint:
+        changes["complaint_closed_at"] = max(profile.complaint_closed_at, now.at)
+    elif event.csat != "bad":
+        changes["service_at"] = max(profile.service_at, now.at)
+    return changes
+
+
+def _ticket_costs(profile: Profile, event: logged.TicketEvent) -> Changes:
+    return {
+        "service_minutes": profile.service_minutes + round(event.service_minutes),
+        "service_cost_minor": profile.service_cost_minor + event.service_cost_minor,
+    }
+
+
+_COST_FIELD: Final = {
+    "marketing": "retention_cost_minor",
+    "sales": "acquisition_cost_minor",
+    "service": "service_cost_minor",
+}
+
+
+def _spent(profile: Profile, event: logged.CostRecorded, now: Moment) -> Changes:
+    name = _COST_FIELD[event.department]
+    return {name: getattr(profile, name) + event.amount_minor}
+
+
+APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
+    logged.CustomerIdentified: _identified,
+    logged.TouchRecorded: _touched,
+    logged.PreferenceStated: _stated,
+    logged.ContactMade: _contacted,
+    logged.OrderCompleted: _ordered,
+    logged.OrderRefunded: _refunded,
+    logged.OrderCancelled: _cancelled,
+    logged.OrderPromised: _noted,
+    logged.OrderShipped: _noted,
+    logged.OrderDelivered: _delivered,
+    logged.EmailDelivered: _mail_delivered,
+    logged.EmailOpened: _mail_opened,
+    logged.EmailClicked: _mail_clicked,
+    logged.EmailBounced: _mail_bounced,
+    logged.EmailUnsubscribed: _unsubscribed,
+    logged.EmailMarkedAsSpam: _called_spam,
+    logged.ConsentChanged: _consent,
+    logged.MentionPosted: _mentioned,
+    logged.ReviewPosted: _reviewed,
+    logged.ReferralMade: _referred,
+    logged.SurveyAnswered: _surveyed,
+    logged.TicketOpened: _ticket_opened,
+    logged.TicketUpdated: _ticket_updated,
+    logged.TicketResolved: _ticket_resolved,
+    logged.CostRecorded: _spent,
+}
+"""What each type of event changes; None: nothing, it was known already."""
+
+KNOWN_BY_OWN_ID: Final = frozenset(
+    (logged.OrderCompleted, logged.OrderRefunded, logged.OrderCancelled, logged.ReferralMade)
+)
+"""Events told from their repetitions by the business ids they carry, not by the event's own id."""

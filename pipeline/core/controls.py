@@ -1,0 +1,111 @@
+"""What applies to every customer of a partition: the time, the policy, models and channel costs, as the log gave them.
+
+A control not newer than the last of its kind and scope changes nothing, so that repetition and order of arrival of
+different kinds do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.policy import DEFAULT, Policy, from_dict, policy_hash
+from pipeline.schemas import logged
+
+SCOPES_MAX: Final = 64 * 36
+"""Channel costs kept (channels x months), and as many models: beyond it a new scope is not taken up."""
+_FIRST: Final = "FirstTick"
+
+
+class Controls(msgspec.Struct, frozen=True, kw_only=True):
+    """A partition's control state."""
+
+    policy: Policy = DEFAULT
+    policy_hash: str = policy_hash(DEFAULT)
+    tick_at: datetime | None = None
+    first_tick_at: datetime | None = None
+    latest: Mapping[str, logged.Control] = {}
+    """The last control of each kind and scope."""
+
+
+INITIAL: Final = Controls()
+
+
+def scope_of(control: logged.Control) -> str:
+    """Kind and scope: of these only the newest counts."""
+    if isinstance(control, logged.ModelFitted):
+        return f"ModelFitted/{control.scope}"
+    if isinstance(control, logged.ChannelCostRevised):
+        return f"ChannelCostRevised/{control.channel}/{control.cohort_month}"
+    return type(control).__name__
+
+
+def _age(control: logged.Control) -> tuple[datetime, int]:
+    match control:
+        case logged.Tick():
+            return control.as_of, 0
+        case logged.PolicyAdopted():
+            return control.adopted_at, 0
+        case logged.ModelFitted():
+            return control.fitted_at, 0
+        case logged.ChannelCostRevised():
+            return control.revised_at, control.version
+
+
+def adopt(controls: Controls, control: logged.Control) -> Controls:
+    """The control state after a control; the same object if it is nothing new."""
+    scope = scope_of(control)
+    before = controls.latest.get(scope)
+    if before is not None and _age(control) <= _age(before):
+        return controls
+    if before is None and len(controls.latest) >= SCOPES_MAX:
+        return controls
+    latest = {**controls.latest, scope: control}
+    if isinstance(control, logged.Tick):
+        first = controls.first_tick_at or control.as_of
+        return replace(controls, latest=latest, tick_at=control.as_of, first_tick_at=first)
+    if isinstance(control, logged.PolicyAdopted):
+        # Checked when it was adopted; a version that no longer understands it must stop, not guess.
+        return replace(controls, latest=latest, policy=from_dict(control.policy), policy_hash=control.policy_hash)
+    return replace(controls, latest=latest)
+
+
+def to_entries(controls: Controls) -> dict[str, bytes]:
+    """The control state for a changelog: a value for each kind and scope."""
+    entries = {scope: logged.encode(control) for scope, control in controls.latest.items()}
+    if controls.first_tick_at is not None:
+        entries[_FIRST] = logged.encode(logged.Tick(as_of=controls.first_tick_at))
+    return entries
+
+
+def changed_entries(before: Controls, after: Controls) -> dict[str, bytes]:
+    """What a changelog must be told when `before` has become `after`."""
+    if before is after:
+        return {}
+    changed = {
+        scope: logged.encode(control)
+        for scope, control in after.latest.items()
+        if before.latest.get(scope) is not control
+    }
+    if before.first_tick_at != after.first_tick_at and after.first_tick_at is not None:
+        changed[_FIRST] = logged.encode(logged.Tick(as_of=after.first_tick_at))
+    return changed
+
+
+def from_entries(entries: Mapping[str, bytes]) -> Controls:
+    """The control state that a changelog holds."""
+    controls = INITIAL
+    first: logged.Control | None = None
+    for scope, value in sorted(entries.items()):
+        control = logged.decode(value)
+        if scope == _FIRST:
+            first = control
+        else:
+            controls = adopt(controls, control)
+    if isinstance(first, logged.Tick):
+        controls = replace(controls, first_tick_at=first.as_of)
+    return controls

@@ -1,0 +1,35 @@
+"""Which day it is in the shop. Inside the core an instant is a whole number of seconds since 1970, UTC, and a day a
+whole number of days since 1970 in the shop's zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+DAY_SECONDS: Final = 86_400
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_QUARTER_SECONDS: Final = 900
+
+
+def day_of(at: int, zone: str) -> int:
+    """The calendar day of an instant in the zone."""
+    return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) // DAY_SECONDS
+
+
+@lru_cache(maxsize=65_536)
+def _offset_seconds(quarter: int, zone: str) -> int:
+    """The zone's offset in a quarter of an hour: no zone has changed its clock inside one since 1970."""
+    offset = datetime.fromtimestamp(quarter * _QUARTER_SECONDS, UTC).astimezone(ZoneInfo(zone)).utcoffset()
+    return int(offset.total_seconds()) if offset else 0
+
+
+def date_of(day: int) -> str:
+    """A day as YYYY-MM-DD."""
+    return date.fromordinal(day + _EPOCH_ORDINAL).isoformat()
+
+
+def instant(at: int) -> datetime:
+    """An instant for eyes and wires."""
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,69 @@
+"""What protects the customer from us: consent, an open complaint, the cap, a rule's own cool-down.
+
+Each rail answers the same question: may this go out now, and if not, why, and when may it? Consent fails closed: not
+given is not there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pipeline.core.apply import EVERY_CHANNEL
+from pipeline.core.days import DAY_SECONDS
+from pipeline.core.decisions import Reason
+from pipeline.core.policy import Policy, Rule
+from pipeline.core.profile import Profile
+from pipeline.core.stage import has_open_complaint
+
+NEVER = 2**62
+
+
+class Stop(NamedTuple):
+    """Why not now, and from when on perhaps (`NEVER`: only something else than time can change it)."""
+
+    reason: Reason
+    until_at: int
+    is_final: bool = False
+
+
+def channel_of(profile: Profile, rule: Rule) -> str:
+    """The channel the customer chose, where they consented to it for this purpose; else the rule's own."""
+    chosen = profile.marketing_channel
+    if chosen is not None and has_consent(profile, rule.purpose, chosen, profile.as_of):
+        return chosen
+    return rule.channel
+
+
+def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> bool:
+    """Whether they said yes to this purpose on this channel, and have not taken it back since.
+
+    The later of what they said of the channel and of all channels counts; a no at the same instant wins.
+    """
+    latest, granted = -1, 0
+    for consent in profile.consents:
+        if consent.purpose == purpose and consent.channel in (channel, EVERY_CHANNEL):
+            in_force = consent.granted if not consent.valid_until or as_of < consent.valid_until else 0
+            if consent.changed_at > latest or (consent.changed_at == latest and not in_force):
+                latest, granted = consent.changed_at, in_force
+    return bool(granted)
+
+
+def first_stop(profile: Profile, name: str, rule: Rule, policy: Policy, *, as_of: int, expires_at: int) -> Stop | None:
+    """The first rail that stops this rule's message now, or None."""
+    if not has_consent(profile, rule.purpose, channel_of(profile, rule), as_of):
+        return Stop(Reason.NO_CONSENT, NEVER, is_final=True)
+    if has_open_complaint(profile):
+        return Stop(Reason.COMPLAINT_OPEN, NEVER)
+    rails = policy.guard_rails
+    calm_at = profile.complaint_closed_at + rails.complaint_cool_down_days * DAY_SECONDS
+    if profile.complaint_closed_at and as_of < calm_at:
+        return Stop(Reason.COMPLAINT_RECENT, calm_at)
+    last = profile.rule_sent_at.get(name, 0)
+    cool_at = last + rule.cool_down_days * DAY_SECONDS
+    if last and as_of < cool_at:
+        return Stop(Reason.COOL_DOWN, cool_at, is_final=cool_at >= expires_at)
+    window = rails.messages_window_days * DAY_SECONDS
+    recent = [at for at in profile.sent_at if at > as_of - window]
+    if len(recent) >= rails.messages_max:
+        return Stop(Reason.CAP, sorted(recent)[-rails.messages_max] + window)
+    return None

@@ -1,0 +1,89 @@
+"""Who an event is about: its aliases, strongest first, normalised and hashed; and which events may make a new customer."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID, uuid5
+
+from pipeline.schemas.events import InboundEvent, ReferralMade
+
+Alias = tuple[str, str]
+"""(kind, normalised value)"""
+
+KINDS: Final = ("customer_id", "email", "phone", "handle")
+"""Strongest first: the publisher's own id names one person, a handle may change hands."""
+
+MAY_CREATE: Final = frozenset(
+    (
+        "CustomerIdentified", "TouchRecorded", "PreferenceStated", "ContactMade", "OrderCompleted", "OrderPromised",
+        "ConsentChanged", "ReviewPosted", "ReferralMade", "SurveyAnswered", "TicketOpened",
+    )
+)  # fmt: skip
+"""Events that may make a customer of somebody unknown. The rest tell of something that had a beginning elsewhere (a
+refund, an opened e-mail) or of anybody (a mention): they wait until their person is known."""
+
+_CUSTOMERS: Final = UUID("5f0a7f0c-3f1e-5b3c-9d7e-2a4c6b8d0e1f")
+_BLOCKED: Final = frozenset(("-1", "null", "none", "nil", "nan", "undefined", "anonymous", "guest", "unknown", "n/a"))
+_ZEROS: Final = re.compile(r"[0-]*")
+_NOT_DIGITS: Final = re.compile(r"\D")
+
+
+def aliases(event: InboundEvent) -> list[Alias]:
+    """The event's aliases, strongest first. Values that mean nobody (`0`, `null`, `anonymous`...) are none."""
+    found: list[Alias] = []
+    if event.customer_id is not None:
+        _add(found, "customer_id", event.customer_id)
+    if event.email is not None:
+        _add(found, "email", event.email)
+    if event.phone is not None:
+        _add(found, "phone", event.phone)
+    if event.handle is not None:
+        _add(found, "handle", event.handle)
+    if event.type == "MentionPosted" and event.author_handle is not None and event.handle is None:
+        _add(found, "handle", f"{event.platform}:{event.author_handle}")
+    return found
+
+
+def referred_alias(event: ReferralMade) -> Alias | None:
+    """The friend who was sent to us, as far as the referral names them."""
+    found: list[Alias] = []
+    if event.referred_customer_id is not None:
+        _add(found, "customer_id", event.referred_customer_id)
+    if event.referred_email is not None:
+        _add(found, "email", event.referred_email)
+    return found[0] if found else None
+
+
+def possible_aliases(text: str) -> list[Alias]:
+    """What a person may mean who types `text` to find somebody."""
+    found: list[Alias] = []
+    for kind in KINDS:
+        _add(found, kind, text)
+    return found
+
+
+def _add(found: list[Alias], kind: str, value: str) -> None:
+    normal = normalised(kind, value)
+    if normal and normal.lower() not in _BLOCKED and not _ZEROS.fullmatch(normal):
+        found.append((kind, normal))
+
+
+def normalised(kind: str, value: str) -> str:
+    """The one form of an alias: addresses and handles in lower case, phones as digits with a plus if one was given."""
+    value = value.strip()
+    if kind == "phone":
+        digits = _NOT_DIGITS.sub("", value)
+        return f"+{digits}" if value.startswith("+") else digits
+    return value if kind == "customer_id" else value.lower()
+
+
+def alias_hash(kind: str, value: str, key: bytes) -> str:
+    """A keyed hash of an alias, 32 hex digits: says nothing to who lacks the key."""
+    return blake2b(f"{kind}\0{value}".encode(), digest_size=16, key=key[:64]).hexdigest()
+
+
+def mint(partition: int, offset: int) -> str:
+    """A newcomer's id, from the place where they first appeared: not derivable from any alias."""
+    return str(uuid5(_CUSTOMERS, f"{partition}/{offset}"))

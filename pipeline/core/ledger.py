@@ -1,0 +1,205 @@
+"""Revenue that refunds, cancellations, repetition and order of arrival cannot make wrong.
+
+The ledger is a set: entries keyed by the marks of order and refund ids. Its value is computed from the set, so the same
+set in any order of arrival, any entry any number of times, is the same value. An entry folds into totals when the refund
+window has passed since it occurred and 30 days since it arrived; what is dated at or before `folded_through_at` and is
+not in the ledger comes too late to be told from a repetition, and is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
+
+_ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
+WHOLE: Final = -1
+"""A refund of whatever is left of its order."""
+
+
+class TooOld(Exception):
+    """Dated at or before what is folded, and not in the ledger: maybe counted already, so not counted now."""
+
+
+def find(ledger: Ledger, order: int) -> Order | None:
+    """The order's entry, if it is there."""
+    for entry in ledger.orders:
+        if entry.order == order:
+            return entry
+    return None
+
+
+def with_order(
+    ledger: Ledger, order: int, *, at: int, revenue_minor: int, discount_minor: int, arrived_at: int
+) -> Ledger:
+    """The ledger with an order, or with a later version of it. Raises TooOld."""
+    before = find(ledger, order)
+    if before is None:
+        if at <= ledger.folded_through_at:
+            raise TooOld
+        entry = Order(order, at, at, revenue_minor, discount_minor, arrived_at, known=1)
+        return replace(ledger, orders=(*ledger.orders, entry))
+    if not before.known:
+        entry = replace(
+            before, purchased_at=at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor, known=1
+        )
+        return _put(ledger, entry)
+    version = (at, revenue_minor, discount_minor)
+    purchased_at = min(before.purchased_at, at)
+    if version > (before.version_at, before.revenue_minor, before.discount_minor):
+        entry = replace(
+            before, purchased_at=purchased_at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor
+        )
+        return _put(ledger, entry)
+    return ledger if purchased_at == before.purchased_at else _put(ledger, replace(before, purchased_at=purchased_at))
+
+
+def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
+    """The ledger with an order void, whether it has come yet or not. Raises TooOld."""
+    before = find(ledger, order)
+    if before is None:
+        if at <= ledger.folded_through_at:
+            raise TooOld
+        return replace(ledger, orders=(*ledger.orders, Order(order, arrived_at=arrived_at, version_at=at, cancelled=1)))
+    return ledger if before.cancelled else _put(ledger, replace(before, cancelled=1))
+
+
+def with_delivery(ledger: Ledger, order: int, *, at: int) -> Ledger:
+    """The ledger with the order delivered, at the earliest instant said. An order not there yet is left alone."""
+    before = find(ledger, order)
+    if before is None or (before.delivered_at and before.delivered_at <= at):
+        return ledger
+    return _put(ledger, replace(before, delivered_at=at))
+
+
+def with_refund(
+    ledger: Ledger, refund: int, order: int, *, at: int, amount_minor: int | None, arrived_at: int
+) -> Ledger:
+    """The ledger with a refund, its order there or still to come. Raises TooOld."""
+    for entry in ledger.refunds:
+        if entry.refund == refund:
+            return ledger
+    if at <= ledger.folded_through_at:
+        raise TooOld
+    entry = Refund(refund, order, at, WHOLE if amount_minor is None else amount_minor, arrived_at)
+    return replace(ledger, refunds=(*ledger.refunds, entry))
+
+
+def refunded_minor(ledger: Ledger, order: Order) -> int:
+    """What has gone back of an order: never more than it was."""
+    back = 0
+    for refund in ledger.refunds:
+        if refund.order == order.order:
+            if refund.amount_minor == WHOLE:
+                return order.revenue_minor
+            back += refund.amount_minor
+    return min(back, order.revenue_minor)
+
+
+def is_void(ledger: Ledger, order: Order) -> bool:
+    """Cancelled, or nothing of it is left."""
+    return bool(order.cancelled) or (order.revenue_minor > 0 and refunded_minor(ledger, order) == order.revenue_minor)
+
+
+def purchases(ledger: Ledger) -> list[Order]:
+    """Orders that count as purchases: known and not cancelled."""
+    return [order for order in ledger.orders if order.known and not order.cancelled]
+
+
+def totals(ledger: Ledger) -> tuple[int, int, int, int]:
+    """(orders, revenue, refunded, discounts), folded ones included; revenue before refunds, in minor units."""
+    orders, revenue = ledger.folded_orders, ledger.folded_revenue_minor
+    refunded, discount = ledger.folded_refunded_minor, ledger.folded_discount_minor
+    for order in purchases(ledger):
+        orders += 1
+        revenue += order.revenue_minor
+        discount += order.discount_minor
+        refunded += refunded_minor(ledger, order)
+    return orders, revenue, refunded, discount
+
+
+def first_and_last(ledger: Ledger) -> tuple[int, int]:
+    """Instants of the first and the last purchase, 0 and 0 without any."""
+    first, last = ledger.folded_first_at, ledger.folded_last_at
+    for order in purchases(ledger):
+        first = min(first or order.purchased_at, order.purchased_at)
+        last = max(last, order.purchased_at)
+    return first, last
+
+
+def purchase_days(ledger: Ledger, zone: str) -> list[int]:
+    """The latest distinct purchase days, at most 32, oldest first."""
+    days = {day_of(order.purchased_at, zone) for order in purchases(ledger)}
+    return sorted(days.union(ledger.folded_days))[-DAYS_MAX:]
+
+
+def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, zone: str) -> Ledger:
+    """The ledger with everything folded that can no longer change, and the oldest beyond 64 entries."""
+    settled = as_of - window_days * DAY_SECONDS
+    arrived = as_of - _ARRIVAL_SECONDS
+    early = 0
+    while True:
+        ripe = None
+        if first_tick_at:
+            for order in ledger.orders:
+                if _dated(order) <= settled and max(order.arrived_at, first_tick_at) <= arrived:
+                    ripe = order if ripe is None or _age(order) < _age(ripe) else ripe
+        if ripe is None and len(ledger.orders) + len(ledger.refunds) > ENTRIES_MAX:
+            if not ledger.orders:
+                return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:])
+            ripe, early = min(ledger.orders, key=_age), early + 1
+        if ripe is None:
+            break
+        ledger = _fold(ledger, ripe, zone)
+    if first_tick_at:
+        ledger = _without_stale_orphans(ledger, settled, arrived, first_tick_at)
+    return replace(ledger, folded_early=ledger.folded_early + early) if early else ledger
+
+
+def _dated(order: Order) -> int:
+    return order.purchased_at or order.version_at
+
+
+def _age(order: Order) -> tuple[int, int]:
+    return (_dated(order), order.order)
+
+
+def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
+    orders = tuple(entry for entry in ledger.orders if entry.order != order.order)
+    refunds = tuple(refund for refund in ledger.refunds if refund.order != order.order)
+    through = max(ledger.folded_through_at, _dated(order))
+    if not order.known or order.cancelled:
+        return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through)
+    days = sorted({*ledger.folded_days, day_of(order.purchased_at, zone)})[-DAYS_MAX:]
+    return replace(
+        ledger,
+        orders=orders,
+        refunds=refunds,
+        folded_orders=ledger.folded_orders + 1,
+        folded_revenue_minor=ledger.folded_revenue_minor + order.revenue_minor,
+        folded_refunded_minor=ledger.folded_refunded_minor + refunded_minor(ledger, order),
+        folded_discount_minor=ledger.folded_discount_minor + order.discount_minor,
+        folded_through_at=through,
+        folded_first_at=min(ledger.folded_first_at or order.purchased_at, order.purchased_at),
+        folded_last_at=max(ledger.folded_last_at, order.purchased_at),
+        folded_days=tuple(days),
+    )
+
+
+def _without_stale_orphans(ledger: Ledger, settled: int, arrived: int, first_tick_at: int) -> Ledger:
+    here = {order.order for order in ledger.orders}
+    kept = tuple(
+        refund
+        for refund in ledger.refunds
+        if refund.order in here or refund.refunded_at > settled or max(refund.arrived_at, first_tick_at) > arrived
+    )
+    if len(kept) == len(ledger.refunds):
+        return ledger
+    return replace(ledger, refunds=kept, orphans=ledger.orphans + len(ledger.refunds) - len(kept))
+
+
+def _put(ledger: Ledger, entry: Order) -> Ledger:
+    return replace(ledger, orders=tuple(entry if order.order == entry.order else order for order in ledger.orders))

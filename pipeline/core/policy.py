@@ -1,0 +1,218 @@
+"""The shop's rules as data: read from a file a marketer can edit, checked whole, adopted through the log."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+
+class BadPolicy(Exception):
+    """The policy refuses itself; the message lists every problem."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every field is needed, none else is known."""
+
+
+class ShopRules(_Section):
+    """What holds for the whole shop."""
+
+    time_zone: str
+
+
+class LifecycleRules(_Section):
+    """When silence means something."""
+
+    at_risk_after_days: int
+    lapsed_after_days: int
+    active_from_purchases: int
+    prospect_limit_days: int
+
+
+class StageRules(_Section):
+    """What a relationship stage asks for, and how often it is checked."""
+
+    cycle_days: int
+    check_every_days: int
+    departments_for_collaborative: int
+    cycles_for_bonded: int
+
+
+class LedgerRules(_Section):
+    """How long an order may still change."""
+
+    refund_window_days: int
+
+
+class GuardRails(_Section):
+    """What protects the customer from us."""
+
+    messages_max: int
+    messages_window_days: int
+    complaint_cool_down_days: int
+
+
+class Rule(_Section):
+    """One trigger's rule."""
+
+    enabled: bool
+    purpose: str
+    channel: str
+    wait_days: int
+    expires_after_days: int
+    cool_down_days: int
+    priority: int
+    edition: int
+    wait_after_delivery_days: int = 0
+
+
+class Rules(_Section):
+    """Every trigger Wafa knows."""
+
+    retention_offer: Rule
+    feedback_request: Rule
+
+
+class Policy(_Section):
+    """The whole policy."""
+
+    shop: ShopRules
+    lifecycle: LifecycleRules
+    stage: StageRules
+    ledger: LedgerRules
+    guard_rails: GuardRails
+    rules: Rules
+
+
+# Smallest and largest sensible value of each number, by its path.
+_BOUNDS: Final[dict[str, tuple[int, int]]] = {
+    "lifecycle.at_risk_after_days": (1, 3650),
+    "lifecycle.lapsed_after_days": (2, 3650),
+    "lifecycle.active_from_purchases": (2, 100),
+    "lifecycle.prospect_limit_days": (1, 3650),
+    "stage.cycle_days": (7, 730),
+    "stage.check_every_days": (1, 365),
+    "stage.departments_for_collaborative": (1, 3),
+    "stage.cycles_for_bonded": (1, 12),
+    "ledger.refund_window_days": (1, 730),
+    "guard_rails.messages_max": (1, 16),
+    "guard_rails.messages_window_days": (1, 365),
+    "guard_rails.complaint_cool_down_days": (0, 365),
+}
+_RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
+    "wait_days": (0, 365),
+    "wait_after_delivery_days": (0, 365),
+    "expires_after_days": (1, 365),
+    "cool_down_days": (0, 730),
+    "priority": (1, 100),
+    "edition": (1, 1_000_000),
+}
+_CHANNELS: Final = ("email", "sms", "push", "phone", "post", "messenger")
+_PURPOSES: Final = ("marketing", "feedback")
+
+
+def default_text() -> str:
+    """The default policy file, with its comments."""
+    return files("pipeline.core").joinpath("policy.toml").read_text(encoding="utf-8")
+
+
+def load_policy(text: str) -> Policy:
+    """The policy a file's text says. Raises BadPolicy with every problem at once."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadPolicy(f"Policy that cannot be read: {error}") from error
+    return from_dict(document)
+
+
+def from_dict(document: dict[str, Any]) -> Policy:
+    """The policy in a document, checked whole. Raises BadPolicy with every problem at once."""
+    problems = list(_shape_problems(document, Policy, ""))
+    if problems:
+        raise _bad(problems)
+    policy = msgspec.convert(document, Policy)
+    problems = [*_bound_problems(document), *_sense_problems(policy)]
+    if problems:
+        raise _bad(problems)
+    return policy
+
+
+def to_dict(policy: Policy) -> dict[str, Any]:
+    """The policy as a document, for the log."""
+    document: dict[str, Any] = msgspec.to_builtins(policy)
+    return document
+
+
+def policy_hash(policy: Policy) -> str:
+    """Sixteen hex digits that change with any rule."""
+    canonical = json.dumps(to_dict(policy), sort_keys=True, separators=(",", ":"))
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _bad(problems: list[str]) -> BadPolicy:
+    return BadPolicy("Policy that cannot work:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def _shape_problems(document: object, section: type[msgspec.Struct], path: str) -> list[str]:
+    """What is missing, unknown or of another kind, in this section and below."""
+    if not isinstance(document, dict):
+        return [f"{path or 'policy'}: expected a section, got {type(document).__name__}"]
+    fields = {field.name: field for field in msgspec.structs.fields(section)}
+    problems = [f"{path}{name}: unknown; expected one of {', '.join(fields)}" for name in document if name not in fields]
+    for name, field in fields.items():
+        if name not in document:
+            if field.required:
+                problems.append(f"{path}{name}: expected, got nothing")
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            problems.extend(_shape_problems(document[name], field.type, f"{path}{name}."))
+        elif type(document[name]) is not field.type:
+            wanted = getattr(field.type, "__name__", str(field.type))
+            problems.append(f"{path}{name}: expected {wanted}, got {document[name]!r}")
+    return problems
+
+
+def _bound_problems(document: dict[str, Any]) -> list[str]:
+    problems = []
+    for path, bounds in _BOUNDS.items():
+        section, name = path.split(".")
+        problems.extend(_outside(path, document[section][name], bounds))
+    for rule, fields in document["rules"].items():
+        for name, bounds in _RULE_BOUNDS.items():
+            if name in fields:
+                problems.extend(_outside(f"rules.{rule}.{name}", fields[name], bounds))
+    return problems
+
+
+def _outside(path: str, value: int, bounds: tuple[int, int]) -> list[str]:
+    low, high = bounds
+    return [] if low <= value <= high else [f"{path}: expected {low} to {high}, got {value}"]
+
+
+def _sense_problems(policy: Policy) -> list[str]:
+    problems = []
+    lifecycle = policy.lifecycle
+    if not lifecycle.at_risk_after_days < lifecycle.lapsed_after_days:
+        problems.append(
+            f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
+            f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
+        )
+    try:
+        ZoneInfo(policy.shop.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {policy.shop.time_zone!r}")
+    for name in policy.rules.__struct_fields__:
+        rule: Rule = getattr(policy.rules, name)
+        if rule.channel not in _CHANNELS:
+            problems.append(f"rules.{name}.channel: expected one of {', '.join(_CHANNELS)}, got {rule.channel!r}")
+        if rule.purpose not in _PURPOSES:
+            problems.append(f"rules.{name}.purpose: expected one of {', '.join(_PURPOSES)}, got {rule.purpose!r}")
+    return problems
+
+
+DEFAULT: Final = load_policy(default_text())

@@ -1,0 +1,202 @@
+"""What is known of one customer: private to the core, may change with every release (the public face is `view`).
+
+Packed as arrays, so the order of fields is part of the format: add at the end, with a default, and raise
+`codec.VERSION` when the meaning of one changes. Instants are whole seconds since 1970, 0 for never.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+
+class Stage(IntEnum):
+    """How far the relationship has grown. Never moved by risk or by an open complaint."""
+
+    EXPLORATORY = 0
+    BASIC = 1
+    COLLABORATIVE = 2
+    BONDED = 3
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
+class Lifecycle(IntEnum):
+    """Where the customer stands with buying, driven by purchases and by silence."""
+
+    PROSPECT = 0
+    NEW = 1
+    ACTIVE = 2
+    AT_RISK = 3
+    LAPSED = 4
+    WON_BACK = 5
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Small, packed as an array."""
+
+
+class Order(_Entry):
+    """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
+
+    order: int
+    purchased_at: int = 0
+    """The earliest instant any version of it gives."""
+    version_at: int = 0
+    revenue_minor: int = 0
+    discount_minor: int = 0
+    arrived_at: int = 0
+    known: int = 0
+    cancelled: int = 0
+    delivered_at: int = 0
+
+
+class Refund(_Entry):
+    """A refund in the ledger, its order there or not. `amount_minor` -1: whatever is left of the order."""
+
+    refund: int
+    order: int
+    refunded_at: int
+    amount_minor: int
+    arrived_at: int
+
+
+class Ledger(_Entry):
+    """Orders and refunds that may still change, and the totals of those that may not."""
+
+    orders: tuple[Order, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    folded_orders: int = 0
+    folded_revenue_minor: int = 0
+    folded_refunded_minor: int = 0
+    folded_discount_minor: int = 0
+    folded_through_at: int = 0
+    folded_first_at: int = 0
+    folded_last_at: int = 0
+    folded_days: tuple[int, ...] = ()
+    """The latest purchase days among the folded orders."""
+    folded_early: int = 0
+    """Orders folded before their time because the ledger was full."""
+    orphans: int = 0
+    """Refunds folded without their order ever having come."""
+
+
+class Consent(_Entry):
+    """What they said about one purpose on one channel (`*`: all of them)."""
+
+    purpose: str
+    channel: str
+    granted: int
+    changed_at: int
+    valid_until: int = 0
+
+
+class Ticket(_Entry):
+    """An open ticket."""
+
+    ticket: int
+    is_complaint: int
+    severity: int
+    opened_at: int
+    promised_at: int = 0
+
+
+class Consideration(_Entry):
+    """A trigger whose cause has come and whose end has not."""
+
+    rule: str
+    edition: int
+    business_key: str
+    cause_id: str
+    cause_source: str
+    caused_at: int
+    considered_at: int
+    not_before_at: int
+    expires_at: int
+    announced: int = 0
+    """Whether its being held has been said."""
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One customer."""
+
+    first_seen_at: int
+    as_of: int
+    next_review_at: int = 0
+    stage: int = Stage.EXPLORATORY
+    lifecycle: int = Lifecycle.PROSPECT
+    stage_since_at: int = 0
+    lifecycle_since_at: int = 0
+    stage_reason: str = "first_contact"
+    lifecycle_reason: str = "no_purchase_yet"
+    stage_checked_at: int = 0
+    stage_failed_checks: int = 0
+    stage_peak: int = 0
+    identified: int = 0
+    need_at: int = 0
+    answered_at: int = 0
+    marketing_at: int = 0
+    """When marketing last dealt with them well (they answered), and so for the other departments."""
+    sales_at: int = 0
+    service_at: int = 0
+    prospect_overdue: int = 0
+    ledger: Ledger = Ledger()
+    buckets: bytes = b""
+    bucket_day: int = 0
+    event_marks: tuple[int, ...] = ()
+    consents: tuple[Consent, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    complaints: int = 0
+    complaint_closed_at: int = 0
+    tickets_solved: tuple[int, ...] = ()
+    considerations: tuple[Consideration, ...] = ()
+    sent_at: tuple[int, ...] = ()
+    """The last messages sent, as many as the cap looks at."""
+    rule_sent_at: dict[str, int] = {}
+    asked: tuple[int, ...] = ()
+    """Orders whose feedback was considered, the latest."""
+    last_decision: tuple[str, str, str, int] | None = None
+    """(rule, outcome, first reason, decided at)"""
+    marketing_channel: str | None = None
+    service_channel: str | None = None
+    interests: tuple[str, ...] = ()
+    interests_at: int = 0
+    language: str | None = None
+    time_zone: str | None = None
+    referrals: tuple[int, ...] = ()
+    acquisition_channel: str | None = None
+    touches: int = 0
+    retention_cost_minor: int = 0
+    service_cost_minor: int = 0
+    acquisition_cost_minor: int = 0
+    service_minutes: int = 0
+    emails_delivered: int = 0
+    emails_opened: int = 0
+    emails_clicked: int = 0
+    surveys: int = 0
+    survey_sum_milli: int = 0
+    simulated: int = 0
+    currency: str = ""
+
+
+EVENT_MARKS_MAX: Final = 32
+ENTRIES_MAX: Final = 64
+DAYS_MAX: Final = 32
+CONSENTS_MAX: Final = 16
+TICKETS_MAX: Final = 16
+CONSIDERATIONS_MAX: Final = 16
+ASKED_MAX: Final = 64
+"""As many as the ledger has entries: an order that may still come again is not asked about twice."""
+REFERRALS_MAX: Final = 32
+SOLVED_MAX: Final = 16
+INTERESTS_MAX: Final = 16

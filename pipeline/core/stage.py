@@ -1,0 +1,105 @@
+"""How far the relationship has grown, and on what evidence.
+
+The four stages as the sources define them: *exploratory*, first contact; *basic*, we know who they are and have answered a
+need, no order required; *collaborative*, they bought, and at least two of marketing, sales and service have dealt with
+them well in the last cycle; *bonded*, loyal over several cycles with no complaint open (a referral is evidence, never a
+condition). A stage rises one step at a time, as soon as its evidence is there; it falls one step after two failed checks
+in a row, so that nobody flickers. While a complaint is open it does neither, and a solved complaint is no evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pipeline.core import ledger as ledgers
+from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.policy import Policy
+from pipeline.core.profile import Profile, Stage
+
+FAILED_CHECKS_MAX: Final = 2
+
+
+def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """We know who they are, and a message or an offer of ours has met a need: they answered it, or said what they need."""
+    return bool(profile.identified and (profile.need_at or profile.answered_at))
+
+
+def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
+    """Which departments have dealt with them well in the last cycle."""
+    since = as_of - policy.stage.cycle_days * DAY_SECONDS
+    dealt = (("marketing", profile.marketing_at), ("sales", profile.sales_at), ("service", profile.service_at))
+    return [name for name, at in dealt if at and at > since]
+
+
+def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """They bought, and enough departments have dealt with them well in the last cycle."""
+    return ledgers.first_and_last(profile.ledger)[1] > 0 and (
+        len(departments(profile, as_of, policy)) >= policy.stage.departments_for_collaborative
+    )
+
+
+def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """They bought in each of the last cycles, and no complaint is open."""
+    if has_open_complaint(profile):
+        return False
+    zone, length = policy.shop.time_zone, policy.stage.cycle_days
+    today = day_of(as_of, zone)
+    bought = {(today - day) // length for day in ledgers.purchase_days(profile.ledger, zone)}
+    return all(cycle in bought for cycle in range(policy.stage.cycles_for_bonded))
+
+
+def has_open_complaint(profile: Profile) -> bool:
+    """Whether a complaint of theirs waits for us."""
+    return any(ticket.is_complaint for ticket in profile.tickets)
+
+
+Evidence = Callable[[Profile, int, Policy], bool]
+
+HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
+    Stage.EXPLORATORY: (),
+    Stage.BASIC: (is_known,),
+    Stage.COLLABORATIVE: (is_known, is_worked_on_together),
+    Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
+}
+"""What must hold for a stage to be reached, and to be kept."""
+
+REASONS: Final = {
+    Stage.EXPLORATORY: "first_contact",
+    Stage.BASIC: "known_and_answered",
+    Stage.COLLABORATIVE: "departments_work_together",
+    Stage.BONDED: "loyal_over_cycles",
+}
+FALL_REASON: Final = "evidence_gone"
+
+
+def holds(stage: Stage, profile: Profile, as_of: int, policy: Policy) -> bool:
+    """Whether the evidence for a stage is there."""
+    return all(evidence(profile, as_of, policy) for evidence in HOLDS[stage])
+
+
+def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
+    """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
+    if has_open_complaint(profile):
+        return {}
+    stage = Stage(profile.stage)
+    if stage < Stage.BONDED and holds(Stage(stage + 1), profile, as_of, policy):
+        return _moved(profile, Stage(stage + 1), REASONS[Stage(stage + 1)], as_of)
+    if as_of < profile.stage_checked_at + policy.stage.check_every_days * DAY_SECONDS:
+        return {}
+    if stage == Stage.EXPLORATORY or holds(stage, profile, as_of, policy):
+        return {"stage_checked_at": as_of, "stage_failed_checks": 0}
+    if profile.stage_failed_checks + 1 < FAILED_CHECKS_MAX:
+        return {"stage_checked_at": as_of, "stage_failed_checks": profile.stage_failed_checks + 1}
+    return _moved(profile, Stage(stage - 1), FALL_REASON, as_of)
+
+
+def _moved(profile: Profile, stage: Stage, reason: str, as_of: int) -> dict[str, object]:
+    return {
+        "stage": int(stage),
+        "stage_reason": reason,
+        "stage_since_at": as_of,
+        "stage_checked_at": as_of,
+        "stage_failed_checks": 0,
+        "stage_peak": max(int(stage), profile.stage_peak),
+    }

@@ -1,0 +1,155 @@
+"""One event and one customer: what they are afterwards, and what is decided. Pure: the log alone determines both."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from pipeline.core import buckets, decide, ledger as ledgers, lifecycle, stage
+from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID, Moment
+from pipeline.core.controls import Controls
+from pipeline.core.days import DAY_SECONDS
+from pipeline.core.decisions import Decision
+from pipeline.core.marks import event_mark, spread
+from pipeline.core.policy import Policy
+from pipeline.core.profile import EVENT_MARKS_MAX, Lifecycle, Profile
+from pipeline.schemas import logged
+
+REVIEW_SECONDS: Final = 7 * DAY_SECONDS
+"""Nobody goes unseen for longer than this once time passes."""
+_SPREAD_SECONDS: Final = DAY_SECONDS
+_LATE_SECONDS: Final = DAY_SECONDS
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+    TOO_OLD = "too_old"
+    REVIEWED = "reviewed"
+
+
+class Step(NamedTuple):
+    """The customer afterwards, what was decided on the way, and what became of the event."""
+
+    profile: Profile
+    decisions: tuple[Decision, ...]
+    outcome: Outcome
+
+
+def step(
+    customer_id: str, profile: Profile | None, event: logged.CustomerEvent | logged.Tick, controls: Controls
+) -> Step:
+    """Apply the event, let time pass, look at the stage, decide. A Tick is a visit: only time passes.
+
+    Before a log's first Tick events change the state and decide nothing: an import sends nothing.
+    """
+    tick_at = 0 if controls.tick_at is None else int(controls.tick_at.timestamp())
+    if isinstance(event, logged.Tick):
+        if profile is None:
+            raise ValueError("a Tick visits customers that are there")
+        after = replace(profile, as_of=max(tick_at, profile.as_of))
+        outcome = Outcome.REVIEWED
+    else:
+        applied = _applied(profile, event, tick_at, controls)
+        if not isinstance(applied, tuple):
+            assert profile is not None or applied is Outcome.TOO_OLD
+            return Step(profile or _newcomer(int(event.occurred_at.timestamp()), tick_at), (), applied)
+        after, outcome = applied
+    policy = controls.policy
+    after = _aged(after, policy, controls)
+    if not tick_at:
+        return Step(replace(after, next_review_at=0), (), outcome)
+    if outcome is not Outcome.LATE:
+        after = decide.opened(profile, after, event, controls)
+    decisions: tuple[Decision, ...] = ()
+    if after.considerations:
+        after, decisions = decide.settled(customer_id, after, controls)
+    return Step(replace(after, next_review_at=_next_review(customer_id, after, policy, tick_at)), decisions, outcome)
+
+
+def _newcomer(at: int, tick_at: int) -> Profile:
+    return Profile(first_seen_at=at, as_of=max(at, tick_at))
+
+
+def _applied(
+    profile: Profile | None, event: logged.CustomerEvent, tick_at: int, controls: Controls
+) -> tuple[Profile, Outcome] | Outcome:
+    """The customer with the event applied, or why it is not."""
+    at = int(event.occurred_at.timestamp())
+    before = profile or _newcomer(at, tick_at)
+    kind = type(event)
+    marks = before.event_marks
+    if kind not in KNOWN_BY_OWN_ID:
+        this = event_mark(event.source, event.id)
+        if this in marks:
+            return Outcome.DUPLICATE
+        marks = (*marks, this)[-EVENT_MARKS_MAX:]
+    as_of = max(tick_at, at, before.as_of)
+    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
+    now = Moment(at, as_of, first_tick_at, controls.policy)
+    try:
+        changes = APPLY[kind](before, event, now)
+    except ledgers.TooOld:
+        return Outcome.TOO_OLD
+    if changes is None:
+        if profile is not None:
+            return Outcome.DUPLICATE
+        changes = {}
+    changes["as_of"] = as_of
+    changes["event_marks"] = marks
+    if at < before.first_seen_at:
+        changes["first_seen_at"] = at
+    if event.simulated:
+        changes["simulated"] = 1
+    if now.today != before.bucket_day:
+        changes["buckets"] = buckets.aged(changes.get("buckets", before.buckets), now.today)
+        changes["bucket_day"] = now.today
+    return replace(before, **changes), Outcome.LATE if as_of - at > _LATE_SECONDS else Outcome.ACCEPTED
+
+
+def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
+    """The customer after what time alone brings: silence, folding, the prospect's limit, the stage's check."""
+    as_of = profile.as_of
+    limit = lifecycle.limit_of(profile.lifecycle, policy)
+    while limit is not None:
+        last = ledgers.first_and_last(profile.ledger)[1]
+        if as_of - last < limit:
+            break
+        to, reason = lifecycle.ON_SILENCE[Lifecycle(profile.lifecycle)]
+        profile = replace(profile, lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=as_of)
+        limit = lifecycle.limit_of(profile.lifecycle, policy)
+        if to == Lifecycle.AT_RISK:
+            break  # one state a step: the cause of what hangs on it is seen even by a late visit
+    if profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue:
+        if as_of >= profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS:
+            profile = replace(profile, prospect_overdue=1)
+    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
+    ledger = profile.ledger
+    if ledger.orders or ledger.refunds:
+        ledger = ledgers.folded(
+            ledger, as_of=as_of, window_days=policy.ledger.refund_window_days, first_tick_at=first_tick_at,
+            zone=policy.shop.time_zone,
+        )  # fmt: skip
+        if ledger is not profile.ledger:
+            profile = replace(profile, ledger=ledger)
+    moved = stage.checked(profile, as_of, policy)
+    return replace(profile, **moved) if moved else profile
+
+
+def _next_review(customer_id: str, profile: Profile, policy: Policy, tick_at: int) -> int:
+    """When time alone can next matter to this customer: always after the last Tick, at most seven days ahead."""
+    now = max(profile.as_of, tick_at)
+    review_at = now + REVIEW_SECONDS - spread(customer_id, _SPREAD_SECONDS)
+    limit = lifecycle.limit_of(profile.lifecycle, policy)
+    if limit is not None:
+        review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
+    elif profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue:
+        review_at = min(review_at, profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS)
+    if profile.considerations:
+        review_at = min(review_at, decide.next_look_at(profile, policy))
+    return max(review_at, now + 1)

@@ -1,0 +1,111 @@
+"""The customer as others may see them: the public face of a profile, figures as of its last change. JSON-ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.core import buckets, ledger as ledgers, stage as stages
+from pipeline.core.buckets import Measure
+from pipeline.core.controls import Controls
+from pipeline.core.days import date_of, day_of, instant
+from pipeline.core.profile import Lifecycle, Profile, Stage
+
+
+def view(customer_id: str, profile: Profile, controls: Controls, *, partition: int, offset: int) -> dict[str, Any]:
+    """The view of a customer. (partition, offset) says which of two views is the later."""
+    policy, as_of = controls.policy, profile.as_of
+    zone = policy.shop.time_zone
+    orders, revenue, refunded, discount = ledgers.totals(profile.ledger)
+    first, last = ledgers.first_and_last(profile.ledger)
+    costs = profile.acquisition_cost_minor + profile.retention_cost_minor + profile.service_cost_minor
+    net = revenue - refunded
+    return {
+        "customer_id": customer_id,
+        "partition": partition,
+        "offset": offset,
+        "as_of": instant(as_of),
+        "first_seen_at": instant(profile.first_seen_at),
+        "stage": Stage(profile.stage).label,
+        "stage_reason": profile.stage_reason,
+        "stage_since_at": instant(profile.stage_since_at or profile.first_seen_at),
+        "stage_evidence": {
+            "identified": bool(profile.identified),
+            "departments": stages.departments(profile, as_of, policy),
+            "failed_checks": profile.stage_failed_checks,
+        },
+        "lifecycle": Lifecycle(profile.lifecycle).label,
+        "lifecycle_reason": profile.lifecycle_reason,
+        "lifecycle_since_at": instant(profile.lifecycle_since_at or profile.first_seen_at),
+        "prospect_overdue": bool(profile.prospect_overdue),
+        "value": {
+            "currency": profile.currency or None,
+            "orders": orders,
+            "revenue_minor": revenue,
+            "refunded_minor": refunded,
+            "net_revenue_minor": net,
+            "discount_minor": discount,
+            "acquisition_cost_minor": profile.acquisition_cost_minor,
+            "retention_cost_minor": profile.retention_cost_minor,
+            "service_cost_minor": profile.service_cost_minor,
+            "value_to_date_minor": net - costs,
+        },
+        "first_purchase_at": instant(first) if first else None,
+        "last_purchase_at": instant(last) if last else None,
+        "days_since_purchase": (as_of - last) // 86_400 if last else None,
+        "purchase_days": [date_of(day) for day in ledgers.purchase_days(profile.ledger, zone)[-5:]],
+        "windows": _windows(profile, day_of(as_of, zone)),
+        "open_tickets": len(profile.tickets),
+        "complaint_open": stages.has_open_complaint(profile),
+        "complaints": profile.complaints,
+        "complaint_closed_at": instant(profile.complaint_closed_at) if profile.complaint_closed_at else None,
+        "consents": [
+            {
+                "purpose": each.purpose,
+                "channel": each.channel,
+                "granted": bool(each.granted),
+                "changed_at": instant(each.changed_at),
+                "valid_until": instant(each.valid_until) if each.valid_until else None,
+            }
+            for each in profile.consents
+        ],
+        "preferences": {
+            "marketing_channel": profile.marketing_channel,
+            "service_channel": profile.service_channel,
+            "interests": list(profile.interests),
+        },
+        "considerations_open": [
+            {"rule": each.rule, "business_key": each.business_key, "expires_at": instant(each.expires_at)}
+            for each in profile.considerations
+        ],
+        "last_decision": _last_decision(profile),
+        "next_review_at": instant(profile.next_review_at) if profile.next_review_at else None,
+        "policy_hash": controls.policy_hash,
+        "simulated": bool(profile.simulated),
+    }
+
+
+def _windows(profile: Profile, today: int) -> dict[str, dict[str, int | float | None]]:
+    shown: dict[str, dict[str, int | float | None]] = {}
+    for days, sums in buckets.figures(profile.buckets, today).items():
+        scored = sums[Measure.SENTIMENTS]
+        shown[f"days_{days}"] = {
+            "orders": sums[Measure.ORDERS],
+            "revenue_minor": sums[Measure.REVENUE_MINOR],
+            "refunded_minor": sums[Measure.REFUNDED_MINOR],
+            "emails_delivered": sums[Measure.EMAILS_DELIVERED],
+            "emails_opened": sums[Measure.EMAILS_OPENED],
+            "emails_clicked": sums[Measure.EMAILS_CLICKED],
+            "mentions": sums[Measure.MENTIONS],
+            "reviews": sums[Measure.REVIEWS],
+            "sentiment_mean": round(sums[Measure.SENTIMENT_MILLI] / scored / 1000, 3) if scored else None,
+            "complaints": sums[Measure.COMPLAINTS],
+            "contacts": sums[Measure.CONTACTS],
+        }
+    return shown
+
+
+def _last_decision(profile: Profile) -> dict[str, object] | None:
+    if profile.last_decision is None:
+        return None
+    rule, outcome, reason, decided_at = profile.last_decision
+    return {"rule": rule, "outcome": outcome, "reason": reason, "decided_at": instant(decided_at)}

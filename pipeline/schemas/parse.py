@@ -62,7 +62,7 @@ def parse_batch(records: Sequence[Record], topic: str) -> tuple[list[Parsed], li
         value = record.value
         try:
             if value and not record.headers and _is_plain(value):
-                parsed.append(Parsed(index, _event(value, belongs)))
+                parsed.append(Parsed(index, read_event(value, belongs)))
             else:
                 parsed.extend([Parsed(index, event) for event in _events(record, belongs)])
         except Unreadable as why:
@@ -74,8 +74,8 @@ def _is_plain(value: bytes) -> bool:
     return segment.MARK not in value and cloudevents.MARK not in value and len(value) <= _PLAIN_BYTES_MAX
 
 
-def _event(value: bytes, belongs: frozenset[type[Inbound]]) -> InboundEvent:
-    """The event of a value in Wafa's own JSON. Raises Unreadable."""
+def read_event(value: bytes, belongs: frozenset[type[Inbound]] = _ANY_TYPE) -> InboundEvent:
+    """The event of a value in Wafa's own JSON, all checks included. Raises Unreadable."""
     try:
         event = _validate(value)
     except ValidationError as error:
@@ -102,11 +102,11 @@ def _events(record: Record, belongs: frozenset[type[Inbound]]) -> Sequence[Inbou
         raise Unreadable(Reason.TOO_LARGE, f"record: expected at most {topics.MAX_RECORD_BYTES} bytes, got {size}")
     inner = cloudevents.unwrap(value, record.headers)
     if inner is not None:
-        return (_event(inner, belongs),)
+        return (read_event(inner, belongs),)
     calls = segment.events_of(value, received_ms=record.timestamp) if segment.MARK in value else None
     if calls is not None:
-        return [_event(_encode(call), _ANY_TYPE) for call in calls]
-    return (_event(value, belongs),)
+        return [read_event(_encode(call)) for call in calls]
+    return (read_event(value, belongs),)
 
 
 def _be_json(value: bytes) -> None:

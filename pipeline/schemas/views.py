@@ -1,0 +1,134 @@
+"""Each customer as others may see them: the contract of `crm.profiles.v1`, one latest view a customer, compacted.
+
+Figures are as of the customer's last event or review (`as_of`), not of the moment of reading. Of two views the one of
+the higher `offset` is the later: a reader writes only what is newer. A tombstone means the customer is erased. Written
+by `core.view`; its encoding and this contract are held together by a test.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import AwareDatetime, Field
+
+from pipeline.schemas.decisions import CustomerId, Lifecycle, Outbound, Outcome, Reason, Rule, Stage
+
+
+class StageEvidence(Outbound):
+    """What the relationship stage rests on."""
+
+    identified: bool = Field(description="We know who they are.")
+    departments: tuple[str, ...] = Field(
+        description="Of marketing, sales and service, those that dealt with them well."
+    )
+    failed_checks: int = Field(ge=0, description="Checks in a row that found the evidence gone.")
+
+
+class Value(Outbound):
+    """What they are worth so far: net revenue less what it cost to win, keep and serve them, in minor units."""
+
+    currency: str | None = Field(description="The shop's; none before the first purchase.")
+    orders: int = Field(ge=0, description="Orders that stand.")
+    revenue_minor: int = Field(ge=0, description="Of all orders that stand.")
+    refunded_minor: int = Field(ge=0, description="Given back.")
+    net_revenue_minor: int = Field(description="Revenue less refunds.")
+    discount_minor: int = Field(ge=0, description="Discounts they had; already off the revenue.")
+    acquisition_cost_minor: int = Field(description="Spent to win them.")
+    retention_cost_minor: int = Field(description="Spent to keep them.")
+    service_cost_minor: int = Field(description="Spent to serve them.")
+    value_to_date_minor: int = Field(description="Net revenue less the three costs.")
+
+
+class Window(Outbound):
+    """What happened in the last so many days, today included. The 365-day figures are exact to a week."""
+
+    orders: int = Field(ge=0, description="Purchases.")
+    revenue_minor: int = Field(description="Of these purchases.")
+    refunded_minor: int = Field(description="Given back in these days.")
+    emails_delivered: int = Field(ge=0, description="E-mails that reached them.")
+    emails_opened: int = Field(ge=0, description="Opened by a person.")
+    emails_clicked: int = Field(ge=0, description="Followed by a person.")
+    mentions: int = Field(ge=0, description="Public posts about us.")
+    reviews: int = Field(ge=0, description="Reviews.")
+    sentiment_mean: float | None = Field(ge=-1, le=1, description="-1 (bad) to 1 (good); none where nobody could tell.")
+    complaints: int = Field(ge=0, description="Complaints opened.")
+    contacts: int = Field(ge=0, description="Contacts with a person of ours.")
+
+
+class Windows(Outbound):
+    """The rolling figures."""
+
+    days_7: Window
+    days_30: Window
+    days_90: Window
+    days_365: Window
+
+
+class Consent(Outbound):
+    """What they said about one purpose on one channel."""
+
+    purpose: str = Field(description="For what.")
+    channel: str = Field(description="Where; `*` is everywhere.")
+    granted: bool = Field(description="What they decided.")
+    changed_at: AwareDatetime = Field(description="When.")
+    valid_until: AwareDatetime | None = Field(description="A grant ends then.")
+
+
+class Preferences(Outbound):
+    """What they said they want."""
+
+    marketing_channel: str | None = Field(description="Where they want offers and news.")
+    service_channel: str | None = Field(description="Where they want to be served.")
+    interests: tuple[str, ...] = Field(description="Codes of what they care for.")
+
+
+class ConsiderationOpen(Outbound):
+    """A trigger whose cause has come and whose end has not."""
+
+    rule: Rule
+    business_key: str = Field(description="The order, ticket, survey or silent spell that is the cause.")
+    expires_at: AwareDatetime = Field(description="It is not sent any more then.")
+
+
+class LastDecision(Outbound):
+    """The latest decision about them."""
+
+    rule: Rule
+    outcome: Outcome = Field(description="What was decided.")
+    reason: Reason | None = Field(description="What weighed most.")
+    decided_at: AwareDatetime = Field(description="When.")
+
+
+class ProfileView(Outbound):
+    """One customer."""
+
+    customer_id: CustomerId
+    partition: int = Field(ge=0, description="Of the customer's log.")
+    offset: int = Field(ge=0, description="How far that log was read: the higher, the later.")
+    as_of: AwareDatetime = Field(description="The instant all figures are of.")
+    first_seen_at: AwareDatetime = Field(description="Their first event.")
+    stage: Stage = Field(description="How far the relationship has grown.")
+    stage_reason: str = Field(description="Why they are in it.")
+    stage_since_at: AwareDatetime = Field(description="Since when.")
+    stage_evidence: StageEvidence
+    lifecycle: Lifecycle = Field(description="Where they stand with buying.")
+    lifecycle_reason: str = Field(description="Why.")
+    lifecycle_since_at: AwareDatetime = Field(description="Since when.")
+    prospect_overdue: bool = Field(description="A prospect for longer than anybody should be.")
+    value: Value
+    first_purchase_at: AwareDatetime | None = Field(description="None before it.")
+    last_purchase_at: AwareDatetime | None = Field(description="None before it.")
+    days_since_purchase: int | None = Field(ge=0, description="Whole days from the last purchase to `as_of`.")
+    purchase_days: tuple[date, ...] = Field(description="The last five days they bought on, in the shop's zone.")
+    windows: Windows
+    open_tickets: int = Field(ge=0, description="Of any kind.")
+    complaint_open: bool = Field(description="A complaint of theirs waits for us: no promotion.")
+    complaints: int = Field(ge=0, description="Complaints so far.")
+    complaint_closed_at: AwareDatetime | None = Field(description="When the last one was solved.")
+    consents: tuple[Consent, ...] = Field(description="What is not here is not allowed.")
+    preferences: Preferences
+    considerations_open: tuple[ConsiderationOpen, ...] = Field(description="Triggers held or about to be decided.")
+    last_decision: LastDecision | None = Field(description="None before the first.")
+    next_review_at: AwareDatetime | None = Field(description="When silence can next matter.")
+    policy_hash: str = Field(description="The policy the figures were reckoned by.")
+    simulated: bool = Field(description="Made up, by a simulator or a test.")

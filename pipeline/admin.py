@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 from kafka import IsolationLevel, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import AuthorizationError, BrokerResponseError, KafkaError, SaslAuthenticationFailedError
+from kafka.net.compat import KafkaNetClient
 
 from pipeline import topics as rows
 from pipeline.kafka_clients import kafka_python_config
@@ -94,18 +95,38 @@ class Lag:
 
 
 class _Client(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
-    """The library's client without two faults of 3.0.12.
+    """The library's client without three faults of 3.0.12.
 
-    It left its thread running when it could not connect, and closed sockets under that thread's hands.
+    When it could not connect it left its thread running, and said only that time was out, even where the broker had
+    refused the password; and it closed sockets under that thread's hands.
     """
 
     def __init__(self, **config: object) -> None:
+        self._refusal: Exception | None = None
         try:
-            super().__init__(**config)
-        except (KafkaError, OSError):
+            super().__init__(**config, kafka_client=self._watched)
+        except (KafkaError, OSError) as error:
             self._closed = False
             self.close()
-            raise
+            refusal: Exception | None = self._refusal  # set meanwhile by `_note`, in another thread
+            raise error if refusal is None else refusal from error
+
+    def _watched(self, **config: object) -> KafkaNetClient:
+        """The library's connections, each of which tells why it could not be made."""
+        client = KafkaNetClient(**config)
+        connect = client._manager.get_connection  # noqa: SLF001 - a private name, watched by tests/admin/test_security.py
+
+        def get_connection(*args: object, **options: object) -> Any:  # as above
+            connection = connect(*args, **options)
+            connection.init_future.add_errback(self._note)
+            return connection
+
+        client._manager.get_connection = get_connection  # noqa: SLF001 - as above
+        return client
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
+            self._refusal = error
 
     def close(self) -> None:
         """End the connections on the thread that owns them, then the thread."""

@@ -6,6 +6,7 @@ mended. What a marketer sets is policy (`pipeline/core/policy.toml`), not here.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEMONSTRATION_KEY = "wafa-demonstration-key"
+
+
+_CURRENCY = re.compile("[A-Z]{3}")
 
 
 class BadSettings(Exception):
@@ -30,7 +34,7 @@ def _servers(value: str) -> str:
 
 
 def _currency(value: str) -> str:
-    if not (len(value) == 3 and value.isalpha() and value.isupper()):
+    if not _CURRENCY.fullmatch(value):
         raise ValueError(f"expected an ISO 4217 code such as EUR, got {value!r}")
     return value
 
@@ -51,7 +55,9 @@ class Settings(BaseSettings):
     )
     kafka_sasl_username: str | None = Field(None, description="Kafka user.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Kafka password.")
-    kafka_ssl_ca_file: Path | None = Field(None, description="The authority that signed the brokers' certificates (PEM).")
+    kafka_ssl_ca_file: Path | None = Field(
+        None, description="The authority that signed the brokers' certificates (PEM)."
+    )
     kafka_ssl_cert_file: Path | None = Field(None, description="Our certificate (PEM).")
     kafka_ssl_key_file: Path | None = Field(None, description="Our certificate's key (PEM).")
     kafka_replication_factor: int = Field(1, ge=1, le=9, description="Copies of each topic `wafa topics create` makes.")
@@ -68,7 +74,9 @@ class Settings(BaseSettings):
     )
     worker_data_dir: Path = Field(Path(".wafa/worker"), description="Where Faust may write; nothing of value is there.")
     worker_batch_records_max: int = Field(8000, ge=1, le=100_000, description="Records in one transaction, at most.")
-    worker_batch_seconds_max: float = Field(0.05, gt=0, le=1, description="Work in one transaction, at most (aimed at).")
+    worker_batch_seconds_max: float = Field(
+        0.05, gt=0, le=1, description="Work in one transaction, at most (aimed at)."
+    )
     worker_linger_seconds: float = Field(0.025, ge=0, le=1, description="How long a batch waits for more records.")
     worker_transaction_timeout_seconds: float = Field(
         10.0, ge=1, le=900, description="The broker aborts a transaction open for longer."
@@ -80,14 +88,18 @@ class Settings(BaseSettings):
         0.5, gt=0, le=1, description="Stop consuming a source when more than this share is refused; 1 never stops."
     )
     worker_fuse_records_min: int = Field(200, ge=1, description="Records of a source before its fuse may blow.")
-    worker_views_seconds: float = Field(1.0, ge=0.05, le=60, description="A changed profile's view goes out this often.")
+    worker_views_seconds: float = Field(
+        1.0, ge=0.05, le=60, description="A changed profile's view goes out this often."
+    )
 
     clock_source: Literal["wall", "publisher"] = Field(
         "wall", description="Who says what time it is: the wall clock, or whoever publishes Ticks (demo, back-test)."
     )
     clock_tick_seconds: float = Field(60.0, ge=0.1, le=3600, description="How often time passes, in the log.")
 
-    shop_currency: Annotated[str, AfterValidator(_currency)] = Field("USD", description="The currency values are kept in.")
+    shop_currency: Annotated[str, AfterValidator(_currency)] = Field(
+        "USD", description="The currency values are kept in."
+    )
     shop_rates_file: Path | None = Field(
         None, description="Exchange rates, CSV `date,currency,rate`: shop currency for one unit of `currency`."
     )
@@ -109,7 +121,9 @@ class Settings(BaseSettings):
                 "WAFA_KAFKA_HEARTBEAT_SECONDS: expected at most a third of WAFA_KAFKA_SESSION_TIMEOUT_SECONDS "
                 f"({self.kafka_session_timeout_seconds}), got {self.kafka_heartbeat_seconds}"
             )
-        if self.kafka_security_protocol.startswith("SASL") and not (self.kafka_sasl_username and self.kafka_sasl_password):
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password
+        ):
             problems.append("WAFA_KAFKA_SASL_USERNAME and WAFA_KAFKA_SASL_PASSWORD: expected with SASL, got none")
         remote = any(s.strip().rpartition(":")[0] not in LOOPBACK for s in self.kafka_bootstrap_servers.split(","))
         if remote and self.identity_key.get_secret_value() == DEMONSTRATION_KEY:

@@ -1,7 +1,7 @@
 """Every topic of Wafa: what keys it, how it is split, how long it is kept, and which agent reads it.
 
 The only place where a topic's name, partition count or retention is written. `wafa topics`, the AsyncAPI document, the
-docs' table and the tests' brokers are made from these rows. Partition counts of topics with state never change in place.
+docs' table and the tests' brokers are made from these rows. Partition counts of topics with state never change.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Final
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 FOREVER_MS: Final = -1
+LINK_PREFIX: Final = b"link/"
+"""Begins the key of an alias's link on `identities.v1`; the topic's other keys are `identify`'s own."""
 MAX_RECORD_BYTES: Final = 1024 * 1024
 """What a publisher may send in one record, as the broker counts it."""
 
@@ -43,7 +45,8 @@ class Topic:
 
 def _source(name: str, key: str, about: str) -> Topic:
     return Topic(
-        name, key, about, partitions=2, cleanup="delete", retention_ms=14 * DAY_MS, log_append_time=True, restricted=True,
+        name, key, about, partitions=2, cleanup="delete", retention_ms=14 * DAY_MS, log_append_time=True,
+        restricted=True,
         config=MappingProxyType({"max.message.bytes": str(MAX_RECORD_BYTES + 64 * 1024)}),
     )  # fmt: skip
 
@@ -120,7 +123,8 @@ MENTIONS = Topic(
     partitions=1, cleanup="delete", retention_ms=7 * DAY_MS,
 )  # fmt: skip
 REPUTATION = Topic(
-    "reputation.v1", "day/platform", "The brand's reputation by day: volume, sentiment, reach; changelog of `reputation`.",
+    "reputation.v1", "day/platform",
+    "The brand's reputation by day: volume, sentiment, reach; changelog of `reputation`.",
     partitions=1, cleanup="compact", config=_COMPACT_SOON,
 )  # fmt: skip
 

@@ -7,13 +7,24 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, ledger as ledgers, lifecycle
+from pipeline.core import buckets, lifecycle
+from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import day_of
 from pipeline.core.marks import mark
 from pipeline.core.policy import Policy
 from pipeline.core.profile import (
-    CONSENTS_MAX, INTERESTS_MAX, REFERRALS_MAX, SOLVED_MAX, TICKETS_MAX, Consent, Lifecycle, Order, Profile, Ticket,
+    CONSENTS_MAX,
+    INTERESTS_MAX,
+    REFERRALS_MAX,
+    SOLVED_MAX,
+    TICKETS_MAX,
+    Consent,
+    Ledger,
+    Lifecycle,
+    Order,
+    Profile,
+    Ticket,
 )  # fmt: skip
 from pipeline.schemas import logged
 
@@ -95,22 +106,23 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     )  # fmt: skip
     if after is before:
         return None
-    changes: Changes = {"ledger": after, "currency": event.currency}
-    _book(profile, ledgers.find(before, key), _there(after, key), after, now, changes)
+    entries = (ledgers.find(before, key), _there(after, key))
+    changes: Changes = {
+        "ledger": after, "currency": event.currency, "buckets": _booked(profile, entries, after, now),
+    }  # fmt: skip
     changes.update(_purchase_moves(profile, after, now))
     return changes
 
 
-def _there(ledger: ledgers.Ledger, key: int) -> Order:
+def _there(ledger: Ledger, key: int) -> Order:
     found = ledgers.find(ledger, key)
     assert found is not None, "just put there"
     return found
 
 
-def _book(
-    profile: Profile, before: Order | None, after: Order, ledger: ledgers.Ledger, now: Moment, changes: Changes
-) -> None:
-    """Put the difference an order's entry makes on its days."""
+def _booked(profile: Profile, order: tuple[Order | None, Order], ledger: Ledger, now: Moment) -> bytes:
+    """The buckets with the difference that an order's entry (before, after) makes put on its days."""
+    before, after = order
     zone, today = now.policy.shop.time_zone, now.today
     kept = profile.buckets
     if before is not None and before.known and not before.cancelled:
@@ -121,15 +133,17 @@ def _book(
         day = day_of(after.purchased_at, zone)
         kept = buckets.add(kept, day, Measure.ORDERS, 1, today)
         kept = buckets.add(kept, day, Measure.REVENUE_MINOR, after.revenue_minor, today)
-    was = 0 if before is None or not before.known or before.cancelled else ledgers.refunded_minor(profile.ledger, before)
+    was = (
+        0 if before is None or not before.known or before.cancelled else ledgers.refunded_minor(profile.ledger, before)
+    )
     is_now = 0 if not after.known or after.cancelled else ledgers.refunded_minor(ledger, after)
     if is_now != was:
         refunded_at = max((each.refunded_at for each in ledger.refunds if each.order == after.order), default=now.at)
         kept = buckets.add(kept, day_of(refunded_at, zone), Measure.REFUNDED_MINOR, is_now - was, today)
-    changes["buckets"] = kept
+    return kept
 
 
-def _purchase_moves(profile: Profile, after: ledgers.Ledger, now: Moment) -> Changes:
+def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
     """The lifecycle after a purchase: moved by a later one than all before; a late one only ends being a prospect."""
     last_before = ledgers.first_and_last(profile.ledger)[1]
     last = ledgers.first_and_last(after)[1]
@@ -160,7 +174,7 @@ def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Cha
     changes: Changes = {"ledger": after}
     order = ledgers.find(before, key)
     if order is not None:
-        _book(profile, order, order, after, now, changes)
+        changes["buckets"] = _booked(profile, (order, order), after, now)
     return changes
 
 
@@ -169,8 +183,8 @@ def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> C
     after = ledgers.with_cancellation(before, key, at=now.at, arrived_at=now.as_of if now.first_tick_at else 0)
     if after is before:
         return None
-    changes: Changes = {"ledger": after}
-    _book(profile, ledgers.find(before, key), _there(after, key), after, now, changes)
+    entries = (ledgers.find(before, key), _there(after, key))
+    changes: Changes = {"ledger": after, "buckets": _booked(profile, entries, after, now)}
     if ledgers.first_and_last(after)[1] == 0 and profile.lifecycle != Lifecycle.PROSPECT:
         to, reason = lifecycle.ON_VOID
         changes.update(lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=now.as_of)
@@ -189,7 +203,7 @@ def _noted(profile: Profile, event: logged.Event, now: Moment) -> Changes:
     return {}
 
 
-# -- e-mails and consent ------------------------------------------------------------------------------------------------
+# -- e-mails and consent ----------------------------------------------------------------------------------------------
 
 
 def _mail_delivered(profile: Profile, event: logged.EmailDelivered, now: Moment) -> Changes:
@@ -298,7 +312,7 @@ def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Ch
     }
 
 
-# -- tickets and costs --------------------------------------------------------------------------------------------------
+# -- tickets and costs ------------------------------------------------------------------------------------------------
 
 
 def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:

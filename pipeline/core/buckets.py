@@ -1,9 +1,9 @@
 """Rolling figures: how much of what happened on which day, for windows of 7, 30, 90 and 365 days.
 
 Eight bytes a non-empty (day, measure), sorted, in one string: day (16 bits), measure (4), value (44, offset so that it
-may be negative). Days are kept for 90 days, then merged into weeks, for 40 weeks: so the figures over 365 days are exact
-to a week. Older ones are gone from here; lifetime totals stand elsewhere. A late event counts on its own day while that
-is kept.
+may be negative). Days are kept for 90 days, then merged into weeks, for 40 weeks: so the figures over 365 days are
+exact to a week. Older ones are gone from here; lifetime totals stand elsewhere. A late event counts on its own day
+while that is kept.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def aged(buckets: bytes, today: int) -> bytes:
             week_key = week << 4 | key & 15
             merged[week_key] = merged.get(week_key, 0) + (entry & _MASK) - _ZERO
         place += 8
-    head = b"".join((key << _KEY_SHIFT | (_ZERO + merged[key])).to_bytes(8, "big") for key in sorted(merged) if merged[key])
+    head = b"".join(
+        (key << _KEY_SHIFT | (_ZERO + merged[key])).to_bytes(8, "big") for key in sorted(merged) if merged[key]
+    )
     # A week that reaches past the cut starts before it, so the head stays sorted before the tail.
     return head + buckets[place:]
 

@@ -1,4 +1,4 @@
-"""A profile as bytes, as the table and the changelog hold it, and back; and a glance at the few fields ahead of the rest.
+"""A profile as bytes, as the table and the changelog hold it, and back; and a glance at the few fields ahead of it.
 
 Header: version, next review (seconds), stage, lifecycle, flags. Then the profile as MessagePack arrays. The same
 profile is the same bytes: nothing in it is unordered, and no float is in it.

@@ -1,5 +1,8 @@
-"""Which day it is in the shop. Inside the core an instant is a whole number of seconds since 1970, UTC, and a day a
-whole number of days since 1970 in the shop's zone."""
+"""Which day it is in the shop.
+
+Inside the core an instant is a whole number of seconds since 1970, UTC, and a day a whole number of days since 1970 in
+the shop's zone.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pipeline.core import guardrails, ledger as ledgers
+from pipeline.core import guardrails
+from pipeline.core import ledger as ledgers
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
@@ -19,7 +20,12 @@ from pipeline.core.lifecycle import silence_limits
 from pipeline.core.marks import mark, trigger_id
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
-    ASKED_MAX, CONSIDERATIONS_MAX, Consideration, Lifecycle, Profile, Stage,
+    ASKED_MAX,
+    CONSIDERATIONS_MAX,
+    Consideration,
+    Lifecycle,
+    Profile,
+    Stage,
 )  # fmt: skip
 from pipeline.schemas import logged
 
@@ -30,7 +36,9 @@ CAUSES: Final = {RETENTION_OFFER: Reason.AT_RISK, FEEDBACK_REQUEST: Reason.ORDER
 """Why each rule's trigger is considered."""
 
 
-def opened(before: Profile | None, after: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
+def opened(
+    before: Profile | None, after: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls
+) -> Profile:
     """The customer with a consideration for each cause that this step brought about."""
     policy = controls.policy
     if after.lifecycle == Lifecycle.AT_RISK and (before is None or before.lifecycle != Lifecycle.AT_RISK):
@@ -47,7 +55,8 @@ def _open_retention(profile: Profile, event: logged.CustomerEvent | logged.Tick,
     last = ledgers.first_and_last(profile.ledger)[1]
     key = date_of(day_of(last, policy.shop.time_zone))
     caused_at = last + silence_limits(policy)[0]
-    return _with(profile, RETENTION_OFFER, rule, key, event, caused_at, caused_at + rule.wait_days * DAY_SECONDS)
+    not_before = caused_at + rule.wait_days * DAY_SECONDS
+    return _with(profile, RETENTION_OFFER, rule, event, key=key, caused_at=caused_at, not_before=not_before)
 
 
 def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Policy) -> Profile:
@@ -58,12 +67,14 @@ def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Polic
     caused_at = int(event.occurred_at.timestamp())
     profile = replace(profile, asked=(*profile.asked, order)[-ASKED_MAX:])
     not_before = caused_at + rule.wait_days * DAY_SECONDS
-    return _with(profile, FEEDBACK_REQUEST, rule, event.order_id, event, caused_at, not_before)
+    return _with(profile, FEEDBACK_REQUEST, rule, event, key=event.order_id, caused_at=caused_at, not_before=not_before)
 
 
 def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Policy) -> Profile:
     """A known delivery says better than the order's date when to ask."""
-    not_before = int(event.occurred_at.timestamp()) + policy.rules.feedback_request.wait_after_delivery_days * DAY_SECONDS
+    not_before = (
+        int(event.occurred_at.timestamp()) + policy.rules.feedback_request.wait_after_delivery_days * DAY_SECONDS
+    )
     held = tuple(
         replace(each, not_before_at=not_before)
         if each.rule == FEEDBACK_REQUEST and each.business_key == event.order_id
@@ -73,30 +84,39 @@ def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Pol
     return replace(profile, considerations=held)
 
 
-def _with(
-    profile: Profile, name: str, rule: Rule, key: str, event: logged.CustomerEvent | logged.Tick, caused_at: int, not_before: int
+def _with(  # noqa: PLR0913 - a consideration's parts
+    profile: Profile,
+    name: str,
+    rule: Rule,
+    event: logged.CustomerEvent | logged.Tick,
+    *,
+    key: str,
+    caused_at: int,
+    not_before: int,
 ) -> Profile:
     if not rule.enabled:
         return profile
-    is_tick = isinstance(event, logged.Tick)
+    cause_id, source = ("", "tick") if isinstance(event, logged.Tick) else (event.id, event.source)
     new = Consideration(
-        name, rule.edition, key, "" if is_tick else event.id, "tick" if is_tick else event.source, caused_at,
-        profile.as_of, not_before, not_before + rule.expires_after_days * DAY_SECONDS,
+        name, rule.edition, key, cause_id, source, caused_at, profile.as_of, not_before,
+        not_before + rule.expires_after_days * DAY_SECONDS,
     )  # fmt: skip
     return replace(profile, considerations=(*profile.considerations, new))
 
 
 def settled(customer_id: str, profile: Profile, controls: Controls) -> tuple[Profile, tuple[Decision, ...]]:
-    """The customer after every open consideration was looked at once, in the order of priority, and what was decided."""
+    """The customer after every open consideration was looked at once, by priority, and what was decided."""
     decisions: list[Decision] = []
     held: list[Consideration] = []
     rules = controls.policy.rules
-    for each in sorted(profile.considerations, key=lambda one: (getattr(rules, one.rule).priority, one.caused_at, one.business_key)):
+    for each in sorted(
+        profile.considerations, key=lambda one: (getattr(rules, one.rule).priority, one.caused_at, one.business_key)
+    ):
         outcome, reason = _move(profile, each, controls.policy)
         if outcome is Outcome.HELD and len(held) >= CONSIDERATIONS_MAX:
             outcome, reason = Outcome.WITHHELD, Reason.TOO_MANY_OPEN
         if outcome is not Outcome.HELD or not each.announced:
-            decisions.append(_decision(customer_id, profile, each, outcome, reason, controls))
+            decisions.append(_decision(customer_id, profile, each, (outcome, reason), controls))
         if outcome is Outcome.HELD:
             held.append(each if each.announced else replace(each, announced=1))
         elif outcome is Outcome.SENT:
@@ -132,8 +152,10 @@ def _move(profile: Profile, each: Consideration, policy: Policy) -> tuple[Outcom
 def _void(profile: Profile, each: Consideration) -> Reason | None:
     """Why the cause is gone, if it is."""
     if each.rule == RETENTION_OFFER:
-        return Reason.PURCHASED if profile.lifecycle in (Lifecycle.NEW, Lifecycle.ACTIVE, Lifecycle.WON_BACK) else (
-            Reason.ORDER_VOID if profile.lifecycle == Lifecycle.PROSPECT else None
+        return (
+            Reason.PURCHASED
+            if profile.lifecycle in (Lifecycle.NEW, Lifecycle.ACTIVE, Lifecycle.WON_BACK)
+            else (Reason.ORDER_VOID if profile.lifecycle == Lifecycle.PROSPECT else None)
         )
     order = ledgers.find(profile.ledger, mark(each.business_key))
     return Reason.ORDER_VOID if order is not None and ledgers.is_void(profile.ledger, order) else None
@@ -147,15 +169,18 @@ def next_look_at(profile: Profile, policy: Policy) -> int:
             look_at = each.not_before_at
         else:
             rule: Rule = getattr(policy.rules, each.rule)
-            stop = guardrails.first_stop(profile, each.rule, rule, policy, as_of=profile.as_of, expires_at=each.expires_at)
+            stop = guardrails.first_stop(
+                profile, each.rule, rule, policy, as_of=profile.as_of, expires_at=each.expires_at
+            )
             look_at = profile.as_of + 1 if stop is None else stop.until_at
         soonest = min(soonest, look_at, each.expires_at)
     return soonest
 
 
 def _decision(
-    customer_id: str, profile: Profile, each: Consideration, outcome: Outcome, reason: Reason, controls: Controls
+    customer_id: str, profile: Profile, each: Consideration, move: tuple[Outcome, Reason], controls: Controls
 ) -> Decision:
+    outcome, reason = move
     rule: Rule = getattr(controls.policy.rules, each.rule)
     return Decision(
         trigger_id=trigger_id(customer_id, each.rule, each.business_key, each.edition),
@@ -182,7 +207,7 @@ def _decision(
 
 def _numbers(profile: Profile, each: Consideration, policy: Policy) -> dict[str, int | float | str]:
     """The figures the decision rests on."""
-    first, last = ledgers.first_and_last(profile.ledger)
+    last = ledgers.first_and_last(profile.ledger)[1]
     numbers: dict[str, int | float | str] = {
         "days_since_purchase": (profile.as_of - last) // DAY_SECONDS if last else 0,
         "messages_in_window": sum(

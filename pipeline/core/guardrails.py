@@ -48,7 +48,9 @@ def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> boo
     return bool(granted)
 
 
-def first_stop(profile: Profile, name: str, rule: Rule, policy: Policy, *, as_of: int, expires_at: int) -> Stop | None:
+def first_stop(  # noqa: PLR0913 - whose message, under which rule, at which instant
+    profile: Profile, name: str, rule: Rule, policy: Policy, *, as_of: int, expires_at: int
+) -> Stop | None:
     """The first rail that stops this rule's message now, or None."""
     if not has_consent(profile, rule.purpose, channel_of(profile, rule), as_of):
         return Stop(Reason.NO_CONSENT, NEVER, is_final=True)

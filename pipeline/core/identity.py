@@ -1,4 +1,4 @@
-"""Who an event is about: its aliases, strongest first, normalised and hashed; and which events may make a new customer."""
+"""Who an event is about: its aliases, strongest first, normalised and hashed; and which events may make a customer."""
 
 from __future__ import annotations
 

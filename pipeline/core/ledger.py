@@ -1,9 +1,9 @@
 """Revenue that refunds, cancellations, repetition and order of arrival cannot make wrong.
 
 The ledger is a set: entries keyed by the marks of order and refund ids. Its value is computed from the set, so the same
-set in any order of arrival, any entry any number of times, is the same value. An entry folds into totals when the refund
-window has passed since it occurred and 30 days since it arrived; what is dated at or before `folded_through_at` and is
-not in the ledger comes too late to be told from a repetition, and is refused.
+set in any order of arrival, any entry any number of times, is the same value. An entry folds into totals when the
+refund window has passed since it occurred and 30 days since it arrived; what is dated at or before `folded_through_at`
+and is not in the ledger comes too late to be told from a repetition, and is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def find(ledger: Ledger, order: int) -> Order | None:
     return None
 
 
-def with_order(
+def with_order(  # noqa: PLR0913 - an order's parts
     ledger: Ledger, order: int, *, at: int, revenue_minor: int, discount_minor: int, arrived_at: int
 ) -> Ledger:
     """The ledger with an order, or with a later version of it. Raises TooOld."""
@@ -75,7 +75,7 @@ def with_delivery(ledger: Ledger, order: int, *, at: int) -> Ledger:
     return _put(ledger, replace(before, delivered_at=at))
 
 
-def with_refund(
+def with_refund(  # noqa: PLR0913 - a refund's parts
     ledger: Ledger, refund: int, order: int, *, at: int, amount_minor: int | None, arrived_at: int
 ) -> Ledger:
     """The ledger with a refund, its order there or still to come. Raises TooOld."""

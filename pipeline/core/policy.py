@@ -20,13 +20,13 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Every field is needed, none else is known."""
 
 
-class ShopRules(_Section):
+class ShopRules(_Section, frozen=True):
     """What holds for the whole shop."""
 
     time_zone: str
 
 
-class LifecycleRules(_Section):
+class LifecycleRules(_Section, frozen=True):
     """When silence means something."""
 
     at_risk_after_days: int
@@ -35,7 +35,7 @@ class LifecycleRules(_Section):
     prospect_limit_days: int
 
 
-class StageRules(_Section):
+class StageRules(_Section, frozen=True):
     """What a relationship stage asks for, and how often it is checked."""
 
     cycle_days: int
@@ -44,13 +44,13 @@ class StageRules(_Section):
     cycles_for_bonded: int
 
 
-class LedgerRules(_Section):
+class LedgerRules(_Section, frozen=True):
     """How long an order may still change."""
 
     refund_window_days: int
 
 
-class GuardRails(_Section):
+class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
     messages_max: int
@@ -58,7 +58,7 @@ class GuardRails(_Section):
     complaint_cool_down_days: int
 
 
-class Rule(_Section):
+class Rule(_Section, frozen=True):
     """One trigger's rule."""
 
     enabled: bool
@@ -72,14 +72,14 @@ class Rule(_Section):
     wait_after_delivery_days: int = 0
 
 
-class Rules(_Section):
+class Rules(_Section, frozen=True):
     """Every trigger Wafa knows."""
 
     retention_offer: Rule
     feedback_request: Rule
 
 
-class Policy(_Section):
+class Policy(_Section, frozen=True):
     """The whole policy."""
 
     shop: ShopRules
@@ -164,7 +164,9 @@ def _shape_problems(document: object, section: type[msgspec.Struct], path: str) 
     if not isinstance(document, dict):
         return [f"{path or 'policy'}: expected a section, got {type(document).__name__}"]
     fields = {field.name: field for field in msgspec.structs.fields(section)}
-    problems = [f"{path}{name}: unknown; expected one of {', '.join(fields)}" for name in document if name not in fields]
+    problems = [
+        f"{path}{name}: unknown; expected one of {', '.join(fields)}" for name in document if name not in fields
+    ]
     for name, field in fields.items():
         if name not in document:
             if field.required:

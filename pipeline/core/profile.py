@@ -46,7 +46,7 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
 
-class Order(_Entry):
+class Order(_Entry, frozen=True):
     """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
 
     order: int
@@ -61,7 +61,7 @@ class Order(_Entry):
     delivered_at: int = 0
 
 
-class Refund(_Entry):
+class Refund(_Entry, frozen=True):
     """A refund in the ledger, its order there or not. `amount_minor` -1: whatever is left of the order."""
 
     refund: int
@@ -71,7 +71,7 @@ class Refund(_Entry):
     arrived_at: int
 
 
-class Ledger(_Entry):
+class Ledger(_Entry, frozen=True):
     """Orders and refunds that may still change, and the totals of those that may not."""
 
     orders: tuple[Order, ...] = ()
@@ -91,7 +91,7 @@ class Ledger(_Entry):
     """Refunds folded without their order ever having come."""
 
 
-class Consent(_Entry):
+class Consent(_Entry, frozen=True):
     """What they said about one purpose on one channel (`*`: all of them)."""
 
     purpose: str
@@ -101,7 +101,7 @@ class Consent(_Entry):
     valid_until: int = 0
 
 
-class Ticket(_Entry):
+class Ticket(_Entry, frozen=True):
     """An open ticket."""
 
     ticket: int
@@ -111,7 +111,7 @@ class Ticket(_Entry):
     promised_at: int = 0
 
 
-class Consideration(_Entry):
+class Consideration(_Entry, frozen=True):
     """A trigger whose cause has come and whose end has not."""
 
     rule: str

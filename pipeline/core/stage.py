@@ -1,10 +1,11 @@
 """How far the relationship has grown, and on what evidence.
 
-The four stages as the sources define them: *exploratory*, first contact; *basic*, we know who they are and have answered a
-need, no order required; *collaborative*, they bought, and at least two of marketing, sales and service have dealt with
-them well in the last cycle; *bonded*, loyal over several cycles with no complaint open (a referral is evidence, never a
-condition). A stage rises one step at a time, as soon as its evidence is there; it falls one step after two failed checks
-in a row, so that nobody flickers. While a complaint is open it does neither, and a solved complaint is no evidence.
+The four stages as the sources define them: *exploratory*, first contact; *basic*, we know who they are and have
+answered a need, no order required; *collaborative*, they bought, and at least two of marketing, sales and service have
+dealt with them well in the last cycle; *bonded*, loyal over several cycles with no complaint open (a referral is
+evidence, never a condition). A stage rises one step at a time, as soon as its evidence is there; it falls one step
+after two failed checks in a row, so that nobody flickers. While a complaint is open it does neither, and a solved
+complaint is no evidence.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FAILED_CHECKS_MAX: Final = 2
 
 
 def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
-    """We know who they are, and a message or an offer of ours has met a need: they answered it, or said what they need."""
+    """We know who they are, and a message of ours has met a need: they answered it, or said what they need."""
     return bool(profile.identified and (profile.need_at or profile.answered_at))
 
 

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, ledger as ledgers, lifecycle, stage
+from pipeline.core import buckets, decide, lifecycle, stage
+from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID, Moment
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS
@@ -125,9 +126,9 @@ def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
         limit = lifecycle.limit_of(profile.lifecycle, policy)
         if to == Lifecycle.AT_RISK:
             break  # one state a step: the cause of what hangs on it is seen even by a late visit
-    if profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue:
-        if as_of >= profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS:
-            profile = replace(profile, prospect_overdue=1)
+    limit_at = profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS
+    if profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue and as_of >= limit_at:
+        profile = replace(profile, prospect_overdue=1)
     first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
     ledger = profile.ledger
     if ledger.orders or ledger.refunds:

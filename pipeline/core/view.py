@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.core import buckets, ledger as ledgers, stage as stages
+from pipeline.core import buckets
+from pipeline.core import ledger as ledgers
+from pipeline.core import stage as stages
 from pipeline.core.buckets import Measure
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant

@@ -39,7 +39,10 @@ class Position:
 
 @dataclass(slots=True)
 class Restored:
-    """What a changelog held: the position (None: nothing was ever committed) and the keys changed since the last flush."""
+    """What a changelog held.
+
+    `position` None: nothing was ever committed. `unflushed`: the keys that changed since the last flush.
+    """
 
     position: Position | None
     unflushed: list[bytes]
@@ -59,11 +62,13 @@ def encode_position(position: Position) -> bytes:
 def _decode_position(value: bytes, place: ChangelogPlace) -> Position:
     document = json.loads(value)
     if document["version"] != _VERSION:
-        raise BadChangelog(f"{place.topic}[{place.partition}] position: expected version 1, got {document['version']!r}")
+        raise BadChangelog(
+            f"{place.topic}[{place.partition}] position: expected version 1, got {document['version']!r}"
+        )
     return Position(document["next_offset"], document["sequence"], document["flushed_sequence"])
 
 
-def restore(
+def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to be told of it
     place: ChangelogPlace,
     state: State,
     client: Mapping[str, object],
@@ -77,9 +82,7 @@ def restore(
     `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
     transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
     """
-    positions: list[Position] = []
-    written_by: dict[bytes, int] = {}
-    prefix, skip = place.prefix, len(place.prefix)
+    reading = _Reading(place, state)
     consumer = Consumer(
         {
             **client,
@@ -92,7 +95,6 @@ def restore(
             "fetch.wait.max.ms": 20,
         }
     )
-    records = 0
     try:
         consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
         at, moved_at = 0, time.monotonic()
@@ -101,32 +103,14 @@ def restore(
                 return None
             for message in consumer.consume(_READ_RECORDS, _READ_SECONDS):
                 error = message.error()
-                if error is not None:
-                    if error.code() != KafkaError._PARTITION_EOF:
-                        raise KafkaException(error)
-                    at = max(at, message.offset())
-                    continue
-                at = message.offset() + 1
-                records += 1
-                key, value = message.key(), message.value()
-                if skip:
-                    if not key.startswith(prefix):
-                        continue
-                    key = key[skip:]
-                if key == POSITION_KEY:
-                    positions[:] = [_decode_position(value, place)]
-                elif value is None:
-                    state.restore(key, None)
-                    written_by.pop(key, None)
+                offset = message.offset() or 0
+                if error is None:
+                    reading.take(message.key() or b"", message.value(), offset)
+                    at, moved_at = offset + 1, time.monotonic()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    at = max(at, offset)
                 else:
-                    version, sequence = _FRAME.unpack_from(value)
-                    if version != _VERSION:
-                        raise BadChangelog(
-                            f"{place.topic}[{place.partition}]@{message.offset()}: expected version 1, got {version}"
-                        )
-                    state.restore(key, value[_FRAME.size :])
-                    written_by[key] = sequence
-                moved_at = time.monotonic()
+                    raise KafkaException(error)
             on_progress(max(0, end_offset - at))
             if time.monotonic() - moved_at > _STALL_SECONDS:
                 raise BadChangelog(
@@ -135,10 +119,46 @@ def restore(
                 )
     finally:
         consumer.close()
-    position = positions[-1] if positions else None
-    flushed = position.flushed_sequence if position else 0
-    unflushed = [key for key, sequence in written_by.items() if sequence > flushed]
-    return Restored(position, unflushed, records)
+    return reading.restored()
+
+
+class _Reading:
+    """A changelog as far as it has been read."""
+
+    __slots__ = ("_place", "_position", "_prefix", "_records", "_state", "_written_by")
+
+    def __init__(self, place: ChangelogPlace, state: State) -> None:
+        self._place = place
+        self._prefix = place.prefix
+        self._state = state
+        self._position: Position | None = None
+        self._written_by: dict[bytes, int] = {}
+        self._records = 0
+
+    def take(self, key: bytes, value: bytes | None, offset: int) -> None:
+        """One committed record. Another task's, on a shared partition, is passed over."""
+        self._records += 1
+        if not key.startswith(self._prefix):
+            return
+        key = key[len(self._prefix) :]
+        if value is None:
+            self._state.restore(key, None)
+            self._written_by.pop(key, None)
+        elif key == POSITION_KEY:
+            self._position = _decode_position(value, self._place)
+        else:
+            version, sequence = _FRAME.unpack_from(value)
+            if version != _VERSION:
+                place = self._place
+                raise BadChangelog(f"{place.topic}[{place.partition}]@{offset}: expected version 1, got {version}")
+            self._state.restore(key, value[_FRAME.size :])
+            self._written_by[key] = sequence
+
+    def restored(self) -> Restored:
+        """What it came to."""
+        flushed = self._position.flushed_sequence if self._position else 0
+        unflushed = [key for key, sequence in self._written_by.items() if sequence > flushed]
+        return Restored(self._position, unflushed, self._records)
 
 
 def payload_of(value: bytes) -> bytes:

@@ -20,19 +20,32 @@ class Record(Protocol):
     """What Kafka carries, as the consumer hands it over. `timestamp` is in milliseconds."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """Where it lies."""
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Its partition there."""
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place there."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """When the broker took it."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """As it came."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """As it came."""
+
     @property
-    def headers(self) -> Headers: ...
+    def headers(self) -> Headers:
+        """As they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +148,8 @@ class Processor(Protocol):
         ...
 
 
-class ProcessorFactory(Protocol):
-    """Makes a task's processor from its restored state; `unflushed` keys changed since the last flush."""
-
-    def __call__(self, partition: int, state: State, unflushed: Sequence[bytes]) -> Processor: ...
+ProcessorFactory = Callable[[int, State, Sequence[bytes]], Processor]
+"""Makes a task's processor from (partition, restored state, the keys that changed since the last flush)."""
 
 
 @dataclass(frozen=True, slots=True)

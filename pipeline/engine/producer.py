@@ -39,7 +39,9 @@ def _failure(error: KafkaException, doing: str) -> Exception:
 class TransactionalProducer:
     """The transactions of one task. `transactional_id` is the same on every worker, so that the last one wins."""
 
-    def __init__(self, client: Mapping[str, object], transactional_id: str, *, transaction_timeout_seconds: float) -> None:
+    def __init__(
+        self, client: Mapping[str, object], transactional_id: str, *, transaction_timeout_seconds: float
+    ) -> None:
         self.transactional_id = transactional_id
         self._producer = Producer(
             {

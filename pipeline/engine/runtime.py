@@ -139,7 +139,7 @@ class Engine:
 
     def status(self) -> list[TaskStatus]:
         """Every task's state of affairs."""
-        now, wall = time.monotonic(), time.time()
+        now, wall = time.monotonic(), metrics.now_seconds()
         for tp, task in self._tasks.items():
             if self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
                 task.end_offset = end_offset
@@ -169,7 +169,7 @@ class Engine:
         if self._consumer is not None:
             await self._consumer.flow_from(TP(topic, partition), offset)
 
-    def _buffer(self, topic: str, partition: int, is_full: bool) -> None:
+    def _buffer(self, topic: str, partition: int, *, is_full: bool) -> None:
         if self._consumer is None:
             return
         if is_full:

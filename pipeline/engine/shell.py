@@ -10,8 +10,10 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faust
+from faust.types.auth import CredentialsT
 
 from pipeline.engine.runtime import Engine
 from pipeline.engine.transport import BatchTopic, BatchTransport, FetchedRun
@@ -29,7 +31,7 @@ class Shell:
     session_timeout_seconds: float = 6.0
     heartbeat_seconds: float = 1.5
     records_max: int = 8000
-    credentials: faust.SASLCredentials | None = None
+    credentials: CredentialsT | None = None
     tls: ssl.SSLContext | None = None
     instance_id: str | None = None
 
@@ -71,4 +73,5 @@ def faust_app(shell: Shell, engine: Engine) -> faust.App:
 
 def attach(app: faust.App, name: str, topic: str, function: AgentFunction) -> None:
     """Let `function` consume the fetched runs of `topic`, one instance to a worker."""
-    app.agent(app.topic(topic), name=name, concurrency=1)(function)
+    agent: Any = function  # to Faust an agent consumes a stream of anything
+    app.agent(app.topic(topic), name=name, concurrency=1)(agent)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -29,6 +29,8 @@ log = structlog.get_logger("wafa.engine")
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PENDING_BATCHES = 3
+_TELLING_RECORDS = 50
+"""A batch of fewer says little about what a record costs."""
 _FLUSH_SHARE = 0.02
 """Flushing may take this share of a task's time at most (a worker has many): a slow flush is done less often."""
 
@@ -42,6 +44,22 @@ class Phase(StrEnum):
     FENCED = "fenced"
     BROKEN = "broken"
     STOPPED = "stopped"
+
+
+class TellBuffer(Protocol):
+    """Tells the consumer that a partition's buffer is full, or has room again."""
+
+    def __call__(self, topic: str, partition: int, *, is_full: bool) -> None:
+        """Safe to repeat."""
+
+
+class _Times(NamedTuple):
+    """When each phase of a batch ended (monotonic seconds)."""
+
+    started_at: float
+    processed_at: float
+    produced_at: float
+    committed_at: float
 
 
 class PositionOutsideLog(Exception):
@@ -72,8 +90,7 @@ class Surroundings:
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
     resume: Callable[[str, int, int], Awaitable[None]]
     """Let the consumer fetch this partition from this offset on."""
-    buffer: Callable[[str, int, bool], None]
-    """Tell the consumer that this partition's buffer is full (True) or has room again (False)."""
+    buffer: TellBuffer
     at: Callable[[str], None]
     """Called at each named step of the protocol; where fault tests strike."""
 
@@ -153,9 +170,11 @@ class Task:
         """Take a fetched run. Records before the position are what a seek has already overtaken."""
         if self.phase is not Phase.RUNNING or not self._is_assigned:
             return
-        fresh = [record for record in records if record.offset >= self._fetched_to] if (
-            records and records[0].offset < self._fetched_to
-        ) else records
+        fresh = (
+            [record for record in records if record.offset >= self._fetched_to]
+            if (records and records[0].offset < self._fetched_to)
+            else records
+        )
         self._fetched_to = max(self._fetched_to, next_offset)
         if not fresh:
             if not self._pending and self._is_idle.is_set():
@@ -166,7 +185,7 @@ class Task:
         self._pending.extend(fresh)
         if len(self._pending) >= _PENDING_BATCHES * self._around.limits.batch_records_max and not self._is_full:
             self._is_full = True
-            self._around.buffer(self.spec.topic, self.partition, True)
+            self._around.buffer(self.spec.topic, self.partition, is_full=True)
         self._wakeup.set()
 
     @property
@@ -201,7 +220,7 @@ class Task:
                 self._fail(Phase.FENCED, "fenced", error)
                 tenure = self._tenure
                 await self._give_up()
-                await self._pause_for(self._around.limits.refenced_after_seconds, until=lambda: self._tenure != tenure)
+                await self._pause_for(self._around.limits.refenced_after_seconds, tenure=tenure)
             except PositionOutsideLog as error:
                 self._fail(Phase.BROKEN, "broken", error)
                 await self._give_up()
@@ -227,11 +246,19 @@ class Task:
         self.phase = phase
         self.reason = f"{type(error).__name__}: {error}"
         metrics.COMMITS.labels(outcome=outcome if outcome in ("uncertain", "fenced") else "aborted").inc()
-        log.warning("task_" + outcome, task=self._name, position=self.position, error=self.reason, exc_info=outcome == "failed")
+        log.warning(
+            "task_failed",
+            how=outcome,
+            task=self._name,
+            position=self.position,
+            error=self.reason,
+            exc_info=outcome == "failed",
+        )
 
-    async def _pause_for(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+    async def _pause_for(self, seconds: float, *, tenure: int | None = None) -> None:
+        """Wait; with `tenure`, only until the partition is taken from us."""
         deadline = time.monotonic() + seconds
-        while not self._stopping and not until() and (left := deadline - time.monotonic()) > 0:
+        while not self._stopping and tenure in (None, self._tenure) and (left := deadline - time.monotonic()) > 0:
             self._wakeup.clear()
             await self._wait(left)
 
@@ -322,8 +349,6 @@ class Task:
                 await self._until_stopped()
                 return
             flush = await self._gather()
-            if self._stopping:
-                return
             if not (self._pending or flush):
                 continue
             self._is_idle.clear()
@@ -364,10 +389,8 @@ class Task:
         started_at = time.monotonic()
         pending, tenure = self._pending, self._tenure
         records = [pending.popleft() for _ in range(min(len(pending), self._batch_records()))]
-        if pending:
-            next_offset = records[-1].offset + 1
-        else:  # passes over the control records behind the last one too, so that lag can reach 0
-            next_offset = max(self._fetched_to, self.position)
+        # With nothing left: over the control records behind the last one too, so that lag can reach 0.
+        next_offset = records[-1].offset + 1 if pending else max(self._fetched_to, self.position)
         batch = Batch(self.spec.topic, self.partition, records, next_offset, flush)
         outbox = Outbox()
         at("fetched")
@@ -393,10 +416,10 @@ class Task:
         self.moved_at = time.monotonic()
         for effect in outbox.after_commit:
             effect()
-        self._measure(records[:consumed], flush, started_at, processed_at, produced_at, committed_at)
+        self._measure(records[:consumed], _Times(started_at, processed_at, produced_at, committed_at), flush=flush)
         if self._is_full and len(self._pending) < self._around.limits.batch_records_max:
             self._is_full = False
-            self._around.buffer(self.spec.topic, self.partition, False)
+            self._around.buffer(self.spec.topic, self.partition, is_full=False)
 
     def _add_changelog(self, outbox: Outbox, position: Position) -> None:
         place, state = self._place, self._state
@@ -407,21 +430,19 @@ class Task:
         key = place.prefix + POSITION_KEY
         outbox.emit(place.topic, key, encode_position(position), partition=place.partition)
 
-    def _measure(
-        self, records: Sequence[Record], flush: bool, started: float, processed: float, produced: float, committed: float
-    ) -> None:
+    def _measure(self, records: Sequence[Record], times: _Times, *, flush: bool) -> None:
         if flush:
-            self._flushed_at = committed
-            self._flush_every = max(self.spec.flush_seconds, (processed - started) / _FLUSH_SHARE)
+            self._flushed_at = times.committed_at
+            self._flush_every = max(self.spec.flush_seconds, (times.processed_at - times.started_at) / _FLUSH_SHARE)
         count, topic = len(records), self.spec.topic
-        if count >= 50 and not flush:
-            seconds_per_record = (produced - started) / count
+        if count >= _TELLING_RECORDS and not flush:
+            seconds_per_record = (times.produced_at - times.started_at) / count
             self._seconds_per_record += 0.2 * (seconds_per_record - self._seconds_per_record)
         metrics.COMMITS.labels(outcome="committed").inc()
-        metrics.BATCH_SECONDS.labels(phase="process").observe(processed - started)
-        metrics.BATCH_SECONDS.labels(phase="produce").observe(produced - processed)
-        metrics.BATCH_SECONDS.labels(phase="commit").observe(committed - produced)
+        metrics.BATCH_SECONDS.labels(phase="process").observe(times.processed_at - times.started_at)
+        metrics.BATCH_SECONDS.labels(phase="produce").observe(times.produced_at - times.processed_at)
+        metrics.BATCH_SECONDS.labels(phase="commit").observe(times.committed_at - times.produced_at)
         if count:
             metrics.BATCH_RECORDS.observe(count)
-            now = time.time()
+            now = metrics.now_seconds()
             metrics.PROCESSING.labels(topic=topic).observe_many([now - record.timestamp / 1000 for record in records])

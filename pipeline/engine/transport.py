@@ -44,17 +44,26 @@ class FetchedRun:
 class Runtime(Protocol):
     """What the transport asks of the engine."""
 
-    def use(self, consumer: BatchConsumer) -> None: ...
-    async def on_revoked(self, revoked: Iterable[TP]) -> None: ...
-    async def on_assigned(self, assigned: Iterable[TP]) -> None: ...
-    def may_flow(self, tp: TP) -> bool: ...
-    def positions(self) -> Mapping[TP, int]: ...
+    def use(self, consumer: BatchConsumer) -> None:
+        """The consumer to resume and seek."""
+
+    async def on_revoked(self, revoked: Iterable[TP]) -> None:
+        """Finish what is in hand."""
+
+    async def on_assigned(self, assigned: Iterable[TP]) -> None:
+        """Start, take up or give up tasks."""
+
+    def may_flow(self, tp: TP) -> bool:
+        """Whether the partition's task is ready for records."""
+
+    def positions(self) -> Mapping[TP, int]:
+        """How far each task has come."""
 
 
 class BatchTopic(Topic):
     """A topic whose events are fetched runs: nothing is decoded before the processor sees it."""
 
-    async def decode(self, message: Message, *, propagate: bool = False) -> Event:  # type: ignore[override]
+    async def decode(self, message: Message, *, propagate: bool = False) -> Event:
         """The run as an event, untouched."""
         return self._create_event(None, message.value, message.headers, message=message)  # type: ignore[return-value]
 
@@ -95,8 +104,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
-    ) -> dict[TP, FetchedRun]:
+    ) -> Mapping[TP, Any]:
         """The fetched runs, each with the consumer's position taken in the same step.
+
+        They are `FetchedRun`s, where Faust has lists of records: it only hands them through.
 
         A partition that had only control or aborted records to offer gives a run without records: else the lag of an
         idle partition could never reach 0.
@@ -117,7 +128,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def end_of(self, tp: TP) -> int | None:
         """The end of what is committed in this partition, as the last fetch saw it."""
-        return self._ensure_consumer().last_stable_offset(TopicPartition(tp.topic, tp.partition))
+        end: int | None = self._ensure_consumer().last_stable_offset(TopicPartition(tp.topic, tp.partition))
+        return end
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Publish positions as group offsets, for lag tools and the clock. Nobody starts from them."""
@@ -160,15 +172,17 @@ class BatchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if not runs or self.should_stop or not self.flow_active:
             return
-        for tp, run in runs.items():
+        fetched: Mapping[TP, Any] = runs
+        for tp, run in fetched.items():
             if self.app.consumer_generation_id != generation or not self.flow_active:
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 yield tp, self._message_of(tp, run, generation)
 
     def _message_of(self, tp: TP, run: FetchedRun, generation: int) -> ConsumerMessage:
+        value: Any = run  # Faust has bytes here, and only hands them through
         return ConsumerMessage(
-            tp.topic, tp.partition, run.next_offset - 1, 0.0, 0, (), None, run,
+            tp.topic, tp.partition, run.next_offset - 1, 0.0, 0, None, None, value,
             checksum=None, serialized_key_size=0, serialized_value_size=0, tp=tp, generation_id=generation,
         )  # fmt: skip
 

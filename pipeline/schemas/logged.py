@@ -1,4 +1,4 @@
-"""What happened to one customer, as `crm.customer-events.v1` keeps it: the log's own events, and the controls among them.
+"""What happened to one customer, as `crm.customer-events.v1` keeps it: the log's events, and the controls among them.
 
 The record's key is the pseudonymous customer id (controls: `CONTROL_KEY`), so the value does not repeat it. Nothing
 here names a person: no address, name, handle or free text, only what was learned from them (language, sentiment).
@@ -22,7 +22,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """Frozen, compact on the wire: a field at its default is left out."""
 
 
-class Event(_Struct, tag_field="type", kw_only=True):
+class Event(_Struct, tag_field="type", frozen=True, kw_only=True):
     """What every event of a customer carries. `source` and `id` together are the duplicate key."""
 
     id: str
@@ -32,8 +32,8 @@ class Event(_Struct, tag_field="type", kw_only=True):
     simulated: bool = False
 
 
-class CustomerIdentified(Event, tag=True, kw_only=True):
-    """A person became known, or better known. `reachable_by` are kinds of alias (email, phone, handle), never values."""
+class CustomerIdentified(Event, tag=True, frozen=True, kw_only=True):
+    """A person became known, or better known. `reachable_by` are kinds of alias (email, phone), never values."""
 
     reachable_by: tuple[str, ...] = ()
     kind: str = "person"  # or "company"
@@ -42,7 +42,7 @@ class CustomerIdentified(Event, tag=True, kw_only=True):
     country: str | None = None
 
 
-class TouchRecorded(Event, tag=True, kw_only=True):
+class TouchRecorded(Event, tag=True, frozen=True, kw_only=True):
     """Marketing reached them: an advertisement, a search, a post, an affiliate's link."""
 
     channel: str
@@ -52,7 +52,7 @@ class TouchRecorded(Event, tag=True, kw_only=True):
     partner_id: str | None = None
 
 
-class PreferenceStated(Event, tag=True, kw_only=True):
+class PreferenceStated(Event, tag=True, frozen=True, kw_only=True):
     """What they said they want, which beats anything inferred."""
 
     marketing_channel: str | None = None
@@ -62,7 +62,7 @@ class PreferenceStated(Event, tag=True, kw_only=True):
     reason_for_buying: str | None = None  # a code, never a sentence
 
 
-class ContactMade(Event, tag=True, kw_only=True):
+class ContactMade(Event, tag=True, frozen=True, kw_only=True):
     """A person of ours dealt with them."""
 
     department: str  # marketing, sales, service
@@ -71,7 +71,7 @@ class ContactMade(Event, tag=True, kw_only=True):
     service_minutes: float = 0.0
 
 
-class Item(_Struct, kw_only=True):
+class Item(_Struct, frozen=True, kw_only=True):
     """One line of an order or refund. `amount_minor` is for the whole line, after discount."""
 
     product_id: str
@@ -80,7 +80,7 @@ class Item(_Struct, kw_only=True):
     amount_minor: int = 0
 
 
-class OrderCompleted(Event, tag=True, kw_only=True):
+class OrderCompleted(Event, tag=True, frozen=True, kw_only=True):
     """They bought. Sent again with the same `order_id` it replaces what was known: the latest `occurred_at` wins."""
 
     order_id: str
@@ -96,7 +96,7 @@ class OrderCompleted(Event, tag=True, kw_only=True):
     rate_on: date | None = None
 
 
-class OrderRefunded(Event, tag=True, kw_only=True):
+class OrderRefunded(Event, tag=True, frozen=True, kw_only=True):
     """Money went back. `amount_minor` None means whatever is left of the order."""
 
     refund_id: str
@@ -110,33 +110,33 @@ class OrderRefunded(Event, tag=True, kw_only=True):
     rate_on: date | None = None
 
 
-class OrderCancelled(Event, tag=True, kw_only=True):
+class OrderCancelled(Event, tag=True, frozen=True, kw_only=True):
     """The order is void, as if never placed."""
 
     order_id: str
     reason: str | None = None
 
 
-class OrderPromised(Event, tag=True, kw_only=True):
+class OrderPromised(Event, tag=True, frozen=True, kw_only=True):
     """We promised to deliver by `promised_at`."""
 
     order_id: str
     promised_at: datetime
 
 
-class OrderShipped(Event, tag=True, kw_only=True):
+class OrderShipped(Event, tag=True, frozen=True, kw_only=True):
     """The order left us."""
 
     order_id: str
 
 
-class OrderDelivered(Event, tag=True, kw_only=True):
+class OrderDelivered(Event, tag=True, frozen=True, kw_only=True):
     """The order arrived."""
 
     order_id: str
 
 
-class EmailEvent(Event, kw_only=True):
+class EmailEvent(Event, frozen=True, kw_only=True):
     """What every e-mail event carries."""
 
     email_id: str
@@ -144,39 +144,39 @@ class EmailEvent(Event, kw_only=True):
     trigger_id: str | None = None
 
 
-class EmailDelivered(EmailEvent, tag=True, kw_only=True):
+class EmailDelivered(EmailEvent, tag=True, frozen=True, kw_only=True):
     """An e-mail reached the mailbox."""
 
 
-class EmailOpened(EmailEvent, tag=True, kw_only=True):
+class EmailOpened(EmailEvent, tag=True, frozen=True, kw_only=True):
     """An e-mail was opened, by a person unless `is_machine`."""
 
     is_machine: bool = False
 
 
-class EmailClicked(EmailEvent, tag=True, kw_only=True):
+class EmailClicked(EmailEvent, tag=True, frozen=True, kw_only=True):
     """A link was clicked, by a person unless `is_machine`."""
 
     is_machine: bool = False
 
 
-class EmailBounced(EmailEvent, tag=True, kw_only=True):
+class EmailBounced(EmailEvent, tag=True, frozen=True, kw_only=True):
     """An e-mail came back: hard (no such mailbox), soft or other."""
 
     bounce_type: str = "other"
 
 
-class EmailUnsubscribed(EmailEvent, tag=True, kw_only=True):
+class EmailUnsubscribed(EmailEvent, tag=True, frozen=True, kw_only=True):
     """They do not want this list, or (`list_id` None) any marketing e-mail."""
 
     list_id: str | None = None
 
 
-class EmailMarkedAsSpam(EmailEvent, tag=True, kw_only=True):
+class EmailMarkedAsSpam(EmailEvent, tag=True, frozen=True, kw_only=True):
     """They called an e-mail spam: no more marketing by e-mail."""
 
 
-class ConsentChanged(Event, tag=True, kw_only=True):
+class ConsentChanged(Event, tag=True, frozen=True, kw_only=True):
     """They allowed or forbade a purpose on a channel. `channel` None means all channels."""
 
     purpose: str  # marketing, feedback, ...
@@ -185,7 +185,7 @@ class ConsentChanged(Event, tag=True, kw_only=True):
     valid_until: datetime | None = None
 
 
-class MentionPosted(Event, tag=True, kw_only=True):
+class MentionPosted(Event, tag=True, frozen=True, kw_only=True):
     """They wrote about us in public. `sentiment` is -1..1, None when nobody could tell."""
 
     mention_id: str
@@ -195,7 +195,7 @@ class MentionPosted(Event, tag=True, kw_only=True):
     reach: int = 0
 
 
-class ReviewPosted(Event, tag=True, kw_only=True):
+class ReviewPosted(Event, tag=True, frozen=True, kw_only=True):
     """They rated a product. `rating_fraction` is 0 (worst) to 1 (best)."""
 
     review_id: str
@@ -205,7 +205,7 @@ class ReviewPosted(Event, tag=True, kw_only=True):
     sentiment: float | None = None
 
 
-class ReferralMade(Event, tag=True, kw_only=True):
+class ReferralMade(Event, tag=True, frozen=True, kw_only=True):
     """They sent somebody to us. `referred_customer_id` is pseudonymous, None while that person is unknown."""
 
     referral_id: str
@@ -213,7 +213,7 @@ class ReferralMade(Event, tag=True, kw_only=True):
     campaign_id: str | None = None
 
 
-class SurveyAnswered(Event, tag=True, kw_only=True):
+class SurveyAnswered(Event, tag=True, frozen=True, kw_only=True):
     """They answered a question of ours. Scores run 0..`score_max`."""
 
     survey_id: str
@@ -224,7 +224,7 @@ class SurveyAnswered(Event, tag=True, kw_only=True):
     sentiment: float | None = None
 
 
-class TicketEvent(Event, kw_only=True):
+class TicketEvent(Event, frozen=True, kw_only=True):
     """What every ticket event carries."""
 
     ticket_id: str
@@ -241,19 +241,19 @@ class TicketEvent(Event, kw_only=True):
     service_cost_minor: int = 0
 
 
-class TicketOpened(TicketEvent, tag=True, kw_only=True):
+class TicketOpened(TicketEvent, tag=True, frozen=True, kw_only=True):
     """They turned to service: a complaint, a compliment, a suggestion, a product idea or a question."""
 
 
-class TicketUpdated(TicketEvent, tag=True, kw_only=True):
+class TicketUpdated(TicketEvent, tag=True, frozen=True, kw_only=True):
     """A ticket moved. Back to `open` after it was solved is a reopening."""
 
 
-class TicketResolved(TicketEvent, tag=True, kw_only=True):
+class TicketResolved(TicketEvent, tag=True, frozen=True, kw_only=True):
     """Service says it is solved."""
 
 
-class CostRecorded(Event, tag=True, kw_only=True):
+class CostRecorded(Event, tag=True, frozen=True, kw_only=True):
     """What was spent on this customer or on one of their orders."""
 
     department: str  # marketing, sales, service
@@ -268,13 +268,13 @@ class CostRecorded(Event, tag=True, kw_only=True):
     partner_id: str | None = None
 
 
-class Tick(_Struct, tag_field="type", tag=True, kw_only=True):
+class Tick(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """It is now `as_of`, and every event up to then is in the log: silence is proven."""
 
     as_of: datetime
 
 
-class PolicyAdopted(_Struct, tag_field="type", tag=True, kw_only=True):
+class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """The shop's rules from here on: the whole checked policy, and its hash."""
 
     adopted_at: datetime
@@ -282,7 +282,7 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, kw_only=True):
     policy: dict[str, Any]
 
 
-class ModelFitted(_Struct, tag_field="type", tag=True, kw_only=True):
+class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """A fitted model. Accepted, kept and passed on; the core does not use it yet."""
 
     fitted_at: datetime
@@ -291,7 +291,7 @@ class ModelFitted(_Struct, tag_field="type", tag=True, kw_only=True):
     diagnostics: dict[str, float] = {}
 
 
-class ChannelCostRevised(_Struct, tag_field="type", tag=True, kw_only=True):
+class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """What a channel cost in a month, counted anew. Accepted, kept and passed on; the core does not use it yet."""
 
     revised_at: datetime

@@ -75,7 +75,7 @@ class Feed:
         """Every record before this offset is in Redis."""
         self._shown_until: dict[Place, float] = {}
         """Redis shows what was committed up to this instant (wall clock, seconds since 1970)."""
-        self._started_at = _now()
+        self._started_at = metrics.now_seconds()
         self._looked_at = 0.0
         self._is_level = False
         self._has_begun = False
@@ -151,7 +151,7 @@ class Feed:
                 raise KafkaException(error)
         is_due = self._beat_at - self._looked_at >= (_LOOK_SECONDS if messages else _LOOK_IDLE_SECONDS)
         if changes.next_offsets or is_due:
-            self._store.write(changes, now_ms=int(_now() * 1000), is_level=self._is_level)
+            self._store.write(changes, now_ms=int(metrics.now_seconds() * 1000), is_level=self._is_level)
         self._reached.update(changes.next_offsets)
         self._shown_until.update(shown_until)
         if is_due:
@@ -162,7 +162,7 @@ class Feed:
         states = self._admin.topic_states(SHOWN)
         if {name: state.id for name, state in states.items()} != self._ids:
             raise BeginAgain("a topic was deleted and made anew")
-        now = _now()
+        now = metrics.now_seconds()
         ends = self._admin.end_offsets(SHOWN, committed_only=True)
         behind = {place: max(0, end - self._reached.get(place, 0)) for place, end in ends.items()}
         for (name, partition), records in behind.items():
@@ -180,7 +180,7 @@ class Feed:
         """Age of the oldest committed record that Redis does not show; 0 while level, as last seen moments ago."""
         if self._is_level and time.monotonic() - self._looked_at < 2 * _LOOK_SECONDS:
             return 0.0
-        return max(0.0, _now() - min(self._shown_until.values(), default=self._started_at))
+        return max(0.0, metrics.now_seconds() - min(self._shown_until.values(), default=self._started_at))
 
     def _report(self, error: Exception) -> None:
         self._is_level = False
@@ -208,7 +208,3 @@ def _generation(ids: dict[str, str]) -> str:
     """What the views are built from: a layout of ours, and these very topics (a topic made anew has another id)."""
     built_from = "/".join(f"{name}={ids[name]}" for name in sorted(ids))
     return f"{LAYOUT}-{hashlib.blake2b(built_from.encode(), digest_size=12).hexdigest()}"
-
-
-def _now() -> float:
-    return time.time()  # noqa: TID251 - staleness is against the broker's clock, in metrics and probes alone

@@ -1,0 +1,341 @@
+"""Each customer, kept current: one step an event, one visit a Tick to those who are due.
+
+A batch unpacks only the customers it touches and packs them once. What leaves with the same transaction: every
+decision, the triggers among them, and, at most once a second, the views of customers that changed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Final
+
+import msgspec
+import structlog
+
+from pipeline import metrics, topics
+from pipeline.core import controls as core_controls
+from pipeline.core.codec import Peek, pack, peek, unpack
+from pipeline.core.decisions import Decision, trigger
+from pipeline.core.decisions import Outcome as DecisionOutcome
+from pipeline.core.profile import Profile
+from pipeline.core.step import Outcome, step
+from pipeline.core.view import view
+from pipeline.engine.processor import Batch, Outbox, Record, State
+from pipeline.engine.shell import AgentFunction
+from pipeline.engine.transport import FetchedRun
+from pipeline.schemas import logged
+from pipeline.schemas.dead_letters import Reason, dead_letter
+from pipeline.schemas.triggers import trigger_headers
+
+_CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
+_SKIPPED_PREFIX: Final = b"__skipped__/"
+VISITS_MAX: Final = 2_000
+"""Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
+VIEWS_MAX: Final = 5_000
+"""Views put out in one transaction; the rest follow in the next."""
+
+_encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("wafa.customers")
+
+
+def customers(take: Callable[[FetchedRun], None]) -> AgentFunction:
+    """The agent: every customer's log."""
+
+    async def agent(runs: AsyncIterator[FetchedRun]) -> None:
+        async for run in runs:
+            take(run)
+
+    return agent
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Full topic names, by what they are for."""
+
+    customer_events: str
+    triggers: str
+    decisions: str
+    profiles: str
+    dead_letters: str
+
+    @classmethod
+    def of(cls, name: Callable[[str], str]) -> Names:
+        """The names under the settings' prefix."""
+        return cls(
+            name(topics.CUSTOMER_EVENTS.name), name(topics.TRIGGERS.name), name(topics.DECISIONS.name),
+            name(topics.PROFILES.name), name(topics.DEAD_LETTERS.name),
+        )  # fmt: skip
+
+
+class Calendar:
+    """Who is due when. By the hour, so that moving a customer costs nothing; exact when a Tick asks."""
+
+    def __init__(self) -> None:
+        self._hour_of: dict[bytes, int] = {}
+        self._due: dict[int, dict[bytes, int]] = {}
+
+    def put(self, key: bytes, next_review_at: int) -> None:
+        """This customer is due at `next_review_at` (seconds since 1970) and at no other time."""
+        hour = next_review_at // 3600
+        before = self._hour_of.get(key)
+        if before is not None and before != hour:
+            self._due[before].pop(key, None)
+        self._hour_of[key] = hour
+        self._due.setdefault(hour, {})[key] = next_review_at
+
+    def due(self, until: int) -> list[tuple[int, bytes]]:
+        """Everybody due at or before `until`, in the order of their dates, then of their ids."""
+        found: list[tuple[int, bytes]] = []
+        for hour in [hour for hour in self._due if hour <= until // 3600]:
+            if not self._due[hour]:
+                del self._due[hour]
+                continue
+            found.extend((at, key) for key, at in self._due[hour].items() if at <= until)
+        found.sort()
+        return found
+
+
+class Customers:
+    """One partition's customers."""
+
+    held = None
+    live: ClassVar[weakref.WeakSet[Customers]] = weakref.WeakSet()
+    """Every partition that runs in this process, for the population metrics."""
+
+    def __init__(self, partition: int, state: State, unflushed: Sequence[bytes], *, names: Names) -> None:
+        self._partition = partition
+        self._names = names
+        self._calendar = Calendar()
+        self.population: Counter[tuple[str, str]] = Counter()
+        entries: dict[str, bytes] = {}
+        for key, value in state.items():
+            if key.startswith(_CONTROL_PREFIX):
+                entries[key[len(_CONTROL_PREFIX) :].decode()] = value
+            elif not key.startswith(_SKIPPED_PREFIX):
+                glance = peek(value)
+                self._calendar.put(key, glance.next_review_at)
+                self.population[glance.stage, glance.lifecycle] += 1
+        self._controls = core_controls.from_entries(entries)
+        self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
+        self._visiting: list[tuple[int, bytes]] | None = None
+        Customers.live.add(self)
+
+    @property
+    def wants_flush(self) -> bool:
+        """Some customers' views are out of date."""
+        return bool(self._unseen)
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        """Step every event; stop at a Tick that has more customers to visit than one transaction may hold."""
+        work = _Work(state, outbox)
+        consumed = len(batch.records)
+        for index, record in enumerate(batch.records):
+            try:
+                event = logged.decode(record.value or b"")
+            except msgspec.MsgspecError as error:
+                self._refuse(record, Reason.SCHEMA_VIOLATION, str(error), work)
+                continue
+            if record.key == logged.CONTROL_KEY:
+                if not self._adopt(event, work):
+                    consumed = index
+                    break
+            else:
+                self._step(record.key or b"", event, record, work)
+        self._pack(work)
+        if batch.flush:
+            self._show(batch.next_offset, work)
+        outbox.on_commit(lambda: _count(work))
+        return consumed
+
+    # -- customers ------------------------------------------------------------------------------------------------
+
+    def _step(self, key: bytes, event: logged.CustomerEvent | logged.Tick, record: Record | None, work: _Work) -> None:
+        profile = self._profile(key, work)
+        try:
+            stepped = step(key.decode(), profile, event, self._controls)
+        except Exception as error:  # noqa: BLE001 - one bad record must not stop a partition; it is kept and said
+            self._skip(key, record, error, work)
+            return
+        work.outcomes[type(event), stepped.outcome] += 1
+        if stepped.outcome is Outcome.TOO_OLD and record is not None:
+            self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
+            return
+        if stepped.profile is not profile:
+            work.profiles[key] = stepped.profile
+        for decision in stepped.decisions:
+            self._decided(key, decision, event, work)
+
+    def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
+        """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
+        problem = f"{type(error).__name__}: {error}"
+        log.error("step_failed", partition=self._partition, offset=record.offset if record else None, problem=problem)
+        if record is None:  # a Tick's visit: the customer is marked, not the Tick
+            work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
+        else:
+            work.state.put(_SKIPPED_PREFIX + b"offset/" + str(record.offset).encode(), problem.encode()[:500])
+            self._refuse(record, Reason.STEP_FAILED, problem, work)
+
+    def _profile(self, key: bytes, work: _Work) -> Profile | None:
+        profile = work.profiles.get(key)
+        if profile is None:
+            packed = work.state.get(key)
+            profile = None if packed is None else unpack(packed)
+        return profile
+
+    def _pack(self, work: _Work) -> None:
+        for key, profile in work.profiles.items():
+            before = work.state.get(key)
+            packed = pack(profile)
+            if packed == before:
+                continue
+            work.state.put(key, packed)
+            self._unseen[key] = None
+            after = peek(packed)
+            self._calendar.put(key, after.next_review_at)
+            self._moved(None if before is None else peek(before), after, work)
+        work.profiles.clear()
+
+    def _moved(self, before: Peek | None, after: Peek, work: _Work) -> None:
+        if before is None:
+            self.population[after.stage, after.lifecycle] += 1
+        elif (before.stage, before.lifecycle) != (after.stage, after.lifecycle):
+            self.population[before.stage, before.lifecycle] -= 1
+            self.population[after.stage, after.lifecycle] += 1
+            work.moves.append((before, after))
+
+    def _decided(self, key: bytes, decision: Decision, event: logged.CustomerEvent | logged.Tick, work: _Work) -> None:
+        work.decisions.append(decision)
+        work.outbox.emit(self._names.decisions, key, _encode(decision), partition=self._partition)
+        if decision.outcome is DecisionOutcome.SENT:
+            sent = trigger(decision)
+            work.outbox.emit(
+                self._names.triggers, key, _encode(sent), partition=self._partition, headers=trigger_headers(sent)
+            )
+            if not isinstance(event, logged.Tick):
+                work.caused_at.append(event.received_at.timestamp())
+
+    def _show(self, offset: int, work: _Work) -> None:
+        """Put the views of changed customers out, the longest out of date first."""
+        for key in list(islice(self._unseen, VIEWS_MAX)):
+            packed = work.state.get(key)
+            shown = None
+            if packed is not None:
+                document = view(key.decode(), unpack(packed), self._controls, partition=self._partition, offset=offset)
+                shown = _encode(document)
+            work.outbox.emit(self._names.profiles, key, shown, partition=self._partition)
+            del self._unseen[key]
+
+    def _refuse(self, record: Record, reason: Reason, problem: str, work: _Work) -> None:
+        letter = dead_letter(record, topics.CUSTOMER_EVENTS.name, reason, (problem,))
+        work.outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
+        work.refusals[reason] += 1
+
+    # -- controls -------------------------------------------------------------------------------------------------
+
+    def _adopt(self, control: logged.Control, work: _Work) -> bool:
+        """Take a control over; False while a Tick still has customers to visit."""
+        self._pack(work)  # so that a Tick sees everybody as the events before it left them
+        before = self._controls
+        self._controls = core_controls.adopt(before, control)
+        for name, value in core_controls.changed_entries(before, self._controls).items():
+            work.state.put(_CONTROL_PREFIX + name.encode(), value)
+        if not isinstance(control, logged.Tick) or self._controls.tick_at != control.as_of:
+            return True
+        if self._visiting is None:
+            self._visiting = self._calendar.due(int(control.as_of.timestamp()))[::-1]
+        room = VISITS_MAX - work.visits
+        while self._visiting and room > 0:
+            _, key = self._visiting.pop()
+            self._step(key, control, None, work)
+            room -= 1
+            work.visits += 1
+        if self._visiting:
+            return False
+        self._visiting = None
+        work.ticked_at = control.as_of.timestamp()
+        return True
+
+
+# -- counting ---------------------------------------------------------------------------------------------------------
+
+
+def _count(work: _Work) -> None:
+    _count_events(work)
+    _count_decisions(work)
+    _count_moves(work.moves)
+    if work.ticked_at is not None:
+        metrics.LAST_TICK_TIMESTAMP.set(work.ticked_at)
+
+
+def _count_events(work: _Work) -> None:
+    for (kind, outcome), count in work.outcomes.items():
+        if outcome in _COUNTED:
+            source = topics.SOURCE_OF_EVENT.get(kind.__name__, "")
+            metrics.EVENTS.labels(source=source, outcome=_COUNTED[outcome]).inc(count)
+    for reason, count in work.refusals.items():
+        metrics.DEAD_LETTERS.labels(topic=topics.CUSTOMER_EVENTS.name, reason=reason).inc(count)
+
+
+def _count_decisions(work: _Work) -> None:
+    for decision in work.decisions:
+        metrics.DECISIONS.labels(type=decision.rule, outcome=decision.outcome, arm=decision.arm).inc()
+        if decision.outcome is not DecisionOutcome.SENT:
+            for reason in decision.reasons[:1]:
+                metrics.DECISIONS_UNSENT.labels(type=decision.rule, reason=reason).inc()
+    if work.caused_at:
+        now = metrics.now_seconds()
+        metrics.TRIGGER_LATENCY.observe_many([now - at for at in work.caused_at])
+
+
+def _count_moves(moves: Sequence[tuple[Peek, Peek]]) -> None:
+    for before, after in moves:
+        if before.stage != after.stage:
+            metrics.STAGE_TRANSITIONS.labels(**{"from": before.stage, "to": after.stage}).inc()
+        if before.lifecycle != after.lifecycle:
+            metrics.LIFECYCLE_TRANSITIONS.labels(**{"from": before.lifecycle, "to": after.lifecycle}).inc()
+
+
+_COUNTED: Final = {
+    Outcome.ACCEPTED: "accepted",
+    Outcome.LATE: "late",
+    Outcome.DUPLICATE: "duplicate",
+    Outcome.TOO_OLD: "refused",
+}
+
+
+class _Work:
+    """What one batch has done so far."""
+
+    __slots__ = (
+        "caused_at",
+        "decisions",
+        "moves",
+        "outbox",
+        "outcomes",
+        "profiles",
+        "refusals",
+        "state",
+        "ticked_at",
+        "visits",
+    )
+
+    def __init__(self, state: State, outbox: Outbox) -> None:
+        self.state = state
+        self.outbox = outbox
+        self.profiles: dict[bytes, Profile] = {}
+        self.outcomes: Counter[tuple[type, Outcome]] = Counter()
+        self.refusals: Counter[Reason] = Counter()
+        self.decisions: list[Decision] = []
+        self.moves: list[tuple[Peek, Peek]] = []
+        self.caused_at: list[float] = []
+        self.ticked_at: float | None = None
+        self.visits = 0
+
+
+def factory(names: Names) -> Callable[[int, State, Sequence[bytes]], Customers]:
+    """Makes the processor of a partition."""
+    return lambda partition, state, unflushed: Customers(partition, state, unflushed, names=names)

@@ -1,0 +1,170 @@
+"""Newcomers get their id here: the one writer of each alias's link.
+
+`crm.unidentified-events.v1` is keyed by alias hash, so one partition sees everything about an alias in one order. An
+event that may create a customer mints an id from its own place in the log; others wait, bounded, for somebody to become
+known, and leave in the transaction that links. An alias linked to one customer is never moved to another: the claim is
+kept as a conflict, for a merge to settle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from pipeline import metrics
+from pipeline.agents.ingest import Entry, Names, deliver
+from pipeline.core import identity
+from pipeline.engine.processor import Batch, Outbox, State
+from pipeline.engine.shell import AgentFunction
+from pipeline.engine.transport import FetchedRun
+from pipeline.schemas import unidentified
+from pipeline.schemas.dead_letters import Reason, dead_letter
+from pipeline.schemas.unidentified import AliasSeen, Original, UnidentifiedEvent
+from pipeline.topics import LINK_PREFIX
+
+WAITING_PREFIX: Final = b"waiting/"
+CONFLICT_PREFIX: Final = b"conflict/"
+WAITING_MAX: Final = 20
+"""Events that wait for one alias, at most: then the oldest is dead-lettered."""
+WAITING_ALIASES_MAX: Final = 50_000
+"""Aliases with waiting events in one partition, at most: then the longest waiting is dead-lettered."""
+WAITING_FOR: Final = timedelta(days=30)
+CONFLICTS_MAX: Final = 16
+"""Other customers remembered to have claimed an alias, at most."""
+
+_decode_waiting = msgspec.json.Decoder(list[UnidentifiedEvent]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def identify(take: Callable[[FetchedRun], None]) -> AgentFunction:
+    """The agent: events of people not known yet."""
+
+    async def agent(runs: AsyncIterator[FetchedRun]) -> None:
+        async for run in runs:
+            take(run)
+
+    return agent
+
+
+class Identify:
+    """One partition of aliases: links, mints, lets wait, releases."""
+
+    wants_flush = False
+    held = None
+
+    def __init__(self, partition: int, state: State, *, names: Names) -> None:
+        self._partition = partition
+        self._names = names
+        self._since: dict[bytes, datetime] = {}
+        """When the oldest waiting event of each alias was received; longest waiting first."""
+        waiting = [
+            (_decode_waiting(value)[0].received_at, key[len(WAITING_PREFIX) :])
+            for key, value in state.items()
+            if key.startswith(WAITING_PREFIX)
+        ]
+        for since, alias in sorted(waiting):
+            self._since[alias] = since
+        self._gauge = metrics.WAITING_EVENTS.labels(topic=names.unidentified_events, partition=str(partition))
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        """Every record is taken."""
+        given_up: Counter[str] = Counter()
+        for record in batch.records:
+            alias = record.key or b""
+            item = unidentified.decode(record.value or b"")
+            if isinstance(item, AliasSeen):
+                self._link(alias, item.customer_id, state, outbox)
+                continue
+            linked = state.get(LINK_PREFIX + alias)
+            if linked is not None:
+                self._deliver(linked.decode(), item, outbox)
+            elif item.original is None:
+                customer_id = identity.mint(self._partition, record.offset)
+                self._link(alias, customer_id, state, outbox)
+                self._deliver(customer_id, item, outbox)
+            else:
+                self._wait(alias, item, state, outbox, given_up)
+            self._give_up_stale(item.received_at, state, outbox, given_up)
+        waiting = len(self._since)
+        outbox.on_commit(lambda: self._count(waiting, given_up))
+        return len(batch.records)
+
+    def _deliver(self, customer_id: str, item: UnidentifiedEvent, outbox: Outbox) -> None:
+        deliver(customer_id, Entry(item.event_id, item.logged, item.address, item.text), self._names, outbox)
+        for other in item.aliases[1:]:
+            seen = AliasSeen(alias=other, customer_id=customer_id)
+            outbox.emit(self._names.unidentified_events, other.encode(), unidentified.encode(seen))
+
+    def _link(self, alias: bytes, customer_id: str, state: State, outbox: Outbox) -> None:
+        linked = state.get(LINK_PREFIX + alias)
+        if linked is not None:
+            if linked != customer_id.encode():
+                self._remember_conflict(alias, customer_id, state)
+            return
+        state.put(LINK_PREFIX + alias, customer_id.encode())
+        waiting = state.get(WAITING_PREFIX + alias)
+        if waiting is not None:
+            for item in _decode_waiting(waiting):
+                self._deliver(customer_id, item, outbox)
+            state.delete(WAITING_PREFIX + alias)
+            self._since.pop(alias, None)
+
+    def _remember_conflict(self, alias: bytes, customer_id: str, state: State) -> None:
+        claims: list[str] = msgspec.json.decode(state.get(CONFLICT_PREFIX + alias) or b"[]", type=list[str])
+        if customer_id not in claims and len(claims) < CONFLICTS_MAX:
+            state.put(CONFLICT_PREFIX + alias, _encode([*claims, customer_id]))
+
+    def _wait(
+        self, alias: bytes, item: UnidentifiedEvent, state: State, outbox: Outbox, given_up: Counter[str]
+    ) -> None:
+        waiting = _decode_waiting(state.get(WAITING_PREFIX + alias) or b"[]")
+        waiting.append(item)
+        while len(waiting) > WAITING_MAX:
+            self._dead_letter(waiting.pop(0), f"more than {WAITING_MAX} events wait for this person", outbox, given_up)
+        state.put(WAITING_PREFIX + alias, _encode(waiting))
+        self._since.setdefault(alias, item.received_at)
+        while len(self._since) > WAITING_ALIASES_MAX:
+            self._give_up(
+                next(iter(self._since)),
+                f"more than {WAITING_ALIASES_MAX} people are waited for",
+                state,
+                outbox,
+                given_up,
+            )
+
+    def _give_up_stale(self, now: datetime, state: State, outbox: Outbox, given_up: Counter[str]) -> None:
+        while self._since:
+            alias, since = next(iter(self._since.items()))
+            if now - since <= WAITING_FOR:
+                return
+            self._give_up(
+                alias, f"nobody became known by this alias in {WAITING_FOR.days} days", state, outbox, given_up
+            )
+
+    def _give_up(self, alias: bytes, problem: str, state: State, outbox: Outbox, given_up: Counter[str]) -> None:
+        for item in _decode_waiting(state.get(WAITING_PREFIX + alias) or b"[]"):
+            self._dead_letter(item, problem, outbox, given_up)
+        state.delete(WAITING_PREFIX + alias)
+        del self._since[alias]
+
+    def _dead_letter(self, item: UnidentifiedEvent, problem: str, outbox: Outbox, given_up: Counter[str]) -> None:
+        original: Original | None = item.original
+        assert original is not None, "only events that may not create a customer wait"
+        letter = dead_letter(original, original.topic, Reason.NOBODY_KNOWN, (problem,))
+        outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
+        given_up[original.topic] += 1
+
+    def _count(self, waiting: int, given_up: Counter[str]) -> None:
+        self._gauge.set(waiting)
+        for source, count in given_up.items():
+            metrics.DEAD_LETTERS.labels(topic=source, reason=Reason.NOBODY_KNOWN).inc(count)
+            metrics.EVENTS.labels(source=source, outcome="refused").inc(count)
+
+
+def factory(names: Names) -> Callable[[int, State, Sequence[bytes]], Identify]:
+    """Makes the processor of a partition."""
+    return lambda partition, state, unflushed: Identify(partition, state, names=names)

@@ -1,0 +1,228 @@
+"""The door: what publishers send becomes events in their customer's log, or a dead letter. Shared by all sources.
+
+For each fetched run: parse, find out whose each event is, admit it (no identifier and no free text goes further), and
+put it under its customer's key. Whose alias nobody knows goes to `identify`. What is refused keeps its bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from pipeline import metrics, topics
+from pipeline.agents.directory import Directory
+from pipeline.core import identity
+from pipeline.core.door import Admitted, Refusal, Shop, admit
+from pipeline.engine.processor import Batch, Outbox, Record, State
+from pipeline.schemas import logged, unidentified
+from pipeline.schemas.dead_letters import Reason, dead_letter
+from pipeline.schemas.events import InboundEvent, ReferralMade
+from pipeline.schemas.parse import parse_batch
+
+_KNOWN_MAX: Final = 200_000
+"""Aliases remembered with their customer, so that a regular's alias is hashed once; then all are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Full topic names, by what they are for."""
+
+    customer_events: str
+    unidentified_events: str
+    addresses: str
+    texts: str
+    mentions: str
+    dead_letters: str
+
+    @classmethod
+    def of(cls, name: Callable[[str], str]) -> Names:
+        """The names under the settings' prefix."""
+        return cls(
+            name(topics.CUSTOMER_EVENTS.name), name(topics.UNIDENTIFIED_EVENTS.name), name(topics.ADDRESSES.name),
+            name(topics.TEXTS.name), name(topics.MENTIONS.name), name(topics.DEAD_LETTERS.name),
+        )  # fmt: skip
+
+
+class Fuse:
+    """Blows when too large a share of a source's latest records is refused: then the deploy is bad, not the data.
+
+    Judges windows of `records_min` records. Once blown it stays so until the worker starts again, and says `reason`.
+    """
+
+    def __init__(self, source: str, *, refused_fraction: float, records_min: int) -> None:
+        self.reason: str | None = None
+        self._source = source
+        self._fraction = refused_fraction
+        self._records_min = records_min
+        self._records = 0
+        self._refused = 0
+
+    def count(self, records: int, refused: int) -> None:
+        """Add a committed batch."""
+        self._records += records
+        self._refused += refused
+        if self._records < self._records_min:
+            return
+        if self._refused > self._fraction * self._records:
+            self.reason = (
+                f"{self._refused} of the last {self._records} records of {self._source} were refused (see their dead "
+                "letters): consuming stops. Mend the publisher, then restart this worker and `wafa redrive`; to let "
+                "them pass as dead letters instead, restart with WAFA_WORKER_FUSE_REFUSED_FRACTION=1"
+            )
+            metrics.FUSE_OPEN.labels(topic=self._source).set(1)
+        self._records = self._refused = 0
+
+
+class Ingest:
+    """One source partition's door. Stateless: what is said twice is dropped behind it, by `step`."""
+
+    wants_flush = False
+
+    def __init__(  # noqa: PLR0913 - the door's surroundings, each named where it is made
+        self, source: topics.Topic, *, names: Names, directory: Directory, key: bytes, shop: Shop, fuse: Fuse
+    ) -> None:
+        self._source = source
+        self._names = names
+        self._directory = directory
+        self._key = key
+        self._shop = shop
+        self._fuse = fuse
+        self._customers: dict[identity.Alias, str] = {}
+        self._told: dict[str, str] = {}
+
+    @property
+    def held(self) -> str | None:
+        """Why this source is not consumed any more, once its fuse has blown."""
+        return self._fuse.reason
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        """Every record is taken: accepted, sent to be identified, or refused."""
+        records = batch.records
+        parsed, refused = parse_batch(records, self._source.name)
+        refusals: Counter[Reason] = Counter()
+        outside_log = 0
+        for refusal in refused:
+            refusals[refusal.reason] += 1
+            self._refuse(records[refusal.index], refusal.reason, refusal.problems, outbox)
+        for item in parsed:
+            event, record = item.event, records[item.index]
+            admitted = admit(
+                event,
+                received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+                shop=self._shop,
+                referred_customer_id=self._referred(event),
+            )
+            if isinstance(admitted, Refusal):
+                refusals[admitted.reason] += 1
+                self._refuse(record, admitted.reason, admitted.problems, outbox)
+                continue
+            if admitted.mention is not None:
+                outbox.emit(self._names.mentions, None, admitted.mention, partition=0)
+            outside_log += self._send(event, admitted, record, outbox)
+        outbox.on_commit(lambda: self._count(len(records), outside_log, refusals))
+        return len(records)
+
+    def _send(self, event: InboundEvent, admitted: Admitted, record: Record, outbox: Outbox) -> int:
+        """To its customer's log, or to be identified; 1 if it concerns no customer (a channel's cost) and stays."""
+        aliases = identity.aliases(event)
+        if not aliases:
+            return 1
+        customer_id, loose = self._resolve(aliases)
+        if customer_id is None:
+            self._send_unidentified(event, admitted, loose, record, outbox)
+            return 0
+        for alias in loose:
+            if self._told.get(alias) != customer_id:
+                if len(self._told) >= _KNOWN_MAX:
+                    self._told.clear()
+                self._told[alias] = customer_id
+                seen = unidentified.AliasSeen(alias=alias, customer_id=customer_id)
+                outbox.emit(self._names.unidentified_events, alias.encode(), unidentified.encode(seen))
+        entry = Entry(event.id, logged.encode(admitted.logged), admitted.address, admitted.text)
+        deliver(customer_id, entry, self._names, outbox)
+        return 0
+
+    def _send_unidentified(
+        self, event: InboundEvent, admitted: Admitted, hashes: Sequence[str], record: Record, outbox: Outbox
+    ) -> None:
+        original = None
+        if event.type not in identity.MAY_CREATE:
+            original = unidentified.Original(
+                topic=self._source.name, partition=record.partition, offset=record.offset, timestamp=record.timestamp,
+                key=record.key, value=record.value, headers=tuple(record.headers),
+            )  # fmt: skip
+        waiting = unidentified.UnidentifiedEvent(
+            event_id=event.id, logged=logged.encode(admitted.logged), address=admitted.address, text=admitted.text,
+            received_at=admitted.logged.received_at, aliases=tuple(hashes), original=original,
+        )  # fmt: skip
+        outbox.emit(self._names.unidentified_events, hashes[0].encode(), unidentified.encode(waiting))
+
+    def _resolve(self, aliases: Sequence[identity.Alias]) -> tuple[str | None, list[str]]:
+        """Whose aliases these are, by the strongest that is known, and the hashes of those not (yet) linked to them."""
+        customer_id: str | None = None
+        loose: list[str] = []
+        for alias in aliases:
+            known = self._customers.get(alias)
+            if known is None:
+                hashed = identity.alias_hash(*alias, self._key)
+                known = self._directory.customer_of(hashed)
+                if known is None:
+                    loose.append(hashed)
+                    continue
+                if len(self._customers) >= _KNOWN_MAX:
+                    self._customers.clear()
+                self._customers[alias] = known
+            if customer_id is None:
+                customer_id = known
+            elif known != customer_id:
+                loose.append(identity.alias_hash(*alias, self._key))
+        return customer_id, loose
+
+    def _referred(self, event: InboundEvent) -> str | None:
+        """The pseudonym of whom a referral brought, if it is one and they are known."""
+        alias = identity.referred_alias(event) if isinstance(event, ReferralMade) else None
+        return None if alias is None else self._resolve([alias])[0]
+
+    def _refuse(self, record: Record, reason: Reason, problems: Sequence[str], outbox: Outbox) -> None:
+        letter = dead_letter(record, self._source.name, reason, problems)
+        outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
+
+    def _count(self, records: int, outside_log: int, refusals: Counter[Reason]) -> None:
+        source = self._source.name
+        metrics.EVENTS.labels(source=source, outcome="accepted").inc(outside_log)
+        for reason, count in refusals.items():
+            metrics.EVENTS.labels(source=source, outcome="refused").inc(count)
+            metrics.DEAD_LETTERS.labels(topic=source, reason=reason).inc(count)
+        self._fuse.count(records, refusals.total())
+
+
+def factory(  # noqa: PLR0913 - as the door's own
+    source: topics.Topic, *, names: Names, directory: Directory, key: bytes, shop: Shop, fuse: Fuse
+) -> Callable[[int, State, Sequence[bytes]], Ingest]:
+    """Makes the doors of a source's partitions, which share its fuse."""
+    return lambda partition, state, unflushed: Ingest(
+        source, names=names, directory=directory, key=key, shop=shop, fuse=fuse
+    )
+
+
+class Entry(NamedTuple):
+    """An admitted event, encoded, and what of it may not be in the log."""
+
+    event_id: str
+    event: bytes
+    address: bytes | None
+    text: bytes | None
+
+
+def deliver(customer_id: str, entry: Entry, names: Names, outbox: Outbox) -> None:
+    """Put an admitted event into its customer's log, and what may not be there beside it."""
+    key = customer_id.encode()
+    outbox.emit(names.customer_events, key, entry.event)
+    if entry.address is not None:
+        outbox.emit(names.addresses, key, entry.address)
+    if entry.text is not None:
+        partition = topics.partition_of(key, topics.TEXTS.partitions)
+        outbox.emit(names.texts, key + b"/" + entry.event_id.encode(), entry.text, partition=partition)

@@ -1,0 +1,299 @@
+"""The composition root: settings in, a worker out. Everything else is handed what it needs from here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import faust
+import structlog
+from confluent_kafka import Producer
+from faust.types.auth import CredentialsT
+
+from pipeline import metrics, topics
+from pipeline.admin import Admin
+from pipeline.agents import (
+    clock,
+    complaints,
+    contacts,
+    controls,
+    costs,
+    customers,
+    emails,
+    identify,
+    ingest,
+    purchases,
+    reputation,
+    socials,
+)  # fmt: skip
+from pipeline.agents.directory import Directory
+from pipeline.core.door import Shop
+from pipeline.core.rates import load_rates
+from pipeline.engine.processor import ChangelogPlace, Spec
+from pipeline.engine.runtime import Engine, TaskStatus
+from pipeline.engine.shell import Shell, attach, faust_app
+from pipeline.engine.task import Limits, Phase
+from pipeline.kafka_clients import librdkafka_config, tls_context
+from pipeline.language import sentiment
+from pipeline.settings import Settings
+
+log = structlog.get_logger("wafa.worker")
+
+AGENTS: Final = {
+    topics.CONTACTS: contacts.contacts,
+    topics.PURCHASES: purchases.purchases,
+    topics.EMAILS: emails.emails,
+    topics.SOCIALS: socials.socials,
+    topics.COMPLAINTS: complaints.complaints,
+    topics.COSTS: costs.costs,
+    topics.UNIDENTIFIED_EVENTS: identify.identify,
+    topics.CONTROLS: controls.controls,
+    topics.CUSTOMER_EVENTS: customers.customers,
+    topics.MENTIONS: reputation.reputation,
+}
+_DIRECTORY_SECONDS: Final = 120.0
+_WATCH_SECONDS: Final = 1.0
+STALLED_EXIT_CODE: Final = 70
+
+
+class CannotStart(Exception):
+    """Something the worker needs is not there; the message names it and the remedy."""
+
+
+class Worker:
+    """One worker process: the engine, its Faust app, the directory, the clock, metrics and probes."""
+
+    def __init__(self, settings: Settings, *, at: Callable[[str], None] = lambda step: None) -> None:
+        self.settings = settings
+        self._client = librdkafka_config(settings)
+        self._directory = Directory(self._client, settings.topic(topics.IDENTITIES.name))
+        self._admin = Admin(settings)
+        self._shop = Shop(settings.shop_currency, load_rates(settings.shop_rates_file), sentiment)
+        self.engine = Engine(
+            self._specs(), app_id=settings.worker_app_id, client=self._client, limits=_limits(settings), at=at
+        )
+        self.app = self._faust_app()
+        self._append: Producer | None = None
+        self._started = False
+        self._late_seconds = 0.0
+
+    # -- what runs ------------------------------------------------------------------------------------------------
+
+    def _specs(self) -> list[Spec]:
+        settings, name = self.settings, self.settings.topic
+        door_names, log_names = ingest.Names.of(name), customers.Names.of(name)
+        key = settings.identity_key.get_secret_value().encode()
+        doors = []
+        for source in topics.SOURCES:
+            fuse = ingest.Fuse(
+                source.name,
+                refused_fraction=settings.worker_fuse_refused_fraction,
+                records_min=settings.worker_fuse_records_min,
+            )
+            door = ingest.factory(
+                source, names=door_names, directory=self._directory, key=key, shop=self._shop, fuse=fuse
+            )
+            doors.append(Spec("ingest", name(source.name), door, self._shared_place(source)))
+        return [
+            *doors,
+            Spec(
+                "identify", name(topics.UNIDENTIFIED_EVENTS.name), identify.factory(door_names),
+                self._own_place(topics.IDENTITIES),
+            ),
+            Spec(
+                "controls", name(topics.CONTROLS.name),
+                controls.factory(name(topics.CUSTOMER_EVENTS.name), topics.CUSTOMER_EVENTS.partitions),
+                self._shared_place(topics.CONTROLS),
+            ),
+            Spec(
+                "customers", name(topics.CUSTOMER_EVENTS.name), customers.factory(log_names),
+                self._own_place(topics.CUSTOMER_STATE), flush_seconds=settings.worker_views_seconds,
+            ),
+            Spec("reputation", name(topics.MENTIONS.name), reputation.factory(), self._own_place(topics.REPUTATION)),
+        ]  # fmt: skip
+
+    def _own_place(self, changelog: topics.Topic) -> Callable[[int], ChangelogPlace]:
+        return lambda partition: ChangelogPlace(self.settings.topic(changelog.name), partition)
+
+    def _shared_place(self, source: topics.Topic) -> Callable[[int], ChangelogPlace]:
+        """A task without a changelog of its own keeps its position (and what little it has) among the positions."""
+        inputs = (*topics.SOURCES, topics.CONTROLS)
+        first = sum(each.partitions for each in inputs[: inputs.index(source)])
+        name = self.settings.topic(topics.POSITIONS.name)
+
+        def place(partition: int) -> ChangelogPlace:
+            return ChangelogPlace(
+                name, (first + partition) % topics.POSITIONS.partitions, f"{source.name}/{partition}/".encode()
+            )
+
+        return place
+
+    def _faust_app(self) -> faust.App:
+        settings = self.settings
+        tls = tls_context(settings)
+        shell = Shell(
+            app_id=settings.worker_app_id,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            data_dir=settings.worker_data_dir,
+            session_timeout_seconds=settings.kafka_session_timeout_seconds,
+            heartbeat_seconds=settings.kafka_heartbeat_seconds,
+            records_max=settings.worker_batch_records_max,
+            credentials=_credentials(settings, tls),
+            tls=tls,
+        )
+        app = faust_app(shell, self.engine)
+        for topic, agent in AGENTS.items():
+            attach(app, agent.__name__, settings.topic(topic.name), agent(self.engine.take))
+        app.task(self._watch)
+        if settings.clock_source == "wall":
+            app.task(self._keep_time)
+        return app
+
+    # -- its life -------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Look whether everything is there, and learn who is who. Raises CannotStart."""
+        blocking = []
+        for difference in self._admin.check_topics():
+            if difference.is_fixable:  # a setting: said, and worked with
+                log.warning("topic_differs", topic=difference.topic, problem=str(difference))
+            else:
+                blocking.append(difference)
+        if blocking:
+            listed = "\n".join(f"  {difference}" for difference in blocking)
+            raise CannotStart(
+                f"The broker's topics are not as Wafa needs them (`wafa topics create` makes them):\n{listed}"
+            )
+        self._directory.start()
+        if not self._directory.wait_until_read(_DIRECTORY_SECONDS):
+            raise CannotStart(f"crm.identities.v1 was not read to its end in {_DIRECTORY_SECONDS:.0f} s")
+        self._started = True
+        log.info("directory_read", aliases=len(self._directory))
+
+    def run(self) -> None:
+        """Work until told to stop (SIGTERM, SIGINT). Does not return: Faust's worker ends the process."""
+        self.settings.worker_data_dir.mkdir(parents=True, exist_ok=True)
+        worker = faust.Worker(self.app, loglevel="WARN", logfile=None, redirect_stdouts=False, quiet=True)
+        worker.execute_from_commandline()
+
+    async def _watch(self) -> None:
+        """Every second: the gauges, and whether the work still moves."""
+        while not self.app.should_stop:
+            before = time.monotonic()
+            await asyncio.sleep(_WATCH_SECONDS)
+            self._late_seconds = max(0.0, time.monotonic() - before - _WATCH_SECONDS)
+            metrics.EVENT_LOOP_LAG.set(self._late_seconds)
+            statuses = self.engine.status()
+            _show(statuses)
+            metrics.set_worker_state(self._state(statuses))
+            stalled = self.engine.stalled(self.settings.worker_stall_seconds)
+            if stalled:
+                log.critical("stalled", tasks=[f"{each.topic}[{each.partition}] {each.reason}" for each in stalled])
+                os._exit(
+                    STALLED_EXIT_CODE
+                )  # silent stalls are the best-known fault of what is below: end, be restarted
+
+    def _state(self, statuses: list[TaskStatus]) -> str:
+        if self.app.should_stop:
+            return "stopping"
+        if not self.engine.is_assigned:
+            return "rebalancing" if statuses else "starting"
+        return "recovering" if any(each.phase is Phase.RECOVERING for each in statuses) else "running"
+
+    async def _keep_time(self) -> None:
+        settings = self.settings
+        around = clock.Surroundings(
+            is_ours=lambda: self.engine.owns(settings.topic(topics.CONTROLS.name), 0),
+            end_offsets=self._admin.end_offsets,
+            reached=lambda: self._admin.group_positions(settings.worker_app_id),
+            append=self._append_control,
+        )
+        await clock.keep_time(
+            around,
+            first=topics.SOURCES,
+            then=(topics.UNIDENTIFIED_EVENTS,),
+            tick_seconds=settings.clock_tick_seconds,
+            sleep=asyncio.sleep,
+            should_stop=lambda: self.app.should_stop,
+        )
+
+    def _append_control(self, kind: bytes, value: bytes) -> None:
+        if self._append is None:
+            self._append = Producer({**self._client, "enable.idempotence": True, "delivery.timeout.ms": 30_000})
+        self._append.produce(self.settings.topic(topics.CONTROLS.name), value, kind, 0)
+        if self._append.flush(30.0):
+            raise TimeoutError("the control was not delivered within 30 s")
+
+    # -- what probes ask ------------------------------------------------------------------------------------------
+
+    def probes(self) -> metrics.Probes:
+        """Startup: everything was there once. Live: the work moves. Ready: every partition is recovered and flows."""
+        return metrics.Probes(startup=self._is_started, live=self._is_live, ready=self._is_ready)
+
+    def _is_started(self) -> tuple[bool, list[str]]:
+        return self._started, [] if self._started else ["topics not checked, or directory not read yet"]
+
+    def _is_live(self) -> tuple[bool, list[str]]:
+        stalled = self.engine.stalled(self.settings.worker_stall_seconds)
+        return not stalled, [
+            f"{each.topic}[{each.partition}]: {each.lag_records} records behind, at {each.position} for "
+            f"{each.stands_still_seconds:.0f} s {each.reason}".rstrip()
+            for each in stalled
+        ]
+
+    def _is_ready(self) -> tuple[bool, list[str]]:
+        reasons = [] if self.engine.is_assigned else ["no partitions assigned yet"]
+        for each in self.engine.status():
+            if each.phase is not Phase.RUNNING:
+                left = f", {each.recovery_remaining} records to restore" if each.recovery_remaining else ""
+                reasons.append(f"{each.topic}[{each.partition}]: {each.phase}{left} {each.reason}".rstrip())
+        return not reasons, reasons
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        batch_records_max=settings.worker_batch_records_max,
+        batch_seconds_max=settings.worker_batch_seconds_max,
+        linger_seconds=settings.worker_linger_seconds,
+        transaction_timeout_seconds=settings.worker_transaction_timeout_seconds,
+        refenced_after_seconds=settings.kafka_session_timeout_seconds + 4.0,
+    )
+
+
+def _credentials(settings: Settings, tls: ssl.SSLContext | None) -> CredentialsT | None:
+    """Faust's form of the Kafka settings."""
+    if settings.kafka_security_protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        return faust.SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=password.get_secret_value() if password else None,
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=tls,
+        )
+    return None if tls is None else faust.SSLCredentials(tls)
+
+
+def _show(statuses: list[TaskStatus]) -> None:
+    """Put the tasks' state of affairs into the gauges."""
+    assigned: Counter[str] = Counter()
+    for each in statuses:
+        place: Mapping[str, str] = {"topic": each.topic, "partition": str(each.partition)}
+        assigned[each.topic] += 1
+        metrics.POSITION_OFFSET.labels(**place).set(each.position)
+        metrics.END_OFFSET.labels(**place).set(each.position + each.lag_records)
+        metrics.CONSUMER_LAG_RECORDS.labels(**place).set(each.lag_records)
+        metrics.OLDEST_UNPROCESSED_AGE.labels(**place).set(each.oldest_age_seconds)
+        metrics.RECOVERY_REMAINING_RECORDS.labels(**place).set(each.recovery_remaining)
+        metrics.LAST_COMMIT_TIMESTAMP.labels(**place).set(metrics.now_seconds() - each.stands_still_seconds)
+    for topic, count in assigned.items():
+        metrics.ASSIGNED_PARTITIONS.labels(topic=topic).set(count)
+    population: Counter[tuple[str, str]] = Counter()
+    for partition in list(customers.Customers.live):
+        population.update(partition.population)
+    for (stage, lifecycle), count in population.items():
+        metrics.CUSTOMERS.labels(stage=stage, lifecycle=lifecycle).set(count)

@@ -115,7 +115,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         runs: dict[TP, FetchedRun] = {}
         assignment = consumer._fetcher._subscriptions.subscription.assignment
-        for tp in active_partitions if assignment is not None and assignment.active else ():
+        # A copy: Faust's loop, in another thread, pauses and resumes partitions in this very set.
+        for tp in tuple(active_partitions) if assignment is not None and assignment.active else ():
             records = fetched.get(tp, ())
             state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
             if state is None or not state.has_valid_position:

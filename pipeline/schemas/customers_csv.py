@@ -48,6 +48,8 @@ _SYNONYMS: Final = {
 
 _YES: Final = frozenset({"yes", "y", "true", "1", "granted", "subscribed"})
 _NO: Final = frozenset({"no", "n", "false", "0", "denied", "revoked", "unsubscribed"})
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_SPACED_OFFSET: Final = re.compile(r" ([+-]\d\d:?\d\d)$")
 _NOT_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 _COLUMNS_MAX: Final = 200
 _CELL_CHARS_MAX: Final = 2_000
@@ -79,20 +81,36 @@ def read_customers(
 
     `source` names the import and is its events' source. `as_of` dates what has no date of its own; `shop_currency` is
     that of orders that name none. `columns` maps a field to the title of its column, for titles unknown here. Dates are
-    RFC 3339, or `YYYY-MM-DD[ HH:MM[:SS]]` in UTC; amounts are decimal numbers with a point. Raises BadColumns.
+    RFC 3339, or `YYYY-MM-DD[ HH:MM[:SS]]` in UTC unless an offset follows; amounts are decimal numbers with a point.
+    Raises BadColumns.
     """
     source_lines = iter(lines)
     header = next(source_lines, "").lstrip("\ufeff")
-    delimiter = max(",;\t", key=header.count)
+    delimiter = max(",;\t", key=_QUOTED.sub("", header).count)
     titles = next(csv.reader([header], delimiter=delimiter), [])
     fields = _fields(titles, columns or {})
-    reader = csv.reader(source_lines, delimiter=delimiter)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield _row(reader.line_num + 1, cells, fields, _Import(source, as_of, shop_currency))
-    except csv.Error as error:
-        yield Row(reader.line_num + 1, (), (f"row: expected CSV, got {error}",))
+    by = _Import(source, as_of, shop_currency)
+    for line, cells in _cells(source_lines, delimiter):
+        if isinstance(cells, csv.Error):
+            yield Row(line, (), (f"row: expected CSV, got {cells}",))
+        elif any(cell.strip() for cell in cells[len(titles) :]):
+            yield Row(line, (), (f"row: expected {len(titles)} cells, as in the header, got {len(cells)}",))
+        elif any(cell.strip() for cell in cells):
+            yield _row(line, cells, fields, by)
+
+
+def _cells(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """The rows below the header, each with the line it ends in. One that is no CSV is told, and the next is read."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num + 1, error
+        else:
+            yield reader.line_num + 1, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +134,10 @@ def _fields(titles: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]
             found[name] = place[_plain(title)]
         else:
             problems.append(f"header: expected a column {title!r} (for {name}), got none")
-    for title, index in place.items():
+    taken = frozenset(found.values())
+    for title, index in sorted(place.items(), key=lambda item: (item[0] not in FIELDS, item[1])):
         name = _SYNONYMS.get(title, title)
-        if name in FIELDS and index not in found.values():
+        if name in FIELDS and index not in taken:
             found.setdefault(name, index)
     if not any(name in found for name in _WHO):
         problems.append(f"header: expected a column for one of {', '.join(_WHO)}, got none")
@@ -153,6 +172,8 @@ def _identified(given: Mapping[str, str], by: _Import) -> Iterator[dict[str, Any
         about.setdefault("name", both)
     if "language" in about:
         about["language"] = about["language"].replace("_", "-")
+    if "country" in about:
+        about["country"] = about["country"].upper()
     at = _instant(given, "known_since") or _instant(given, "order_at") or by.as_of
     yield _event("CustomerIdentified", at, about, given, by)
 
@@ -197,7 +218,7 @@ def _instant(given: Mapping[str, str], name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(_SPACED_OFFSET.sub(r"\1", text))
     except ValueError:
         problem = f"{name}: expected YYYY-MM-DD or an RFC 3339 instant, got {describe(text)}"
         raise Unreadable(Reason.SCHEMA_VIOLATION, problem) from None

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from pipeline import topics
+
 
 class Reason(StrEnum):
     """Why a record was refused."""
@@ -36,6 +38,14 @@ class Reason(StrEnum):
     ERASED = "erased"
 
 
+Headers = Sequence[tuple[str, bytes | None]]
+"""A record's headers as Kafka has them: a value may be null."""
+
+LETTER_BYTES_MAX: Final = 2 * topics.MAX_RECORD_BYTES - 64 * 1024
+"""What a dead letter carries of a refused record, ours not counted: its topic takes 2 MiB, compressed or not.
+
+Larger records can come, since the broker's limit on a source is on what it stores, compressed.
+"""
 PROBLEMS_BYTES_MAX: Final = 4096
 PROBLEM_CHARS_MAX: Final = 500
 
@@ -47,6 +57,7 @@ _HEADERS: Final = (
     "wafa_offset",
     "wafa_timestamp_ms",
 )
+_HEADER_OVERHEAD: Final = 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,7 +77,7 @@ class Letter(Protocol):
         """The refused record's own."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """The refused record's own, then ours."""
 
 
@@ -94,7 +105,7 @@ class Record(Protocol):
         """As it came."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """As they came."""
 
 
@@ -103,7 +114,7 @@ class OutRecord(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class Original(NamedTuple):
@@ -112,7 +123,7 @@ class Original(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class DeadLetter(BaseModel):
@@ -129,7 +140,14 @@ class DeadLetter(BaseModel):
 
 
 def dead_letter(record: Record, topic: str, reason: Reason, problems: Sequence[str]) -> OutRecord:
-    """The dead letter of `record`, refused on `topic` (without prefix). `problems` are cut to 4 KiB in all."""
+    """The dead letter of `record`, refused on `topic` (without prefix). `problems` are cut to 4 KiB in all.
+
+    A record too large even for a dead letter is not in it: it stays where it lies, and the first problem says where.
+    """
+    size = record_bytes(record)
+    if size > LETTER_BYTES_MAX:
+        where = f"{topic}[{record.partition}]@{record.offset}"
+        problems = (f"record: expected at most {LETTER_BYTES_MAX} bytes, got {size}; it is at {where} only", *problems)
     ours = (
         reason.value.encode(),
         _bounded(problems),
@@ -138,7 +156,21 @@ def dead_letter(record: Record, topic: str, reason: Reason, problems: Sequence[s
         b"%d" % record.offset,
         b"%d" % record.timestamp,
     )
-    return OutRecord(record.key, record.value, (*record.headers, *zip(_HEADERS, ours, strict=True)))
+    said = zip(_HEADERS, ours, strict=True)
+    if size > LETTER_BYTES_MAX:
+        return OutRecord(None, None, tuple(said))
+    return OutRecord(record.key, record.value, (*record.headers, *said))
+
+
+def record_bytes(record: Record) -> int:
+    """A record's size: key, value, and headers with what Kafka adds to each."""
+    headers = sum(len(name.encode()) + len(text or b"") + _HEADER_OVERHEAD for name, text in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def is_carried(letter: DeadLetter, value: bytes | None) -> bool:
+    """Whether the refused record is in its dead letter (whose value this is), and can be sent again from there."""
+    return letter.reason is not Reason.TOO_LARGE or value is not None
 
 
 def _bounded(problems: Sequence[str]) -> bytes:
@@ -166,7 +198,8 @@ def read_dead_letter(record: Letter) -> DeadLetter:
     names = tuple(name for name, _ in ours)
     if names != _HEADERS:
         raise NotADeadLetter(f"headers: expected to end with {', '.join(_HEADERS)}, got {', '.join(names) or 'none'}")
-    reason, problems, topic, partition, offset, timestamp = (value.decode("utf-8", "replace") for _, value in ours)
+    texts = [(value or b"").decode("utf-8", "replace") for _, value in ours]
+    reason, problems, topic, partition, offset, timestamp = texts
     try:
         return DeadLetter(
             reason=Reason(reason),
@@ -176,7 +209,7 @@ def read_dead_letter(record: Letter) -> DeadLetter:
             offset=int(offset),
             received_at=_EPOCH + timedelta(milliseconds=int(timestamp)),
         )
-    except (ValueError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise NotADeadLetter(f"headers: expected those of a dead letter, got {error}") from error
 
 
@@ -189,5 +222,9 @@ def redrive_record(record: Letter) -> Original:
 def header_schema() -> dict[str, object]:
     """JSON Schema of the headers a dead letter adds to the refused record's own."""
     fields = zip(_HEADERS, DeadLetter.model_fields.values(), strict=True)
-    properties = {name: {"type": "string", "description": field.description} for name, field in fields}
-    return {"type": "object", "required": list(_HEADERS), "properties": properties}
+    properties: dict[str, dict[str, object]] = {
+        name: {"type": "string", "description": field.description} for name, field in fields
+    }
+    properties["wafa_reason"]["enum"] = [reason.value for reason in Reason]
+    about = "What a dead letter's record has in headers, after the refused record's own."
+    return {"description": about, "type": "object", "required": list(_HEADERS), "properties": properties}

@@ -68,29 +68,35 @@ _ALIASES: Final = ("customer_id", "email", "phone", "handle")
 _SPENT_ON: Final = ("channel", "campaign_id", "affiliate_id", "partner_id")
 
 
+def _given(field: str) -> JsonDict:
+    """That `field` is there and not null, in JSON Schema."""
+    return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
+
+
 def _needs_an_alias(schema: JsonDict) -> None:
-    schema["anyOf"] = [{"required": [alias]} for alias in _ALIASES]
+    schema["anyOf"] = [_given(alias) for alias in _ALIASES]
 
 
 def _may_be_anybody(_: JsonDict) -> None:
     pass
 
 
-def _amount_needs_currency(schema: JsonDict) -> None:
-    _needs_an_alias(schema)
-    schema["dependentRequired"] = {"amount_minor": ["currency"]}
+def _needs_currency(amount: str, *, from_minor: int = 0) -> Callable[[JsonDict], None]:
+    """An amount from so much on needs its currency beside it; the same rule as in `contradiction`."""
 
+    def add(schema: JsonDict) -> None:
+        _needs_an_alias(schema)
+        schema["if"] = {"required": [amount], "properties": {amount: {"type": "integer", "minimum": from_minor}}}
+        schema["then"] = _given("currency")
 
-def _reward_needs_currency(schema: JsonDict) -> None:
-    _needs_an_alias(schema)
-    schema["dependentRequired"] = {"reward_minor": ["currency"]}
+    return add
 
 
 def _cost_needs_an_object(schema: JsonDict) -> None:
-    named: list[JsonValue] = [{"required": [alias]} for alias in _ALIASES]
-    spent_on: list[JsonValue] = [{"required": [field]} for field in _SPENT_ON]
-    schema["anyOf"] = named + spent_on
-    schema["dependentSchemas"] = {"order_id": {"anyOf": named}}
+    named: list[JsonValue] = [_given(alias) for alias in _ALIASES]
+    schema["anyOf"] = named + [_given(field) for field in _SPENT_ON]
+    schema["if"] = _given("order_id")
+    schema["then"] = {"anyOf": named}
 
 
 class _Contract(BaseModel):
@@ -210,7 +216,7 @@ class OrderCompleted(_OfOrder):
 class OrderRefunded(_OfOrder):
     """Money went back. Without an amount, all that is left of the order."""
 
-    model_config = ConfigDict(json_schema_extra=_amount_needs_currency)
+    model_config = ConfigDict(json_schema_extra=_needs_currency("amount_minor"))
 
     type: Literal["OrderRefunded"]
     refund_id: Id = Field(description="The refund, unique in the shop.")
@@ -347,7 +353,7 @@ class ReviewPosted(Inbound):
 class ReferralMade(Inbound):
     """They sent somebody to us. The aliases are the referrer's; the friend is named by `referred_...`, if at all."""
 
-    model_config = ConfigDict(json_schema_extra=_reward_needs_currency)
+    model_config = ConfigDict(json_schema_extra=_needs_currency("reward_minor"))
 
     type: Literal["ReferralMade"]
     referral_id: Id = Field(description="The referral, unique in its source.")
@@ -377,6 +383,8 @@ class SurveyAnswered(Inbound):
 
 
 class _OfTicket(Inbound):
+    model_config = ConfigDict(json_schema_extra=_needs_currency("service_cost_minor", from_minor=1))
+
     ticket_id: Id = Field(description="The ticket, unique in its help desk.")
     kind: Literal["complaint", "compliment", "suggestion", "product_idea", "question"] = Field(
         "complaint", description="What they turned to us with. Say it on every event of a ticket."
@@ -532,10 +540,15 @@ def contradiction(event: InboundEvent) -> str | None:
 
 
 def names_nobody(event: InboundEvent) -> bool:
-    """Whether it lacks the alias it needs. A mention may be anybody's, a cost a channel's; an order's has a buyer."""
+    """Whether it lacks the alias it needs."""
     if event.customer_id is not None or event.email is not None or event.phone is not None or event.handle is not None:
         return False
+    return not may_be_nobodys(event)
+
+
+def may_be_nobodys(event: InboundEvent) -> bool:
+    """Whether it needs no alias. A mention may be anybody's, a cost a channel's; an order's has a buyer."""
     if isinstance(event, CostRecorded):
         spent_on = event.channel or event.campaign_id or event.affiliate_id or event.partner_id
-        return event.order_id is not None or spent_on is None
-    return not isinstance(event, MentionPosted)
+        return event.order_id is None and spent_on is not None
+    return isinstance(event, MentionPosted)

@@ -7,6 +7,7 @@ a number was expected (it was out of range), and names of events, which are what
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -83,7 +84,7 @@ def describe(value: object) -> str:
             what = f"a string of {len(value)}"
         case int():
             what = "an integer"
-        case float():
+        case float() | Decimal():
             what = "a number"
         case list() | tuple():
             what = f"a list of {len(value)}"
@@ -114,8 +115,8 @@ def _path(loc: tuple[int | str, ...]) -> str:
 def _expected(detail: Any) -> str:
     if detail["loc"][-1] == _CURRENCY and detail["type"] in ("literal_error", "missing"):
         return "an ISO 4217 currency such as EUR"
-    if detail["type"] == "missing":
-        return "a value"
+    if detail["type"] in _KINDS:
+        return _KINDS[detail["type"]]
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"]).removeprefix("expected ")
     text: str = detail["msg"]
@@ -125,6 +126,7 @@ def _expected(detail: Any) -> str:
     return text
 
 
+_KINDS: Final = {"missing": "a value", "tuple_type": "a list", "model_type": "an object"}
 _PHRASES: Final = {
     "Input should have ": "",
     "Input should be ": "",

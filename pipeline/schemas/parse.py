@@ -49,19 +49,23 @@ _TYPES_BY_TOPIC: Final = {
 }
 _ANY_TYPE: Final = frozenset(_TYPES)
 
+HEADERS_BYTES_MAX: Final = 64 * 1024
 _PLAIN_BYTES_MAX: Final = topics.MAX_RECORD_BYTES // 2
-"""A value up to here, without headers, needs no closer look at its size."""
+"""A value and a key up to here, without headers, need no closer look at their size."""
 
 
-def parse_batch(records: Sequence[Record], topic: str) -> tuple[list[Parsed], list[Refused]]:
-    """The events of `records` and the refusals, each in the records' order. `topic` is a source, without its prefix."""
-    belongs = _TYPES_BY_TOPIC[topic]
+def parse_batch(records: Sequence[Record], topic: str | None) -> tuple[list[Parsed], list[Refused]]:
+    """The events of `records` and the refusals, each in the records' order.
+
+    `topic` is the source they came from, without its prefix; None where they have none yet: any event may be there.
+    """
+    belongs = _ANY_TYPE if topic is None else _TYPES_BY_TOPIC[topic]
     parsed: list[Parsed] = []
     refused: list[Refused] = []
     for index, record in enumerate(records):
         value = record.value
         try:
-            if value and not record.headers and _is_plain(value):
+            if value and not record.headers and _is_plain(value, record.key):
                 parsed.append(Parsed(index, read_event(value, belongs)))
             else:
                 parsed.extend([Parsed(index, event) for event in _events(record, belongs)])
@@ -70,8 +74,10 @@ def parse_batch(records: Sequence[Record], topic: str) -> tuple[list[Parsed], li
     return parsed, refused
 
 
-def _is_plain(value: bytes) -> bool:
-    return segment.MARK not in value and cloudevents.MARK not in value and len(value) <= _PLAIN_BYTES_MAX
+def _is_plain(value: bytes, key: bytes | None) -> bool:
+    if len(value) > _PLAIN_BYTES_MAX or (key is not None and len(key) > _PLAIN_BYTES_MAX):
+        return False
+    return segment.MARK not in value and cloudevents.MARK not in value
 
 
 def read_event(value: bytes, belongs: frozenset[type[Inbound]] = _ANY_TYPE) -> InboundEvent:
@@ -97,7 +103,10 @@ def _events(record: Record, belongs: frozenset[type[Inbound]]) -> Sequence[Inbou
     value = record.value
     if not value:
         raise Unreadable(Reason.EMPTY_VALUE, f"value: expected an event, got {'null' if value is None else 'no bytes'}")
-    size = len(value) + len(record.key or b"") + sum(len(name) + len(text or b"") for name, text in record.headers)
+    headers = sum(len(name) + len(text or b"") for name, text in record.headers)
+    if headers > HEADERS_BYTES_MAX:
+        raise Unreadable(Reason.TOO_LARGE, f"headers: expected at most {HEADERS_BYTES_MAX} bytes, got {headers}")
+    size = len(value) + len(record.key or b"") + headers
     if size > topics.MAX_RECORD_BYTES:
         raise Unreadable(Reason.TOO_LARGE, f"record: expected at most {topics.MAX_RECORD_BYTES} bytes, got {size}")
     inner = cloudevents.unwrap(value, record.headers)

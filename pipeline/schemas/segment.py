@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -49,7 +50,8 @@ def events_of(value: bytes, *, received_ms: int) -> list[dict[str, Any]] | None:
     `received_ms` is when the broker took it, for clocks that are wrong. Raises Unreadable.
     """
     call = _call(value)
-    if call.get("type") not in CALLS or "messageId" not in call:
+    kind = call.get("type")
+    if not isinstance(kind, str) or kind not in CALLS or "messageId" not in call:
         return None
     message_id = text(call, "messageId")
     if message_id is None or len(message_id) > ID_CHARS_MAX:
@@ -73,7 +75,7 @@ def _call(value: bytes) -> dict[str, Any]:
         return _decode(value)
     except UnicodeDecodeError:
         raise not_json(value, "another encoding") from None
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, ArithmeticError):  # the latter from Decimal: 1e99999999999999999999
         problem = "value: expected an object with numbers in range, got something else"
         raise Unreadable(Reason.SCHEMA_VIOLATION, problem) from None
     except RecursionError:
@@ -88,23 +90,29 @@ def _main(call: Fields, message_id: str) -> Iterator[dict[str, Any]]:
     if kind == "identify":
         yield _identified(call)
     elif kind == "track":
-        name = call.get("event")
-        if not isinstance(name, str):
+        name = _event_name(call)
+        if name in ROWS:
+            yield ROWS[name](Call(message_id, section(call, "properties")))
+        elif not name:
             raise Unreadable(Reason.SCHEMA_VIOLATION, f"event: expected a string, got {got(call, 'event')}")
-        known = name.strip().lower()
-        if known in ROWS:
-            yield ROWS[known](Call(message_id, section(call, "properties")))
-        elif known != CONSENT_UPDATED:
-            raise Unreadable(Reason.UNKNOWN_TYPE, f"event: expected one Wafa knows, got {event_name(name.strip())}")
+        elif name != CONSENT_UPDATED:
+            given = event_name(call["event"].strip())
+            raise Unreadable(Reason.UNKNOWN_TYPE, f"event: expected one Wafa knows, got {given}")
     elif kind not in ("page", "screen") or _touch(call) is None:
         raise Unreadable(Reason.UNKNOWN_TYPE, f"type: expected identify, track or a campaign's page, got {kind!r}")
+
+
+def _event_name(call: Fields) -> str:
+    """A track call's event as `ROWS` has it; empty if it has none."""
+    name = call.get("event")
+    return name.strip().lower() if isinstance(name, str) else ""
 
 
 def _beside(call: Fields, message_id: str) -> Iterator[dict[str, Any]]:
     touch = _touch(call)
     if touch is not None:
         yield {"id": _derived(message_id, "touch"), **touch}
-    if call["type"] == "identify" or str(call.get("event", "")).strip().lower() == CONSENT_UPDATED:
+    if call["type"] == "identify" or _event_name(call) == CONSENT_UPDATED:
         yield from _consents(call, message_id)
 
 
@@ -167,7 +175,7 @@ def _aliases(call: Fields) -> dict[str, str]:
     context = section(call, "context")
     places = [section(call, "traits"), section(context, "traits")]
     properties = section(call, "properties")
-    if str(call.get("event", "")).strip().lower().startswith(_NAME_THEM):
+    if _event_name(call).startswith(_NAME_THEM):
         places.append(properties)
     aliases = {}
     user_id = text(call, "userId", "user_id")
@@ -229,14 +237,17 @@ def _touch(call: Fields) -> dict[str, Any] | None:
 
 
 def _consents(call: Fields, message_id: str) -> Iterator[dict[str, Any]]:
-    """Only what is said outright: no category, no value or any other value changes nothing."""
+    """Only what is said outright: no category, no value or any other value changes nothing. Of yes and no, no."""
     preferences = section(section(section(call, "context"), "consent"), "categoryPreferences")
-    said = [(code(name), value) for name, value in preferences.items() if isinstance(value, bool)]
-    for purpose, value in said[:_CONSENTS_MAX]:
-        if purpose is not None:
-            yield {
-                "id": _derived(message_id, f"consent/{purpose}"),
-                "type": "ConsentChanged",
-                "purpose": purpose,
-                "state": "granted" if value else "denied",
-            }
+    granted: dict[str, bool] = {}
+    for name, value in preferences.items():
+        purpose = code(name)
+        if purpose is not None and isinstance(value, bool):
+            granted[purpose] = value and granted.get(purpose, True)
+    for purpose, value in islice(granted.items(), _CONSENTS_MAX):
+        yield {
+            "id": _derived(message_id, f"consent/{purpose}"),
+            "type": "ConsentChanged",
+            "purpose": purpose,
+            "state": "granted" if value else "denied",
+        }

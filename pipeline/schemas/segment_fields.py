@@ -34,10 +34,14 @@ def text(fields: Fields, *names: str) -> str | None:
     """The first of `names` that says something, trimmed. A whole number is read as its digits."""
     for name in names:
         value = fields.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if value is None:  # most often
+            continue
+        if isinstance(value, str):
+            trimmed = value.strip()
+            if trimmed:
+                return trimmed
+        elif isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
     return None
 
 

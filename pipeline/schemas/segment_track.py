@@ -121,8 +121,11 @@ def _refund(call: Call) -> dict[str, Any]:
 
 
 def _first_number(given: Fields, *names: str) -> Decimal | None:
-    found = (number(given, _P, name) for name in names)
-    return next((amount for amount in found if amount is not None), None)
+    for name in names:
+        amount = number(given, _P, name)
+        if amount is not None:
+            return amount
+    return None
 
 
 def _cancelled(call: Call) -> dict[str, Any]:

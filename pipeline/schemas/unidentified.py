@@ -21,7 +21,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class UnidentifiedEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):

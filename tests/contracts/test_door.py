@@ -1,0 +1,79 @@
+"""The door as a whole: a record that is right by itself may still be refused there, and then once and as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline import topics
+from pipeline.agents.directory import Directory
+from pipeline.agents.ingest import Fuse, Ingest, Names
+from pipeline.core.door import Shop
+from pipeline.core.rates import Rates
+from pipeline.engine.processor import Batch, Outbox, State
+from pipeline.schemas.dead_letters import Reason, read_dead_letter, redrive_record
+from tests.contracts.records import Given, data, golden
+
+NAMES = Names.of(lambda name: name)
+CALL = {
+    "type": "track", "event": "Order Completed", "messageId": "ajs-1", "userId": "C-104233",
+    "timestamp": "2026-02-06T20:03:41Z", "context": {"campaign": {"name": "spring", "medium": "email"}},
+    "properties": {"order_id": "100234", "revenue": 144.7, "currency": "EUR"},
+}  # fmt: skip
+
+
+def taken_in(*values: object, topic: topics.Topic = topics.PURCHASES) -> list[Given]:
+    """What the door of an empty shop in euros puts out for records: (topic, then the record)."""
+    directory = Directory({}, topics.IDENTITIES.name)  # not started: nobody is known yet
+    fuse = Fuse(topic.name, refused_fraction=1, records_min=1_000)
+    ingest = Ingest(topic, names=NAMES, directory=directory, key=b"key", shop=Shop("EUR", Rates()), fuse=fuse)
+    outbox = Outbox()
+    records: Any = [Given(data(value)) for value in values]
+    assert ingest.process(Batch(topic.name, 0, records, len(records), flush=False), State(), outbox) == len(records)
+    return [Given(value, tuple(headers), topic.encode()) for topic, value, _, _, headers in outbox.messages]
+
+
+def letters(given: list[Given]) -> list[Given]:
+    return [each for each in given if each.key == topics.DEAD_LETTERS.name.encode()]
+
+
+def test_a_call_of_two_events_goes_on_as_two() -> None:
+    assert [each.key for each in taken_in(CALL)] == [topics.UNIDENTIFIED_EVENTS.name.encode()] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"timestamp": "2026-03-02T12:05:01Z"}, Reason.TOO_FAR_AHEAD),  # it arrived at 12:00
+        ({"properties": {**CALL["properties"], "currency": "JPY"}}, Reason.NO_RATE),
+        ({"userId": "anonymous"}, Reason.NO_ALIAS),
+    ],
+)
+def test_a_call_of_two_events_is_refused_once_and_whole(change: dict[str, Any], reason: Reason) -> None:
+    value = {**CALL, **change}
+    (letter,) = taken_in(value)
+    assert read_dead_letter(letter).reason is reason
+    assert redrive_record(letter).value == data(value)
+
+
+@pytest.mark.parametrize("nobody", ["0", "-1", "null", "anonymous", " ", "00000000-0000-0000-0000-000000000000"])
+def test_an_order_of_nobody_is_refused_and_not_dropped(nobody: str) -> None:
+    (letter,) = taken_in({**golden("order-completed.least").value, "customer_id": nobody})
+    told = read_dead_letter(letter)
+    assert told.reason is Reason.NO_ALIAS
+    assert told.problems[0].startswith("customer_id, email, phone, handle: expected one that means somebody")
+
+
+def test_what_needs_nobody_is_no_refusal() -> None:
+    month = {**golden("cost-recorded.channel").value, "customer_id": "anonymous"}
+    assert taken_in(month, topic=topics.COSTS) == []
+    mention = golden("mention-posted.anybody").value
+    assert [each.key for each in taken_in(mention, topic=topics.SOCIALS)] == [topics.MENTIONS.name.encode()]
+
+
+def test_a_refused_record_does_not_touch_the_one_behind_it() -> None:
+    right = golden("order-completed").value
+    given = taken_in({**right, "revenue_minor": -1}, right, b"no JSON", right)
+    assert len(letters(given)) == 2
+    assert len(given) == 4

@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pipeline.local import supervisor
@@ -27,6 +28,7 @@ _PORTS: Final = range(15_000, 32_000)
 _SUPERVISOR_START_SECONDS: Final = 30.0
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
 """What a server sees: none of the caller's variables, so that it runs the same everywhere."""
+_NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class ServerFailed(RuntimeError):
@@ -37,13 +39,18 @@ class LocalProcess:
     """One server, started in a process group of its own, in `folder`, writing to `log_path`.
 
     `stop` asks with SIGTERM and insists with SIGKILL after `grace_seconds`; so does the end of this process.
+    `environment` is what it sees besides `LANG` and `PATH`.
     """
 
-    def __init__(self, name: str, folder: Path, command: Sequence[str], *, grace_seconds: float = 4.0) -> None:
+    def __init__(
+        self, name: str, folder: Path, command: Sequence[str], *, grace_seconds: float = 4.0,
+        environment: Mapping[str, str] = _NOTHING_MORE,
+    ) -> None:  # fmt: skip
         self.name = name
         self.folder = folder.resolve()
         self.command = list(command)
         self.grace_seconds = grace_seconds
+        self._environment = {**_ENVIRONMENT, **environment}
         self.log_path = self.folder / f"{name}.log"
         self._log_start = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -72,7 +79,8 @@ class LocalProcess:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(self.grace_seconds),
                  str(self.folder), "--", *self.command],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_ENVIRONMENT, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=self._environment,
+                start_new_session=True,
             )  # fmt: skip
         told = self._first_line(self._supervisor)
         if not told.startswith("started "):

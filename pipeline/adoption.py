@@ -1,0 +1,71 @@
+"""A policy comes into force through the log: checked whole here, appended as `PolicyAdopted`, taken up everywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import tomli_w
+from confluent_kafka import KafkaError, Message, Producer
+
+from pipeline import topics
+from pipeline.core.policy import default_text, load_policy, policy_hash, to_dict
+from pipeline.inquiry import need_topics, scan
+from pipeline.kafka_clients import librdkafka_config
+from pipeline.schemas import logged
+from pipeline.settings import Settings
+
+_DELIVERY_SECONDS: Final = 30.0
+
+
+class NotDelivered(Exception):
+    """The broker did not take the control in time."""
+
+
+def append_control(settings: Settings, control: logged.Control) -> None:
+    """Append a control and wait until the broker has it. Raises NotDelivered."""
+    producer = Producer(
+        {
+            **librdkafka_config(settings),
+            "enable.idempotence": True,
+            "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+        }
+    )
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failures.append(f"{error.name()}: {error.str()}")
+
+    producer.produce(
+        settings.topic(topics.CONTROLS.name), logged.encode(control), type(control).__name__.encode(), 0,
+        on_delivery=delivered,
+    )  # fmt: skip
+    if producer.flush(_DELIVERY_SECONDS + 1) or failures:
+        why = "; ".join(failures) or f"no answer within {_DELIVERY_SECONDS:.0f} s"
+        raise NotDelivered(f"{type(control).__name__} was not delivered to {settings.kafka_bootstrap_servers}: {why}")
+
+
+def adopt_policy(settings: Settings, text: str) -> str:
+    """Check a policy file's text and put it into force; its hash. Raises BadPolicy with every problem."""
+    policy = load_policy(text)
+    need_topics(settings, topics.CONTROLS)
+    digest = policy_hash(policy)
+    adopted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
+    append_control(settings, logged.PolicyAdopted(adopted_at=adopted_at, policy_hash=digest, policy=to_dict(policy)))
+    return digest
+
+
+def policy_in_force(settings: Settings) -> str:
+    """The last adopted policy as a file, else the defaults with their comments."""
+    need_topics(settings, topics.CONTROLS)
+    latest: logged.PolicyAdopted | None = None
+    for found in scan(settings, topics.CONTROLS):
+        control = logged.decode(found.value or b"")
+        if isinstance(control, logged.PolicyAdopted):
+            latest = control
+    if latest is None:
+        return default_text()
+    return f"# Adopted at {latest.adopted_at:%Y-%m-%d %H:%M:%S} UTC, hash {latest.policy_hash}.\n" + tomli_w.dumps(
+        latest.policy
+    )

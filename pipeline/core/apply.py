@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from pipeline.core import buckets, lifecycle
 from pipeline.core import ledger as ledgers
-from pipeline.core.buckets import Measure
+from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
 from pipeline.core.marks import mark
 from pipeline.core.policy import Policy
@@ -21,7 +19,6 @@ from pipeline.core.profile import (
     TICKETS_MAX,
     Consent,
     Ledger,
-    Lifecycle,
     Order,
     Profile,
     Ticket,
@@ -50,7 +47,7 @@ class Moment:
         self.today = self.day if at == as_of else day_of(as_of, zone)
 
 
-def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, changes: Changes | None = None) -> bytes:
+def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, changes: Changes | None = None) -> Buckets:
     before = profile.buckets if changes is None else changes.get("buckets", profile.buckets)
     return buckets.add(before, now.day, measure, value, now.today)
 
@@ -76,10 +73,10 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
 
 def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Changes:
     changes: Changes = {"need_at": max(profile.need_at, now.at)}
-    if event.marketing_channel is not None:
-        changes["marketing_channel"] = event.marketing_channel
-    if event.service_channel is not None:
-        changes["service_channel"] = event.service_channel
+    if event.marketing_channel is not None and now.at >= profile.marketing_channel_at:
+        changes |= {"marketing_channel": event.marketing_channel, "marketing_channel_at": now.at}
+    if event.service_channel is not None and now.at >= profile.service_channel_at:
+        changes |= {"service_channel": event.service_channel, "service_channel_at": now.at}
     if event.interests and now.at >= profile.interests_at:
         changes["interests"] = event.interests[:INTERESTS_MAX]
         changes["interests_at"] = now.at
@@ -120,46 +117,34 @@ def _there(ledger: Ledger, key: int) -> Order:
     return found
 
 
-def _booked(profile: Profile, order: tuple[Order | None, Order], ledger: Ledger, now: Moment) -> bytes:
+def _booked(profile: Profile, order: tuple[Order | None, Order], ledger: Ledger, now: Moment) -> Buckets:
     """The buckets with the difference that an order's entry (before, after) makes put on its days."""
-    before, after = order
-    zone, today = now.policy.shop.time_zone, now.today
+    zone = now.policy.shop.time_zone
+    differences: dict[tuple[int, int], int] = {}
+    for entry, of, sign in ((order[0], profile.ledger, -1), (order[1], ledger, 1)):
+        if entry is None or not entry.known or entry.cancelled:
+            continue
+        day = day_of(entry.purchased_at, zone)
+        figures: list[tuple[int, int, int]] = [
+            (day, Measure.ORDERS, 1),
+            (day, Measure.REVENUE_MINOR, entry.revenue_minor),
+        ]
+        figures += [(day_of(at, zone), Measure.REFUNDED_MINOR, amount) for at, amount in ledgers.given_back(of, entry)]
+        for day, measure, value in figures:
+            differences[day, measure] = differences.get((day, measure), 0) + sign * value
     kept = profile.buckets
-    if before is not None and before.known and not before.cancelled:
-        day = day_of(before.purchased_at, zone)
-        kept = buckets.add(kept, day, Measure.ORDERS, -1, today)
-        kept = buckets.add(kept, day, Measure.REVENUE_MINOR, -before.revenue_minor, today)
-    if after.known and not after.cancelled:
-        day = day_of(after.purchased_at, zone)
-        kept = buckets.add(kept, day, Measure.ORDERS, 1, today)
-        kept = buckets.add(kept, day, Measure.REVENUE_MINOR, after.revenue_minor, today)
-    was = (
-        0 if before is None or not before.known or before.cancelled else ledgers.refunded_minor(profile.ledger, before)
-    )
-    is_now = 0 if not after.known or after.cancelled else ledgers.refunded_minor(ledger, after)
-    if is_now != was:
-        refunded_at = max((each.refunded_at for each in ledger.refunds if each.order == after.order), default=now.at)
-        kept = buckets.add(kept, day_of(refunded_at, zone), Measure.REFUNDED_MINOR, is_now - was, today)
+    for (day, measure), value in differences.items():
+        kept = buckets.add(kept, day, measure, value, now.today)
     return kept
 
 
 def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
-    """The lifecycle after a purchase: moved by a later one than all before; a late one only ends being a prospect."""
-    last_before = ledgers.first_and_last(profile.ledger)[1]
-    last = ledgers.first_and_last(after)[1]
-    if last <= last_before and profile.lifecycle != Lifecycle.PROSPECT:
-        return {}
-    if last == 0:
-        return {}
-    zone = now.policy.shop.time_zone
-    state = Lifecycle(profile.lifecycle)
-    to, reason = lifecycle.ON_PURCHASE[state]
-    if to == Lifecycle.ACTIVE and state == Lifecycle.NEW:
-        days = len(ledgers.purchase_days(after, zone))
-        if days < now.policy.lifecycle.active_from_purchases:
-            return {}
-    if to == state:
-        return {}
+    """The lifecycle after the purchases have changed."""
+    silent_until = now.as_of if now.first_tick_at else 0
+    history = ledgers.history(after, now.policy.shop.time_zone)
+    to, reason = lifecycle.lived(history, now.policy, silent_until)
+    if to == profile.lifecycle:
+        return {"lifecycle_reason": reason}
     return {"lifecycle": int(to), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
 
 
@@ -185,15 +170,14 @@ def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> C
         return None
     entries = (ledgers.find(before, key), _there(after, key))
     changes: Changes = {"ledger": after, "buckets": _booked(profile, entries, after, now)}
-    if ledgers.first_and_last(after)[1] == 0 and profile.lifecycle != Lifecycle.PROSPECT:
-        to, reason = lifecycle.ON_VOID
-        changes.update(lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=now.as_of)
+    changes.update(_purchase_moves(profile, after, now))
     return changes
 
 
 def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> Changes:
+    arrived_at = now.as_of if now.first_tick_at else 0
     return {
-        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at),
+        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at, arrived_at=arrived_at),
         "sales_at": max(profile.sales_at, now.at),
     }
 
@@ -269,7 +253,9 @@ def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent
                 return consents
         else:
             kept.append(consent)
-    return tuple(sorted([*kept, said], key=lambda each: (each.purpose, each.channel)))[:CONSENTS_MAX]
+    kept.append(said)
+    kept.sort(key=lambda each: (each.purpose not in PURPOSES, each.purpose, each.channel))
+    return tuple(kept[:CONSENTS_MAX])  # what no rule asks for goes first: a no that counts is never forgotten
 
 
 # -- socials ----------------------------------------------------------------------------------------------------------
@@ -323,7 +309,7 @@ def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> 
     promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
     opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
     changes = _ticket_costs(profile, event)
-    changes["tickets"] = (*profile.tickets, opened)[-TICKETS_MAX:]
+    changes["tickets"] = _with_ticket(profile.tickets, opened)
     if is_complaint:
         changes["complaints"] = profile.complaints + 1
         changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
@@ -332,15 +318,25 @@ def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> 
     return changes
 
 
+def _with_ticket(tickets: tuple[Ticket, ...], opened: Ticket) -> tuple[Ticket, ...]:
+    """With the ticket; of too many, the oldest that is no complaint goes: an open complaint is not forgotten."""
+    if len(tickets) >= TICKETS_MAX:
+        least = min(tickets, key=lambda each: each.is_complaint)
+        tickets = tuple(each for each in tickets if each is not least)
+    return (*tickets, opened)
+
+
 def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) -> Changes | None:
     if event.status in ("solved", "closed"):
         return _ticket_resolved(profile, event, now)
     key = mark(event.ticket_id)
-    if event.status == "open" and key in profile.tickets_solved:  # opened again
-        reopened = replace(profile, tickets_solved=tuple(each for each in profile.tickets_solved if each != key))
-        changes = _ticket_opened(reopened, event, now) or {}
-        return {**changes, "tickets_solved": reopened.tickets_solved}
-    return _ticket_costs(profile, event)
+    changes = _ticket_costs(profile, event)
+    # Open again, unless it was said before a complaint was solved and comes late. It is the same complaint still.
+    if event.status == "open" and key in profile.tickets_solved and now.at >= profile.complaint_closed_at:
+        again = Ticket(key, int(event.kind == "complaint"), event.severity or 0, now.at)
+        changes["tickets"] = _with_ticket(profile.tickets, again)
+        changes["tickets_solved"] = tuple(each for each in profile.tickets_solved if each != key)
+    return changes
 
 
 def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
@@ -349,11 +345,14 @@ def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -
         return None
     changes = _ticket_costs(profile, event)
     changes["tickets_solved"] = (*profile.tickets_solved, key)[-SOLVED_MAX:]
-    was_complaint = event.kind == "complaint"
+    was_complaint, was_open = event.kind == "complaint", False
     for ticket in profile.tickets:
         if ticket.ticket == key:
-            was_complaint = bool(ticket.is_complaint)
+            was_complaint, was_open = bool(ticket.is_complaint), True
             changes["tickets"] = tuple(each for each in profile.tickets if each.ticket != key)
+    if was_complaint and not was_open:  # its opening is still on the way, and will be nothing new
+        changes["complaints"] = profile.complaints + 1
+        changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
     if was_complaint:
         changes["complaint_closed_at"] = max(profile.complaint_closed_at, now.at)
     elif event.csat != "bad":

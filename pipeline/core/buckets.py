@@ -1,16 +1,15 @@
 """Rolling figures: how much of what happened on which day, for windows of 7, 30, 90 and 365 days.
 
-Eight bytes a non-empty (day, measure), sorted, in one string: day (16 bits), measure (4), value (44, offset so that it
-may be negative). Days are kept for 90 days, then merged into weeks, for 40 weeks: so the figures over 365 days are
-exact to a week. Older ones are gone from here; lifetime totals stand elsewhere. A late event counts on its own day
-while that is kept.
+For each measure one series of numbers, the newest day first: the day, its value, then the gap in days to the one before
+and its value, and so on. Small numbers pack into a byte each, and empty days take none. Days are kept for 90 days, then
+merged into weeks, for 40 weeks: so the figures over 365 days are exact to a week. Older ones are gone from here;
+lifetime totals stand elsewhere. A late event counts on its own day while that is kept.
 """
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from sys import byteorder
 from typing import Final
 
 
@@ -31,17 +30,16 @@ class Measure(IntEnum):
     REVIEWS = 11
 
 
+Series = tuple[int, ...]
+Buckets = tuple[Series, ...]
+
 WINDOWS: Final = (7, 30, 90, 365)
 _DAYS_KEPT: Final = 90
 _WEEKS_KEPT: Final = 40
-_VALUE_BITS: Final = 44
-_KEY_SHIFT: Final = _VALUE_BITS
-_ZERO: Final = 1 << (_VALUE_BITS - 1)
-_MASK: Final = (1 << _VALUE_BITS) - 1
 _MONDAY: Final = 4  # day 4 since 1970 was a Monday
 
 
-def add(buckets: bytes, day: int, measure: int, value: int, today: int) -> bytes:
+def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buckets:
     """The buckets with `value` more of `measure` on `day`. A day no longer kept changes nothing."""
     if value == 0:
         return buckets
@@ -49,66 +47,71 @@ def add(buckets: bytes, day: int, measure: int, value: int, today: int) -> bytes
         day = _week(day)
         if day < _oldest(today):
             return buckets
-    key = day << 4 | measure
-    place = len(buckets)
-    while place:
-        entry = int.from_bytes(buckets[place - 8 : place], "big")
-        found = entry >> _KEY_SHIFT
-        if found == key:
-            left = entry + value
-            kept = left.to_bytes(8, "big") if left & _MASK != _ZERO else b""
-            return buckets[: place - 8] + kept + buckets[place:]
-        if found < key:
-            break
-        place -= 8
-    return buckets[:place] + (key << _KEY_SHIFT | (_ZERO + value)).to_bytes(8, "big") + buckets[place:]
+    missing = measure + 1 - len(buckets)
+    if missing > 0:
+        buckets += ((),) * missing
+    series = buckets[measure]
+    if not series or day > series[0]:  # a new day
+        after = (day, value, day - series[0], *series[1:]) if series else (day, value)
+    elif day == series[0] and series[1] + value:  # the newest day again
+        after = (day, series[1] + value, *series[2:])
+    else:
+        days = dict(_days(series))
+        days[day] = days.get(day, 0) + value
+        after = _series(days)
+    return (*buckets[:measure], after, *buckets[measure + 1 :])
 
 
-def aged(buckets: bytes, today: int) -> bytes:
+def aged(buckets: Buckets, today: int) -> Buckets:
     """The buckets as they are kept on `today`: days past 90 merged into weeks, weeks past 40 gone."""
-    if not buckets:
-        return buckets
-    first = int.from_bytes(buckets[:8], "big") >> (_KEY_SHIFT + 4)
-    cut = today - _DAYS_KEPT
-    if first >= cut:
-        return buckets
-    oldest = _oldest(today)
-    merged: dict[int, int] = {}
-    place = 0
-    while place < len(buckets):
-        entry = int.from_bytes(buckets[place : place + 8], "big")
-        key = entry >> _KEY_SHIFT
-        day = key >> 4
-        if day >= cut:
-            break
-        week = _week(day)
-        if week >= oldest:
-            week_key = week << 4 | key & 15
-            merged[week_key] = merged.get(week_key, 0) + (entry & _MASK) - _ZERO
-        place += 8
-    head = b"".join(
-        (key << _KEY_SHIFT | (_ZERO + merged[key])).to_bytes(8, "big") for key in sorted(merged) if merged[key]
-    )
-    # A week that reaches past the cut starts before it, so the head stays sorted before the tail.
-    return head + buckets[place:]
+    return tuple(_aged(series, today - _DAYS_KEPT, _oldest(today)) for series in buckets)
 
 
-def figures(buckets: bytes, today: int) -> dict[int, list[int]]:
+def _aged(series: Series, cut: int, oldest: int) -> Series:
+    if not series or series[0] - sum(series[2::2]) >= cut:
+        return series
+    days: dict[int, int] = {}
+    for day, value in _days(series):
+        kept = day if day >= cut else _week(day)
+        if kept >= oldest:
+            days[kept] = days.get(kept, 0) + value
+    return _series(days)
+
+
+def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     """By window length in days: the sum of each measure over the days up to and with `today`."""
     sums = {window: [0] * len(Measure) for window in WINDOWS}
-    entries = array("Q", buckets)
-    if byteorder == "little":
-        entries.byteswap()
-    for entry in reversed(entries):
-        day = entry >> (_KEY_SHIFT + 4)
-        age = today - day
-        if age >= WINDOWS[-1] or age < 0:
-            continue
-        measure, value = entry >> _KEY_SHIFT & 15, (entry & _MASK) - _ZERO
-        for window in WINDOWS:
-            if age < window:
-                sums[window][measure] += value
+    for measure, series in enumerate(buckets):
+        for day, value in _days(series):
+            age = today - day
+            for window in WINDOWS:
+                if 0 <= age < window:
+                    sums[window][measure] += value
     return sums
+
+
+def days_with(buckets: Buckets, measure: int) -> list[int]:
+    """The days that have some of `measure`, the newest first; of days merged into weeks, the week's first."""
+    return [day for day, _ in _days(buckets[measure])] if measure < len(buckets) else []
+
+
+def _days(series: Series) -> Iterator[tuple[int, int]]:
+    """(day, value) of a series, the newest first."""
+    day = 2 * series[0] if series else 0  # from which the first step, a day and no gap, leads to it
+    for place in range(0, len(series), 2):
+        day -= series[place]
+        yield day, series[place + 1]
+
+
+def _series(days: dict[int, int]) -> Series:
+    """The series of values by day."""
+    newest_first: Iterable[int] = sorted((day for day, value in days.items() if value), reverse=True)
+    numbers: list[int] = []
+    before = 0
+    for day in newest_first:
+        numbers += (before - day if numbers else day, days[day])
+        before = day
+    return tuple(numbers)
 
 
 def _week(day: int) -> int:

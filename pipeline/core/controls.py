@@ -18,6 +18,8 @@ from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
 """Channel costs kept (channels x months), and as many models: beyond it a new scope is not taken up."""
+_ALWAYS: Final = (logged.Tick, logged.PolicyAdopted)
+"""Taken up however many scopes there are."""
 _FIRST: Final = "FirstTick"
 
 
@@ -62,7 +64,7 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
     before = controls.latest.get(scope)
     if before is not None and _age(control) <= _age(before):
         return controls
-    if before is None and len(controls.latest) >= SCOPES_MAX:
+    if before is None and len(controls.latest) >= SCOPES_MAX and not isinstance(control, _ALWAYS):
         return controls
     latest = {**controls.latest, scope: control}
     if isinstance(control, logged.Tick):

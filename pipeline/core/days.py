@@ -9,11 +9,19 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 DAY_SECONDS: Final = 86_400
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _QUARTER_SECONDS: Final = 900
+
+
+reset_tzpath(())  # zone data from the pinned `tzdata` wheel alone: a replay on another machine gives the same days
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone. Raises ZoneInfoNotFoundError, ValueError or OSError for a name that is none."""
+    return ZoneInfo(name)
 
 
 def day_of(at: int, zone: str) -> int:
@@ -24,7 +32,7 @@ def day_of(at: int, zone: str) -> int:
 @lru_cache(maxsize=65_536)
 def _offset_seconds(quarter: int, zone: str) -> int:
     """The zone's offset in a quarter of an hour: no zone has changed its clock inside one since 1970."""
-    offset = datetime.fromtimestamp(quarter * _QUARTER_SECONDS, UTC).astimezone(ZoneInfo(zone)).utcoffset()
+    offset = datetime.fromtimestamp(quarter * _QUARTER_SECONDS, UTC).astimezone(zone_named(zone)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 

@@ -7,7 +7,7 @@ considered = sent + withheld + expired + cancelled + still held.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,8 +20,8 @@ from pipeline.core.lifecycle import silence_limits
 from pipeline.core.marks import mark, trigger_id
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
-    ASKED_MAX,
     CONSIDERATIONS_MAX,
+    MESSAGES_MAX,
     Consideration,
     Lifecycle,
     Profile,
@@ -36,47 +36,52 @@ CAUSES: Final = {RETENTION_OFFER: Reason.AT_RISK, FEEDBACK_REQUEST: Reason.ORDER
 """Why each rule's trigger is considered."""
 
 
-def opened(
-    before: Profile | None, after: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls
-) -> Profile:
-    """The customer with a consideration for each cause that this step brought about."""
-    policy = controls.policy
-    if after.lifecycle == Lifecycle.AT_RISK and (before is None or before.lifecycle != Lifecycle.AT_RISK):
-        after = _open_retention(after, event, policy)
-    if isinstance(event, logged.OrderCompleted) and (before is None or after.ledger is not before.ledger):
-        after = _open_feedback(after, event, policy)
-    elif isinstance(event, logged.OrderDelivered):
-        after = _hasten_feedback(after, event, policy)
-    return after
+def opened_by_silence(before: Profile | None, after: Profile, policy: Policy) -> Profile:
+    """The customer with a consideration for a silence that has reached its limit since `before`.
 
-
-def _open_retention(profile: Profile, event: logged.CustomerEvent | logged.Tick, policy: Policy) -> Profile:
-    rule = policy.rules.retention_offer
-    last = ledgers.first_and_last(profile.ledger)[1]
-    key = date_of(day_of(last, policy.shop.time_zone))
+    A silent spell is considered once, also when a purchase that had ended it is cancelled. Its cause is no event.
+    """
+    if after.lifecycle != Lifecycle.AT_RISK or (before is not None and before.lifecycle == Lifecycle.AT_RISK):
+        return after
+    last = ledgers.first_and_last(after.ledger)[1]
+    spell = day_of(last, policy.shop.time_zone)
+    if spell <= after.spell_considered:
+        return after
+    after = replace(after, spell_considered=spell)
     caused_at = last + silence_limits(policy)[0]
-    not_before = caused_at + rule.wait_days * DAY_SECONDS
-    return _with(profile, RETENTION_OFFER, rule, event, key=key, caused_at=caused_at, not_before=not_before)
+    not_before = caused_at + policy.rules.retention_offer.wait_days * DAY_SECONDS
+    return _with(after, RETENTION_OFFER, policy, _Cause(date_of(spell), "", "tick", caused_at, not_before))
+
+
+def opened_by_event(profile: Profile, event: logged.CustomerEvent | logged.Tick, policy: Policy) -> Profile:
+    """The customer with a consideration for what the event is the cause of."""
+    if isinstance(event, logged.OrderCompleted):
+        return _open_feedback(profile, event, policy)
+    if isinstance(event, logged.OrderDelivered):
+        return _hasten_feedback(profile, event, policy)
+    return profile
 
 
 def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Policy) -> Profile:
-    order = mark(event.order_id)
-    if order in profile.asked:
+    entry = ledgers.find(profile.ledger, mark(event.order_id))
+    if entry is None or entry.asked:  # none: an old order told anew, and folded since
         return profile
+    profile = replace(profile, ledger=ledgers.put(profile.ledger, replace(entry, asked=1)))
     rule = policy.rules.feedback_request
-    caused_at = int(event.occurred_at.timestamp())
-    profile = replace(profile, asked=(*profile.asked, order)[-ASKED_MAX:])
-    not_before = caused_at + rule.wait_days * DAY_SECONDS
-    return _with(profile, FEEDBACK_REQUEST, rule, event, key=event.order_id, caused_at=caused_at, not_before=not_before)
+    not_before = entry.purchased_at + rule.wait_days * DAY_SECONDS
+    if entry.delivered_at:
+        not_before = entry.delivered_at + rule.wait_after_delivery_days * DAY_SECONDS
+    cause = _Cause(event.order_id, event.id, event.source, entry.purchased_at, not_before)
+    return _with(profile, FEEDBACK_REQUEST, policy, cause)
 
 
 def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Policy) -> Profile:
     """A known delivery says better than the order's date when to ask."""
-    not_before = (
-        int(event.occurred_at.timestamp()) + policy.rules.feedback_request.wait_after_delivery_days * DAY_SECONDS
-    )
+    rule = policy.rules.feedback_request
+    not_before = int(event.occurred_at.timestamp()) + rule.wait_after_delivery_days * DAY_SECONDS
+    expires = not_before + rule.expires_after_days * DAY_SECONDS
     held = tuple(
-        replace(each, not_before_at=not_before)
+        replace(each, not_before_at=not_before, expires_at=expires)
         if each.rule == FEEDBACK_REQUEST and each.business_key == event.order_id
         else each
         for each in profile.considerations
@@ -84,22 +89,25 @@ def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Pol
     return replace(profile, considerations=held)
 
 
-def _with(  # noqa: PLR0913 - a consideration's parts
-    profile: Profile,
-    name: str,
-    rule: Rule,
-    event: logged.CustomerEvent | logged.Tick,
-    *,
-    key: str,
-    caused_at: int,
-    not_before: int,
-) -> Profile:
+class _Cause(NamedTuple):
+    """What a consideration is opened for, and from when on its message may go out."""
+
+    key: str
+    event_id: str
+    source: str
+    at: int
+    not_before_at: int
+
+
+def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> Profile:
+    """With one consideration more, if the rule is on."""
+    rule: Rule = getattr(policy.rules, name)
     if not rule.enabled:
         return profile
-    cause_id, source = ("", "tick") if isinstance(event, logged.Tick) else (event.id, event.source)
+    expires_at = cause.not_before_at + rule.expires_after_days * DAY_SECONDS
     new = Consideration(
-        name, rule.edition, key, cause_id, source, caused_at, profile.as_of, not_before,
-        not_before + rule.expires_after_days * DAY_SECONDS,
+        name, rule.edition, cause.key, cause.event_id, cause.source, cause.at, profile.as_of, cause.not_before_at,
+        expires_at,
     )  # fmt: skip
     return replace(profile, considerations=(*profile.considerations, new))
 
@@ -122,7 +130,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls) -> tuple[Pro
         elif outcome is Outcome.SENT:
             profile = replace(
                 profile,
-                sent_at=(*profile.sent_at, profile.as_of)[-controls.policy.guard_rails.messages_max :],
+                sent_at=(*profile.sent_at, profile.as_of)[-MESSAGES_MAX:],
                 rule_sent_at={**profile.rule_sent_at, each.rule: profile.as_of},
             )
     if decisions:
@@ -134,7 +142,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls) -> tuple[Pro
 def _move(profile: Profile, each: Consideration, policy: Policy) -> tuple[Outcome, Reason]:
     """Where a consideration moves now, and why."""
     rule: Rule = getattr(policy.rules, each.rule)
-    void = _void(profile, each)
+    void = _void(profile, each, policy)
     if void is not None:
         return Outcome.CANCELLED, void
     if profile.as_of >= each.expires_at:
@@ -149,14 +157,15 @@ def _move(profile: Profile, each: Consideration, policy: Policy) -> tuple[Outcom
     return (Outcome.WITHHELD if stop.is_final else Outcome.HELD), stop.reason
 
 
-def _void(profile: Profile, each: Consideration) -> Reason | None:
+def _void(profile: Profile, each: Consideration, policy: Policy) -> Reason | None:
     """Why the cause is gone, if it is."""
     if each.rule == RETENTION_OFFER:
-        return (
-            Reason.PURCHASED
-            if profile.lifecycle in (Lifecycle.NEW, Lifecycle.ACTIVE, Lifecycle.WON_BACK)
-            else (Reason.ORDER_VOID if profile.lifecycle == Lifecycle.PROSPECT else None)
-        )
+        last = ledgers.first_and_last(profile.ledger)[1]
+        spell = date_of(day_of(last, policy.shop.time_zone)) if last else ""
+        if spell < each.business_key:
+            return Reason.ORDER_VOID
+        is_silent = profile.lifecycle in (Lifecycle.AT_RISK, Lifecycle.LAPSED) and spell == each.business_key
+        return None if is_silent else Reason.PURCHASED
     order = ledgers.find(profile.ledger, mark(each.business_key))
     return Reason.ORDER_VOID if order is not None and ledgers.is_void(profile.ledger, order) else None
 

@@ -75,7 +75,7 @@ def normalised(kind: str, value: str) -> str:
     value = value.strip()
     if kind == "phone":
         digits = _NOT_DIGITS.sub("", value)
-        return f"+{digits}" if value.startswith("+") else digits
+        return f"+{digits}" if digits.strip("0") and value.startswith("+") else digits
     return value if kind == "customer_id" else value.lower()
 
 

@@ -37,24 +37,24 @@ def with_order(  # noqa: PLR0913 - an order's parts
 ) -> Ledger:
     """The ledger with an order, or with a later version of it. Raises TooOld."""
     before = find(ledger, order)
+    if (before is None or not before.known) and at <= ledger.folded_through_at:
+        raise TooOld
     if before is None:
-        if at <= ledger.folded_through_at:
-            raise TooOld
         entry = Order(order, at, at, revenue_minor, discount_minor, arrived_at, known=1)
         return replace(ledger, orders=(*ledger.orders, entry))
     if not before.known:
         entry = replace(
             before, purchased_at=at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor, known=1
         )
-        return _put(ledger, entry)
+        return put(ledger, entry)
     version = (at, revenue_minor, discount_minor)
     purchased_at = min(before.purchased_at, at)
     if version > (before.version_at, before.revenue_minor, before.discount_minor):
         entry = replace(
             before, purchased_at=purchased_at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor
         )
-        return _put(ledger, entry)
-    return ledger if purchased_at == before.purchased_at else _put(ledger, replace(before, purchased_at=purchased_at))
+        return put(ledger, entry)
+    return ledger if purchased_at == before.purchased_at else put(ledger, replace(before, purchased_at=purchased_at))
 
 
 def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
@@ -64,15 +64,20 @@ def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -
         if at <= ledger.folded_through_at:
             raise TooOld
         return replace(ledger, orders=(*ledger.orders, Order(order, arrived_at=arrived_at, version_at=at, cancelled=1)))
-    return ledger if before.cancelled else _put(ledger, replace(before, cancelled=1))
+    return ledger if before.cancelled else put(ledger, replace(before, cancelled=1))
 
 
-def with_delivery(ledger: Ledger, order: int, *, at: int) -> Ledger:
-    """The ledger with the order delivered, at the earliest instant said. An order not there yet is left alone."""
+def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
+    """The ledger with the order delivered, at the earliest instant said, whether it has come yet or not."""
     before = find(ledger, order)
-    if before is None or (before.delivered_at and before.delivered_at <= at):
+    if before is None:
+        if at <= ledger.folded_through_at:
+            return ledger
+        entry = Order(order, arrived_at=arrived_at, version_at=at, delivered_at=at)
+        return replace(ledger, orders=(*ledger.orders, entry))
+    if before.delivered_at and before.delivered_at <= at:
         return ledger
-    return _put(ledger, replace(before, delivered_at=at))
+    return put(ledger, replace(before, delivered_at=at))
 
 
 def with_refund(  # noqa: PLR0913 - a refund's parts
@@ -88,15 +93,22 @@ def with_refund(  # noqa: PLR0913 - a refund's parts
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
+def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:
+    """(when, how much) of each refund of an order, the earliest first: together never more than the order was."""
+    if not ledger.refunds:
+        return []
+    left, back = order.revenue_minor, []
+    refunds = [refund for refund in ledger.refunds if refund.order == order.order]
+    for refund in sorted(refunds, key=lambda each: (each.refunded_at, each.refund)):
+        amount = left if refund.amount_minor == WHOLE else min(left, refund.amount_minor)
+        left -= amount
+        back.append((refund.refunded_at, amount))
+    return back
+
+
 def refunded_minor(ledger: Ledger, order: Order) -> int:
     """What has gone back of an order: never more than it was."""
-    back = 0
-    for refund in ledger.refunds:
-        if refund.order == order.order:
-            if refund.amount_minor == WHOLE:
-                return order.revenue_minor
-            back += refund.amount_minor
-    return min(back, order.revenue_minor)
+    return sum(amount for _, amount in given_back(ledger, order))
 
 
 def is_void(ledger: Ledger, order: Order) -> bool:
@@ -136,6 +148,14 @@ def purchase_days(ledger: Ledger, zone: str) -> list[int]:
     return sorted(days.union(ledger.folded_days))[-DAYS_MAX:]
 
 
+def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:
+    """(instant, day) of the purchases, oldest first; of folded ones the latest days, exact to the day but the last."""
+    past = [(day * DAY_SECONDS, day) for day in ledger.folded_days[:-1]]
+    if ledger.folded_days:
+        past.append((ledger.folded_last_at, ledger.folded_days[-1]))
+    return sorted([*past, *((each.purchased_at, day_of(each.purchased_at, zone)) for each in purchases(ledger))])
+
+
 def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, zone: str) -> Ledger:
     """The ledger with everything folded that can no longer change, and the oldest beyond 64 entries."""
     settled = as_of - window_days * DAY_SECONDS
@@ -149,7 +169,8 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
                     ripe = order if ripe is None or _age(order) < _age(ripe) else ripe
         if ripe is None and len(ledger.orders) + len(ledger.refunds) > ENTRIES_MAX:
             if not ledger.orders:
-                return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:])
+                orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX
+                return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:], orphans=orphans)
             ripe, early = min(ledger.orders, key=_age), early + 1
         if ripe is None:
             break
@@ -201,5 +222,6 @@ def _without_stale_orphans(ledger: Ledger, settled: int, arrived: int, first_tic
     return replace(ledger, refunds=kept, orphans=ledger.orphans + len(ledger.refunds) - len(kept))
 
 
-def _put(ledger: Ledger, entry: Order) -> Ledger:
+def put(ledger: Ledger, entry: Order) -> Ledger:
+    """The ledger with an order's entry in the place of the one it had."""
     return replace(ledger, orders=tuple(entry if order.order == entry.order else order for order in ledger.orders))

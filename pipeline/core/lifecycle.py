@@ -6,6 +6,7 @@ nothing else; it never moves the relationship stage.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from pipeline.core.days import DAY_SECONDS
@@ -20,7 +21,7 @@ ON_PURCHASE: Final = {
     Lifecycle.LAPSED: (Lifecycle.WON_BACK, "came_back"),
     Lifecycle.WON_BACK: (Lifecycle.ACTIVE, "bought_again"),
 }
-"""On a purchase later than all before it."""
+"""On the first purchase of a day. A new customer needs as many purchase days as the policy says to become active."""
 
 ON_SILENCE: Final = {
     Lifecycle.NEW: (Lifecycle.AT_RISK, "silent_since_purchase"),
@@ -32,7 +33,7 @@ ON_SILENCE: Final = {
 a lapsed customer stays so."""
 
 ON_VOID: Final = (Lifecycle.PROSPECT, "purchases_cancelled")
-"""When the last purchase there was is cancelled."""
+"""When every purchase there was is cancelled."""
 
 
 def silence_limits(policy: Policy) -> tuple[int, int]:
@@ -42,6 +43,30 @@ def silence_limits(policy: Policy) -> tuple[int, int]:
     """
     rules = policy.lifecycle
     return rules.at_risk_after_days * DAY_SECONDS, rules.lapsed_after_days * DAY_SECONDS
+
+
+def lived(history: Iterable[tuple[int, int]], policy: Policy, silent_until: int) -> tuple[Lifecycle, str]:
+    """Where a history of purchases, (instant, day) oldest first, leads to, and why.
+
+    Told from the whole history, so that the order in which its parts arrived is of no matter. One day's purchases are
+    one. `silent_until` 0: nobody has proven that nothing came since the last of them.
+    """
+    state, reason = ON_VOID
+    last_at, last_day, days = 0, -1, 0
+    for at, day in history:
+        if day != last_day:
+            days += 1
+            state, reason = _silent(state, reason, at - last_at, policy)
+            if state != Lifecycle.NEW or days >= policy.lifecycle.active_from_purchases:
+                state, reason = ON_PURCHASE[state]
+        last_at, last_day = at, day
+    return _silent(state, reason, silent_until - last_at, policy)
+
+
+def _silent(state: Lifecycle, reason: str, seconds: int, policy: Policy) -> tuple[Lifecycle, str]:
+    while (limit := limit_of(state, policy)) is not None and seconds >= limit:
+        state, reason = ON_SILENCE[state]
+    return state, reason
 
 
 def limit_of(state: int, policy: Policy) -> int | None:

@@ -7,9 +7,12 @@ import tomllib
 from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
+
+from pipeline.core.days import zone_named
+from pipeline.core.profile import DAYS_MAX, MESSAGES_MAX
 
 
 class BadPolicy(Exception):
@@ -94,14 +97,14 @@ class Policy(_Section, frozen=True):
 _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "lifecycle.at_risk_after_days": (1, 3650),
     "lifecycle.lapsed_after_days": (2, 3650),
-    "lifecycle.active_from_purchases": (2, 100),
+    "lifecycle.active_from_purchases": (2, DAYS_MAX),
     "lifecycle.prospect_limit_days": (1, 3650),
     "stage.cycle_days": (7, 730),
     "stage.check_every_days": (1, 365),
     "stage.departments_for_collaborative": (1, 3),
     "stage.cycles_for_bonded": (1, 12),
     "ledger.refund_window_days": (1, 730),
-    "guard_rails.messages_max": (1, 16),
+    "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
 }
@@ -162,7 +165,7 @@ def _bad(problems: list[str]) -> BadPolicy:
 def _shape_problems(document: object, section: type[msgspec.Struct], path: str) -> list[str]:
     """What is missing, unknown or of another kind, in this section and below."""
     if not isinstance(document, dict):
-        return [f"{path or 'policy'}: expected a section, got {type(document).__name__}"]
+        return [f"{path.rstrip('.') or 'policy'}: expected a section, got {type(document).__name__}"]
     fields = {field.name: field for field in msgspec.structs.fields(section)}
     problems = [
         f"{path}{name}: unknown; expected one of {', '.join(fields)}" for name in document if name not in fields
@@ -205,7 +208,7 @@ def _sense_problems(policy: Policy) -> list[str]:
             f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
         )
     try:
-        ZoneInfo(policy.shop.time_zone)
+        zone_named(policy.shop.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {policy.shop.time_zone!r}")
     for name in policy.rules.__struct_fields__:

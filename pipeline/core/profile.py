@@ -59,6 +59,8 @@ class Order(_Entry, frozen=True):
     known: int = 0
     cancelled: int = 0
     delivered_at: int = 0
+    asked: int = 0
+    """Whether asking how it was has been considered: an order told again is not asked about twice."""
 
 
 class Refund(_Entry, frozen=True):
@@ -151,9 +153,9 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     service_at: int = 0
     prospect_overdue: int = 0
     ledger: Ledger = Ledger()
-    buckets: bytes = b""
+    buckets: tuple[tuple[int, ...], ...] = ()
     bucket_day: int = 0
-    event_marks: tuple[int, ...] = ()
+    event_marks: bytes = b""
     consents: tuple[Consent, ...] = ()
     tickets: tuple[Ticket, ...] = ()
     complaints: int = 0
@@ -161,10 +163,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tickets_solved: tuple[int, ...] = ()
     considerations: tuple[Consideration, ...] = ()
     sent_at: tuple[int, ...] = ()
-    """The last messages sent, as many as the cap looks at."""
+    """When the last messages were sent: as many as any policy's cap may look at, for the cap may grow."""
     rule_sent_at: dict[str, int] = {}
-    asked: tuple[int, ...] = ()
-    """Orders whose feedback was considered, the latest."""
     last_decision: tuple[str, str, str, int] | None = None
     """(rule, outcome, first reason, decided at)"""
     marketing_channel: str | None = None
@@ -187,16 +187,20 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     survey_sum_milli: int = 0
     simulated: int = 0
     currency: str = ""
+    marketing_channel_at: int = 0
+    service_channel_at: int = 0
+    spell_considered: int = -1
+    """The latest silent spell a retention offer was considered for: the day it began."""
 
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
 DAYS_MAX: Final = 32
-CONSENTS_MAX: Final = 16
+CONSENTS_MAX: Final = 24
 TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
-ASKED_MAX: Final = 64
-"""As many as the ledger has entries: an order that may still come again is not asked about twice."""
+MESSAGES_MAX: Final = 16
+"""The largest cap a policy may set."""
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from pipeline.core import buckets
 from pipeline.core import ledger as ledgers
+from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.policy import Policy
-from pipeline.core.profile import Profile, Stage
+from pipeline.core.profile import DAYS_MAX, Profile, Stage
 
 FAILED_CHECKS_MAX: Final = 2
 
@@ -46,7 +48,10 @@ def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
         return False
     zone, length = policy.shop.time_zone, policy.stage.cycle_days
     today = day_of(as_of, zone)
-    bought = {(today - day) // length for day in ledgers.purchase_days(profile.ledger, zone)}
+    days = ledgers.purchase_days(profile.ledger, zone)
+    if len(days) == DAYS_MAX:  # they buy so often that these reach back less far than the buckets
+        days += buckets.days_with(profile.buckets, Measure.ORDERS)
+    bought = {(today - day) // length for day in days}
     return all(cycle in bought for cycle in range(policy.stage.cycles_for_bonded))
 
 

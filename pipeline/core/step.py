@@ -13,7 +13,7 @@ from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID, Moment
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Decision
-from pipeline.core.marks import event_mark, spread
+from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
 from pipeline.core.policy import Policy
 from pipeline.core.profile import EVENT_MARKS_MAX, Lifecycle, Profile
 from pipeline.schemas import logged
@@ -61,12 +61,14 @@ def step(
             assert profile is not None or applied is Outcome.TOO_OLD
             return Step(profile or _newcomer(int(event.occurred_at.timestamp()), tick_at), (), applied)
         after, outcome = applied
-    policy = controls.policy
+    policy, came = controls.policy, after
     after = _aged(after, policy, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome)
+    # A late event triggers nothing its day would have; but time passes in its step too.
+    after = decide.opened_by_silence(came if outcome is Outcome.LATE else profile, after, policy)
     if outcome is not Outcome.LATE:
-        after = decide.opened(profile, after, event, controls)
+        after = decide.opened_by_event(after, event, policy)
     decisions: tuple[Decision, ...] = ()
     if after.considerations:
         after, decisions = decide.settled(customer_id, after, controls)
@@ -87,9 +89,9 @@ def _applied(
     marks = before.event_marks
     if kind not in KNOWN_BY_OWN_ID:
         this = event_mark(event.source, event.id)
-        if this in marks:
+        if is_marked(marks, this):
             return Outcome.DUPLICATE
-        marks = (*marks, this)[-EVENT_MARKS_MAX:]
+        marks = (marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
     as_of = max(tick_at, at, before.as_of)
     first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
     now = Moment(at, as_of, first_tick_at, controls.policy)
@@ -116,7 +118,7 @@ def _applied(
 def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     """The customer after what time alone brings: silence, folding, the prospect's limit, the stage's check."""
     as_of = profile.as_of
-    limit = lifecycle.limit_of(profile.lifecycle, policy)
+    limit = lifecycle.limit_of(profile.lifecycle, policy) if controls.tick_at else None  # else no silence is proven
     while limit is not None:
         last = ledgers.first_and_last(profile.ledger)[1]
         if as_of - last < limit:

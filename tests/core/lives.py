@@ -1,0 +1,146 @@
+"""Lives to test with: purchase histories and whole customers' lives, drawn so that they shrink to the simplest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from pipeline.schemas import logged
+from tests.core.builders import cancelled, consent, day, opened, order, policy, refund, resolved, said, ticket
+from tests.driver import Driver
+
+STEADY: Final = settings(
+    derandomize=True, deadline=None, database=None, max_examples=40, suppress_health_check=list(HealthCheck)
+)
+"""The same examples on every run: a failure here is a failure everywhere."""
+
+HASTY: Final = policy(
+    lifecycle__at_risk_after_days=10,
+    lifecycle__lapsed_after_days=30,
+    guard_rails__messages_max=1,
+    guard_rails__messages_window_days=5,
+    guard_rails__complaint_cool_down_days=3,
+    rules__feedback_request__wait_days=3,
+    rules__feedback_request__cool_down_days=6,
+    rules__feedback_request__expires_after_days=9,
+    rules__retention_offer__cool_down_days=12,
+)
+"""Limits so short that much happens in a short life."""
+
+# -- purchase histories -----------------------------------------------------------------------------------------------
+
+_ORDERS = st.sampled_from("ABCDE")
+_DAYS = st.one_of(st.integers(0, 40), st.integers(0, 400))
+_AMOUNTS = st.integers(0, 5_000)
+
+purchase_events = st.one_of(
+    st.builds(
+        lambda on, order_id, amount, discount: order(on, order_id, amount, discount_minor=discount),
+        _DAYS, _ORDERS, _AMOUNTS, st.integers(0, 99),
+    ),
+    st.builds(order, _DAYS, _ORDERS, _AMOUNTS),
+    st.builds(
+        lambda on, order_id, amount: refund(on, order_id, f"{order_id} {on} {amount}", amount),
+        _DAYS, _ORDERS, st.none() | _AMOUNTS,
+    ),
+    st.builds(cancelled, _DAYS, _ORDERS),
+)  # fmt: skip
+
+
+def _once(event: Any) -> str:
+    """An order is cancelled on one day, however often that is told."""
+    return f"cancelled {event.order_id}" if isinstance(event, logged.OrderCancelled) else event.id
+
+
+histories = st.lists(purchase_events, min_size=1, max_size=12, unique_by=_once)
+
+
+def naive_value(history: Sequence[Any]) -> dict[str, Any]:
+    """What a history amounts to, reckoned from all of it at once, order by order, by the words of the contract.
+
+    The latest version of an order counts, dated from its earliest; a cancelled one does not; refunds by their dates
+    and together never more than the order.
+    """
+    orders: dict[str, list[logged.OrderCompleted]] = {}
+    void, back = set(), {}
+    for event in history:
+        match event:
+            case logged.OrderCompleted():
+                orders.setdefault(event.order_id, []).append(event)
+            case logged.OrderCancelled():
+                void.add(event.order_id)
+            case logged.OrderRefunded():
+                back.setdefault(event.order_id, {})[event.refund_id] = event
+    value: dict[str, Any] = {"orders": 0, "revenue": 0, "refunded": 0, "discount": 0, "bought": [], "given_back": []}
+    for order_id, versions in orders.items():
+        if order_id in void:
+            continue
+        latest = max(versions, key=lambda each: (each.occurred_at, each.revenue_minor, each.discount_minor))
+        value["orders"] += 1
+        value["revenue"] += latest.revenue_minor
+        value["discount"] += latest.discount_minor
+        value["bought"].append((min(each.occurred_at for each in versions), latest.revenue_minor))
+        refunds = back.get(order_id, {}).values()
+        whole = any(each.amount_minor is None for each in refunds)
+        total = latest.revenue_minor if whole else sum(each.amount_minor for each in refunds)
+        value["refunded"] += min(total, latest.revenue_minor)
+    value["bought"].sort()
+    return value
+
+
+# -- whole lives ------------------------------------------------------------------------------------------------------
+
+Move = Callable[[float, int], Any]
+
+
+def _tick(on: float, pick: int) -> logged.Tick:
+    return logged.Tick(as_of=day(on))
+
+
+_CHANNELS = ("email", None, "sms")
+MOVES: Final[tuple[Move, ...]] = (
+    _tick,
+    _tick,
+    lambda on, pick: order(on, f"order of day {on}", 1_000 * (pick + 1)),
+    lambda on, pick: order(on, f"order {pick}", 1_000 * (pick + 1)),
+    lambda on, pick: cancelled(on, f"order {pick}"),
+    lambda on, pick: refund(on, f"order {pick}", f"refund of day {on}", None if pick == 0 else 300 * pick),
+    lambda on, pick: said(logged.OrderDelivered, on, order_id=f"order {pick}"),
+    lambda on, pick: consent(on, ("marketing", "feedback")[pick % 2], "granted", _CHANNELS[pick % 3]),
+    lambda on, pick: consent(on, ("marketing", "feedback")[pick % 2], "granted", None),
+    lambda on, pick: consent(on, ("marketing", "feedback")[pick % 2], "revoked", _CHANNELS[pick % 3]),
+    lambda on, pick: said(logged.EmailUnsubscribed, on, email_id="m", list_id=None if pick == 0 else "news"),
+    lambda on, pick: opened(on, f"m{pick}"),
+    lambda on, pick: ticket(on, f"ticket {pick}", "complaint" if pick else "question"),
+    lambda on, pick: resolved(on, f"ticket {pick}", "complaint" if pick else "question"),
+    lambda on, pick: said(logged.CustomerIdentified, on, reachable_by=("email",)),
+    lambda on, pick: said(logged.PreferenceStated, on, marketing_channel=("email", "sms")[pick % 2]),
+    lambda on, pick: said(logged.ContactMade, on, department=("marketing", "sales", "service")[pick % 3]),
+    lambda on, pick: said(logged.MentionPosted, on, mention_id=f"p{on}", platform="forum", sentiment=(pick - 1) / 2),
+)
+_GAPS = (0, 0.25, 1, 2, 3, 5, 11, 25)
+_LATE = (0, 0, 0, 0.5, 4)
+_MOVES = st.tuples(st.sampled_from(MOVES), st.sampled_from(_GAPS), st.integers(0, 3), st.sampled_from(_LATE))
+lives = st.lists(_MOVES, min_size=1, max_size=50).map(lambda moves: list(lived(moves)))
+
+
+def lived(moves: Sequence[tuple[Move, float, int, float]]) -> Iterator[Any]:
+    """The events and Ticks of a life, as they arrive; a few come late."""
+    on = 0.0
+    for move, gap, pick, late in moves:
+        on += gap
+        yield move(on if move is _tick else max(on - late, 0), pick)
+
+
+def live(life: Sequence[Any], driver: Driver | None = None, customer_id: str = "c") -> Driver:
+    """Live through it."""
+    driver = driver or Driver(HASTY)
+    for event in life:
+        if isinstance(event, logged.Tick):
+            driver.control(event)
+        else:
+            driver.feed(event, customer_id)
+    return driver

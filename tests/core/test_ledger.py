@@ -1,0 +1,204 @@
+"""The ledger: what an order is worth after everything that happens to orders, and what is too old to tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.days import DAY_SECONDS
+from pipeline.core.ledger import (
+    TooOld,
+    find,
+    first_and_last,
+    folded,
+    given_back,
+    history,
+    is_void,
+    purchase_days,
+    refunded_minor,
+    totals,
+    with_cancellation,
+    with_delivery,
+    with_order,
+    with_refund,
+)  # fmt: skip
+from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger
+from tests.core.builders import seconds
+
+EMPTY = Ledger()
+
+
+def bought(
+    ledger: Ledger, order: int, on: float, amount_minor: int = 100, *, discount_minor: int = 0, arrived: float = 0
+) -> Ledger:
+    """With an order."""
+    return with_order(
+        ledger, order, at=seconds(on), revenue_minor=amount_minor, discount_minor=discount_minor,
+        arrived_at=seconds(arrived),
+    )  # fmt: skip
+
+
+def returned(ledger: Ledger, refund: int, order: int, on: float, amount_minor: int | None) -> Ledger:
+    """With a refund."""
+    return with_refund(ledger, refund, order, at=seconds(on), amount_minor=amount_minor, arrived_at=seconds(on))
+
+
+def settled(ledger: Ledger, on: float, *, first_tick: float | None = 0, window_days: int = 90) -> Ledger:
+    """As it is on a day, after folding."""
+    return folded(
+        ledger, as_of=seconds(on), window_days=window_days, zone="UTC",
+        first_tick_at=0 if first_tick is None else seconds(first_tick),
+    )  # fmt: skip
+
+
+def test_the_latest_version_counts_dated_from_the_earliest() -> None:
+    ledger = bought(bought(bought(EMPTY, 1, 5, 100), 1, 9, 70, discount_minor=5), 1, 2, 999)
+    assert totals(ledger) == (1, 70, 0, 5)
+    assert first_and_last(ledger) == (seconds(2), seconds(2))
+
+
+def test_the_same_version_again_changes_nothing() -> None:
+    ledger = bought(EMPTY, 1, 5)
+    assert bought(ledger, 1, 5) is ledger
+    cancelled = with_cancellation(ledger, 1, at=seconds(6), arrived_at=0)
+    assert with_cancellation(cancelled, 1, at=seconds(7), arrived_at=0) is cancelled
+
+
+def test_refunds_together_never_exceed_the_order_and_keep_their_days() -> None:
+    ledger = returned(returned(returned(bought(EMPTY, 1, 0), 3, 1, 7, 50), 2, 1, 5, 60), 4, 1, 9, 10)
+    order = find(ledger, 1)
+    assert order is not None
+    assert given_back(ledger, order) == [(seconds(5), 60), (seconds(7), 40), (seconds(9), 0)]
+    assert is_void(ledger, order)
+
+
+def test_a_refund_without_an_amount_gives_back_what_is_left() -> None:
+    ledger = returned(returned(bought(EMPTY, 1, 0), 2, 1, 5, 30), 3, 1, 6, None)
+    order = find(ledger, 1)
+    assert order is not None
+    assert given_back(ledger, order) == [(seconds(5), 30), (seconds(6), 70)]
+    assert refunded_minor(ledger, order) == 100
+
+
+def test_an_order_of_nothing_is_not_void_because_nothing_is_left() -> None:
+    ledger = bought(EMPTY, 1, 0, 0)
+    order = find(ledger, 1)
+    assert order is not None
+    assert not is_void(ledger, order)
+    assert totals(ledger)[0] == 1
+
+
+def test_a_refund_and_a_cancellation_wait_for_their_order() -> None:
+    ledger = returned(with_cancellation(EMPTY, 2, at=seconds(1), arrived_at=0), 3, 1, 2, 30)
+    assert totals(ledger) == (0, 0, 0, 0)
+    assert first_and_last(ledger) == (0, 0)
+    assert totals(bought(bought(ledger, 1, 0), 2, 0)) == (1, 100, 30, 0)
+
+
+def test_a_delivery_waits_for_its_order_and_is_dated_from_the_earliest() -> None:
+    for days in ((3, 5), (5, 3)):
+        ledger = EMPTY
+        for on in days:
+            ledger = with_delivery(ledger, 1, at=seconds(on), arrived_at=0)
+        order = find(bought(ledger, 1, 1), 1)
+        assert order is not None
+        assert (order.known, order.purchased_at, order.delivered_at) == (1, seconds(1), seconds(3))
+    assert totals(ledger) == (0, 0, 0, 0)
+
+
+def test_an_entry_folds_when_its_window_has_passed_and_thirty_days_since_it_arrived() -> None:
+    ledger = bought(EMPTY, 1, 0, arrived=80)
+    assert settled(ledger, 109.9) == ledger
+    after = settled(ledger, 110)
+    assert (after.orders, after.folded_orders, after.folded_through_at) == ((), 1, seconds(0))
+    assert settled(bought(EMPTY, 1, 0), 89.9).orders
+    assert not settled(bought(EMPTY, 1, 0), 90).orders
+
+
+def test_nothing_folds_before_the_first_tick_and_what_came_before_it_counts_as_come_with_it() -> None:
+    ledger = bought(EMPTY, 1, 0, arrived=-500)
+    assert settled(ledger, 1_000, first_tick=None) == ledger
+    assert settled(ledger, 1_000, first_tick=971) == ledger
+    assert settled(ledger, 1_000, first_tick=970).orders == ()
+
+
+def test_what_is_folded_is_never_counted_twice() -> None:
+    ledger = settled(returned(bought(EMPTY, 1, 0), 2, 1, 5, 30), 95)
+    assert totals(ledger) == (1, 100, 30, 0)
+    with pytest.raises(TooOld):
+        bought(ledger, 1, 0)
+    with pytest.raises(TooOld):
+        bought(ledger, 9, -1)
+    with pytest.raises(TooOld):
+        with_cancellation(ledger, 1, at=seconds(0), arrived_at=seconds(95))
+    with pytest.raises(TooOld):
+        returned(ledger, 3, 1, 0, 10)
+    again = returned(ledger, 2, 1, 5, 30)
+    assert totals(again) == totals(ledger), "a refund told again finds no order to take from"
+    assert with_delivery(ledger, 1, at=seconds(0), arrived_at=seconds(95)) is ledger
+
+
+def test_an_order_is_not_let_in_again_by_the_place_a_late_delivery_held() -> None:
+    ledger = with_delivery(settled(bought(EMPTY, 1, 0), 90), 1, at=seconds(91), arrived_at=seconds(91))
+    with pytest.raises(TooOld):
+        bought(ledger, 1, 0)
+
+
+def test_an_order_later_than_what_is_folded_is_taken_however_late_it_comes() -> None:
+    ledger = bought(settled(bought(EMPTY, 1, 0), 90), 2, 1, arrived=90)
+    assert totals(ledger) == (2, 200, 0, 0)
+
+
+def test_a_cancelled_or_unknown_order_folds_into_nothing() -> None:
+    ledger = with_cancellation(bought(EMPTY, 1, 0), 1, at=seconds(1), arrived_at=0)
+    ledger = with_delivery(ledger, 2, at=seconds(1), arrived_at=0)
+    after = settled(ledger, 200)
+    assert after.orders == ()
+    assert totals(after) == (0, 0, 0, 0)
+    assert first_and_last(after) == (0, 0)
+
+
+def test_a_refund_whose_order_never_came_is_let_go_and_counted() -> None:
+    ledger = returned(EMPTY, 1, 9, 0, 50)
+    assert settled(ledger, 89).refunds
+    after = settled(ledger, 90)
+    assert (after.refunds, after.orphans) == ((), 1)
+
+
+def test_beyond_sixty_four_entries_the_oldest_fold_and_say_so() -> None:
+    ledger = EMPTY
+    for number in range(100):
+        ledger = settled(bought(ledger, number, number / 10, arrived=number / 10), number / 10)
+    assert len(ledger.orders) == ENTRIES_MAX
+    assert ledger.folded_early == 100 - ENTRIES_MAX
+    assert totals(ledger) == (100, 10_000, 0, 0)
+    assert min(order.purchased_at for order in ledger.orders) > ledger.folded_through_at
+
+
+def test_orphans_alone_are_bounded_too() -> None:
+    ledger = EMPTY
+    for number in range(100):
+        ledger = settled(returned(ledger, number, 1_000 + number, number / 10, 1), number / 10)
+    assert len(ledger.refunds) == ENTRIES_MAX
+    assert ledger.orphans == 100 - ENTRIES_MAX
+
+
+def test_purchase_days_are_the_latest_distinct_ones_folded_or_not() -> None:
+    ledger = EMPTY
+    for number in range(50):
+        for part in (0, 0.1):
+            ledger = settled(bought(ledger, number * 2 + (part > 0), number * 3 + part, arrived=number * 3), number * 3)
+    start = seconds(0) // DAY_SECONDS
+    assert purchase_days(ledger, "UTC") == [start + 3 * number for number in range(50 - DAYS_MAX, 50)]
+
+
+def test_a_purchase_day_is_the_shops() -> None:
+    ledger = bought(EMPTY, 1, 0.479)  # 2026-01-01 23:29:45 in UTC, 02:59 the next day in Teheran
+    assert purchase_days(ledger, "Asia/Tehran")[0] == purchase_days(ledger, "UTC")[0] + 1
+
+
+def test_history_is_told_in_order_and_its_last_instant_survives_folding() -> None:
+    ledger = bought(settled(bought(bought(EMPTY, 2, 3.25), 1, 0), 100), 3, 60, arrived=100)
+    days = [day for _, day in history(ledger, "UTC")]
+    start = seconds(0) // DAY_SECONDS
+    assert days == [start, start + 3, start + 60]
+    assert [at for at, _ in history(ledger, "UTC")][1:] == [seconds(3.25), seconds(60)]

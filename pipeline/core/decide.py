@@ -112,15 +112,44 @@ def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> Profile
     return replace(profile, considerations=(*profile.considerations, new))
 
 
-def settled(customer_id: str, profile: Profile, controls: Controls) -> tuple[Profile, tuple[Decision, ...]]:
-    """The customer after every open consideration was looked at once, by priority, and what was decided."""
+class Settled(NamedTuple):
+    """The customer after every open consideration was looked at, what was decided, and when to look again."""
+
+    profile: Profile
+    decisions: tuple[Decision, ...]
+    look_at: int
+    """The earliest instant at which time alone can move an open consideration."""
+
+
+class _Rails:
+    """What stops each rule's message now: the same for all its considerations, until something is sent."""
+
+    __slots__ = ("_policy", "_profile", "_stops")
+
+    def __init__(self, profile: Profile, policy: Policy) -> None:
+        self._profile = profile
+        self._policy = policy
+        self._stops: dict[str, guardrails.Stop | None] = {}
+
+    def stop(self, rule: str) -> guardrails.Stop | None:
+        if rule not in self._stops:
+            self._stops[rule] = guardrails.first_stop(self._profile, rule, self._policy)
+        return self._stops[rule]
+
+
+def settled(customer_id: str, before: Profile | None, profile: Profile, controls: Controls) -> Settled:
+    """Look at every open consideration once, by priority. `before` is the customer as the last look left them."""
     decisions: list[Decision] = []
     held: list[Consideration] = []
-    rules = controls.policy.rules
+    policy = controls.policy
+    rails = _Rails(profile, policy)
+    may_be_void = before is None or before.ledger is not profile.ledger or before.lifecycle != profile.lifecycle
     for each in sorted(
-        profile.considerations, key=lambda one: (getattr(rules, one.rule).priority, one.caused_at, one.business_key)
+        profile.considerations,
+        key=lambda one: (getattr(policy.rules, one.rule).priority, one.caused_at, one.business_key),
     ):
-        outcome, reason = _move(profile, each, controls.policy)
+        void = _void(profile, each, policy) if may_be_void else None
+        outcome, reason = (Outcome.CANCELLED, void) if void is not None else _move(profile, each, policy, rails)
         if outcome is Outcome.HELD and len(held) >= CONSIDERATIONS_MAX:
             outcome, reason = Outcome.WITHHELD, Reason.TOO_MANY_OPEN
         if outcome is not Outcome.HELD or not each.announced:
@@ -133,28 +162,31 @@ def settled(customer_id: str, profile: Profile, controls: Controls) -> tuple[Pro
                 sent_at=(*profile.sent_at, profile.as_of)[-MESSAGES_MAX:],
                 rule_sent_at={**profile.rule_sent_at, each.rule: profile.as_of},
             )
+            rails = _Rails(profile, policy)
+    look_at = min((_look_at(profile, each, rails) for each in held), default=guardrails.NEVER)
     if decisions:
         last = decisions[-1]
-        profile = replace(profile, last_decision=(last.rule, last.outcome, last.reasons[0], profile.as_of))
-    return replace(profile, considerations=tuple(held)), tuple(decisions)
+        profile = replace(
+            profile,
+            considerations=tuple(held),
+            last_decision=(last.rule, last.outcome, last.reasons[0], profile.as_of),
+        )
+    return Settled(profile, tuple(decisions), look_at)
 
 
-def _move(profile: Profile, each: Consideration, policy: Policy) -> tuple[Outcome, Reason]:
-    """Where a consideration moves now, and why."""
+def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) -> tuple[Outcome, Reason]:
+    """Where a consideration whose cause stands moves now, and why."""
     rule: Rule = getattr(policy.rules, each.rule)
-    void = _void(profile, each, policy)
-    if void is not None:
-        return Outcome.CANCELLED, void
     if profile.as_of >= each.expires_at:
         return Outcome.EXPIRED, Reason.STALE
     if not rule.enabled:
         return Outcome.WITHHELD, Reason.RULE_OFF
     if profile.as_of < each.not_before_at:
         return Outcome.HELD, Reason.TOO_SOON
-    stop = guardrails.first_stop(profile, each.rule, rule, policy, as_of=profile.as_of, expires_at=each.expires_at)
+    stop = rails.stop(each.rule)
     if stop is None:
         return Outcome.SENT, CAUSES[each.rule]
-    return (Outcome.WITHHELD if stop.is_final else Outcome.HELD), stop.reason
+    return (Outcome.WITHHELD if guardrails.is_final(stop, each.expires_at) else Outcome.HELD), stop.reason
 
 
 def _void(profile: Profile, each: Consideration, policy: Policy) -> Reason | None:
@@ -170,20 +202,12 @@ def _void(profile: Profile, each: Consideration, policy: Policy) -> Reason | Non
     return Reason.ORDER_VOID if order is not None and ledgers.is_void(profile.ledger, order) else None
 
 
-def next_look_at(profile: Profile, policy: Policy) -> int:
-    """The earliest instant at which time alone can move an open consideration."""
-    soonest = guardrails.NEVER
-    for each in profile.considerations:
-        if profile.as_of < each.not_before_at:
-            look_at = each.not_before_at
-        else:
-            rule: Rule = getattr(policy.rules, each.rule)
-            stop = guardrails.first_stop(
-                profile, each.rule, rule, policy, as_of=profile.as_of, expires_at=each.expires_at
-            )
-            look_at = profile.as_of + 1 if stop is None else stop.until_at
-        soonest = min(soonest, look_at, each.expires_at)
-    return soonest
+def _look_at(profile: Profile, each: Consideration, rails: _Rails) -> int:
+    """The earliest instant at which time alone can move this one."""
+    if profile.as_of < each.not_before_at:
+        return min(each.not_before_at, each.expires_at)
+    stop = rails.stop(each.rule)
+    return profile.as_of + 1 if stop is None else min(stop.until_at, each.expires_at)
 
 
 def _decision(

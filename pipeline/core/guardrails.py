@@ -23,7 +23,6 @@ class Stop(NamedTuple):
 
     reason: Reason
     until_at: int
-    is_final: bool = False
 
 
 def channel_of(profile: Profile, rule: Rule) -> str:
@@ -48,12 +47,12 @@ def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> boo
     return bool(granted)
 
 
-def first_stop(  # noqa: PLR0913 - whose message, under which rule, at which instant
-    profile: Profile, name: str, rule: Rule, policy: Policy, *, as_of: int, expires_at: int
-) -> Stop | None:
-    """The first rail that stops this rule's message now, or None."""
+def first_stop(profile: Profile, name: str, policy: Policy) -> Stop | None:
+    """The first rail that stops a message under this rule now, or None."""
+    rule: Rule = getattr(policy.rules, name)
+    as_of = profile.as_of
     if not has_consent(profile, rule.purpose, channel_of(profile, rule), as_of):
-        return Stop(Reason.NO_CONSENT, NEVER, is_final=True)
+        return Stop(Reason.NO_CONSENT, NEVER)
     if has_open_complaint(profile):
         return Stop(Reason.COMPLAINT_OPEN, NEVER)
     rails = policy.guard_rails
@@ -63,9 +62,14 @@ def first_stop(  # noqa: PLR0913 - whose message, under which rule, at which ins
     last = profile.rule_sent_at.get(name, 0)
     cool_at = last + rule.cool_down_days * DAY_SECONDS
     if last and as_of < cool_at:
-        return Stop(Reason.COOL_DOWN, cool_at, is_final=cool_at >= expires_at)
+        return Stop(Reason.COOL_DOWN, cool_at)
     window = rails.messages_window_days * DAY_SECONDS
     recent = [at for at in profile.sent_at if at > as_of - window]
     if len(recent) >= rails.messages_max:
         return Stop(Reason.CAP, sorted(recent)[-rails.messages_max] + window)
     return None
+
+
+def is_final(stop: Stop, expires_at: int) -> bool:
+    """Whether waiting is in vain: consent is asked for once, and a cool-down may outlast the message."""
+    return stop.reason is Reason.NO_CONSENT or (stop.reason is Reason.COOL_DOWN and stop.until_at >= expires_at)

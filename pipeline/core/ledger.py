@@ -41,20 +41,23 @@ def with_order(  # noqa: PLR0913 - an order's parts
         raise TooOld
     if before is None:
         entry = Order(order, at, at, revenue_minor, discount_minor, arrived_at, known=1)
-        return replace(ledger, orders=(*ledger.orders, entry))
+        first_at = min(ledger.first_at or at, at)
+        return replace(ledger, orders=(*ledger.orders, entry), first_at=first_at, last_at=max(ledger.last_at, at))
     if not before.known:
         entry = replace(
             before, purchased_at=at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor, known=1
         )
-        return put(ledger, entry)
+        return _spanned(put(ledger, entry))
     version = (at, revenue_minor, discount_minor)
     purchased_at = min(before.purchased_at, at)
     if version > (before.version_at, before.revenue_minor, before.discount_minor):
         entry = replace(
             before, purchased_at=purchased_at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor
         )
-        return put(ledger, entry)
-    return ledger if purchased_at == before.purchased_at else put(ledger, replace(before, purchased_at=purchased_at))
+        return _spanned(put(ledger, entry))
+    if purchased_at == before.purchased_at:
+        return ledger
+    return _spanned(put(ledger, replace(before, purchased_at=purchased_at)))
 
 
 def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
@@ -64,7 +67,7 @@ def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -
         if at <= ledger.folded_through_at:
             raise TooOld
         return replace(ledger, orders=(*ledger.orders, Order(order, arrived_at=arrived_at, version_at=at, cancelled=1)))
-    return ledger if before.cancelled else put(ledger, replace(before, cancelled=1))
+    return ledger if before.cancelled else _spanned(put(ledger, replace(before, cancelled=1)))
 
 
 def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
@@ -135,11 +138,16 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
 
 def first_and_last(ledger: Ledger) -> tuple[int, int]:
     """Instants of the first and the last purchase, 0 and 0 without any."""
+    return ledger.first_at, ledger.last_at
+
+
+def _spanned(ledger: Ledger) -> Ledger:
+    """The ledger with its first and last purchase reckoned anew, after one has changed."""
     first, last = ledger.folded_first_at, ledger.folded_last_at
     for order in purchases(ledger):
         first = min(first or order.purchased_at, order.purchased_at)
         last = max(last, order.purchased_at)
-    return first, last
+    return replace(ledger, first_at=first, last_at=last)
 
 
 def purchase_days(ledger: Ledger, zone: str) -> list[int]:

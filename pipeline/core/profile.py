@@ -91,6 +91,9 @@ class Ledger(_Entry, frozen=True):
     """Orders folded before their time because the ledger was full."""
     orphans: int = 0
     """Refunds folded without their order ever having come."""
+    first_at: int = 0
+    """The first purchase of all, and the last: kept beside the entries, since every step asks for them."""
+    last_at: int = 0
 
 
 class Consent(_Entry, frozen=True):

@@ -13,6 +13,7 @@ from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID, Moment
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Decision
+from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
 from pipeline.core.policy import Policy
 from pipeline.core.profile import EVENT_MARKS_MAX, Lifecycle, Profile
@@ -63,6 +64,14 @@ def step(
         after, outcome = applied
     policy, came = controls.policy, after
     after = _aged(after, policy, controls)
+    # A ledger is folded when it has changed, when a day has passed, and at every visit: not at every e-mail of a day.
+    if (
+        outcome is Outcome.REVIEWED
+        or profile is None
+        or after.ledger is not profile.ledger
+        or (after.bucket_day != profile.bucket_day)
+    ):
+        after = _folded(after, policy, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome)
     # A late event triggers nothing its day would have; but time passes in its step too.
@@ -70,9 +79,11 @@ def step(
     if outcome is not Outcome.LATE:
         after = decide.opened_by_event(after, event, policy)
     decisions: tuple[Decision, ...] = ()
+    look_at = NEVER
     if after.considerations:
-        after, decisions = decide.settled(customer_id, after, controls)
-    return Step(replace(after, next_review_at=_next_review(customer_id, after, policy, tick_at)), decisions, outcome)
+        after, decisions, look_at = decide.settled(customer_id, profile, after, controls)
+    review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
+    return Step(replace(after, next_review_at=review_at), decisions, outcome)
 
 
 def _newcomer(at: int, tick_at: int) -> Profile:
@@ -116,7 +127,7 @@ def _applied(
 
 
 def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
-    """The customer after what time alone brings: silence, folding, the prospect's limit, the stage's check."""
+    """The customer after what time alone brings: silence, the prospect's limit, the stage's check."""
     as_of = profile.as_of
     limit = lifecycle.limit_of(profile.lifecycle, policy) if controls.tick_at else None  # else no silence is proven
     while limit is not None:
@@ -131,20 +142,24 @@ def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     limit_at = profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS
     if profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue and as_of >= limit_at:
         profile = replace(profile, prospect_overdue=1)
-    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
-    ledger = profile.ledger
-    if ledger.orders or ledger.refunds:
-        ledger = ledgers.folded(
-            ledger, as_of=as_of, window_days=policy.ledger.refund_window_days, first_tick_at=first_tick_at,
-            zone=policy.shop.time_zone,
-        )  # fmt: skip
-        if ledger is not profile.ledger:
-            profile = replace(profile, ledger=ledger)
     moved = stage.checked(profile, as_of, policy)
     return replace(profile, **moved) if moved else profile
 
 
-def _next_review(customer_id: str, profile: Profile, policy: Policy, tick_at: int) -> int:
+def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
+    """The customer with everything in the ledger folded that can no longer change."""
+    ledger = profile.ledger
+    if not ledger.orders and not ledger.refunds:
+        return profile
+    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
+    ledger = ledgers.folded(
+        ledger, as_of=profile.as_of, window_days=policy.ledger.refund_window_days, first_tick_at=first_tick_at,
+        zone=policy.shop.time_zone,
+    )  # fmt: skip
+    return profile if ledger is profile.ledger else replace(profile, ledger=ledger)
+
+
+def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at: int, look_at: int) -> int:
     """When time alone can next matter to this customer: always after the last Tick, at most seven days ahead."""
     now = max(profile.as_of, tick_at)
     review_at = now + REVIEW_SECONDS - spread(customer_id, _SPREAD_SECONDS)
@@ -153,6 +168,4 @@ def _next_review(customer_id: str, profile: Profile, policy: Policy, tick_at: in
         review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
     elif profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue:
         review_at = min(review_at, profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS)
-    if profile.considerations:
-        review_at = min(review_at, decide.next_look_at(profile, policy))
-    return max(review_at, now + 1)
+    return max(min(review_at, look_at), now + 1)

@@ -19,6 +19,7 @@ from pipeline.core.profile import (
     TICKETS_MAX,
     Consent,
     Ledger,
+    Lifecycle,
     Order,
     Profile,
     Ticket,
@@ -107,7 +108,10 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     changes: Changes = {
         "ledger": after, "currency": event.currency, "buckets": _booked(profile, entries, after, now),
     }  # fmt: skip
-    changes.update(_purchase_moves(profile, after, now))
+    if entries[0] is None and now.at >= profile.as_of and now.at > before.last_at > 0:
+        changes.update(_next_purchase_moves(profile, after, now))
+    else:
+        changes.update(_purchase_moves(profile, after, now))
     return changes
 
 
@@ -146,6 +150,23 @@ def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
     if to == profile.lifecycle:
         return {"lifecycle_reason": reason}
     return {"lifecycle": int(to), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+
+
+def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
+    """The same for a purchase later than all before and than all that is known: from where they stand now."""
+    zone = now.policy.shop.time_zone
+    last_at = profile.ledger.last_at
+    if day_of(last_at, zone) == now.day:
+        return {}
+    state, reason = lifecycle.silent(
+        Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy
+    )
+    days = 0 if state != Lifecycle.NEW else len(ledgers.purchase_days(after, zone))
+    if state != Lifecycle.NEW or days >= now.policy.lifecycle.active_from_purchases:
+        state, reason = lifecycle.ON_PURCHASE[state]
+    if state == profile.lifecycle:
+        return {"lifecycle_reason": reason}
+    return {"lifecycle": int(state), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
 
 
 def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:

@@ -7,7 +7,8 @@ considered = sent + withheld + expired + cancelled + still held.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,13 +18,14 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
-from pipeline.core.marks import mark, trigger_id
+from pipeline.core.marks import mark, short_mark, trigger_id
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
     MESSAGES_MAX,
     Consideration,
     Lifecycle,
+    Order,
     Profile,
     Stage,
 )  # fmt: skip
@@ -121,6 +123,21 @@ class Settled(NamedTuple):
     """The earliest instant at which time alone can move an open consideration."""
 
 
+def can_wait(before: Profile, after: Profile, controls: Controls) -> bool:
+    """Whether nothing that an open consideration hangs on has changed since the last look, time included."""
+    return (
+        after.as_of < after.look_at
+        and after.looked_under == short_mark(controls.policy_hash)
+        and after.considerations is before.considerations
+        and after.ledger is before.ledger
+        and after.lifecycle == before.lifecycle
+        and after.consents is before.consents
+        and after.tickets is before.tickets
+        and after.complaint_closed_at == before.complaint_closed_at
+        and after.marketing_channel == before.marketing_channel
+    )
+
+
 class _Rails:
     """What stops each rule's message now: the same for all its considerations, until something is sent."""
 
@@ -144,11 +161,12 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
     policy = controls.policy
     rails = _Rails(profile, policy)
     may_be_void = before is None or before.ledger is not profile.ledger or before.lifecycle != profile.lifecycle
+    orders = {order.order: order for order in profile.ledger.orders} if may_be_void else {}
     for each in sorted(
         profile.considerations,
         key=lambda one: (getattr(policy.rules, one.rule).priority, one.caused_at, one.business_key),
     ):
-        void = _void(profile, each, policy) if may_be_void else None
+        void = _void(profile, each, policy, orders) if may_be_void else None
         outcome, reason = (Outcome.CANCELLED, void) if void is not None else _move(profile, each, policy, rails)
         if outcome is Outcome.HELD and len(held) >= CONSIDERATIONS_MAX:
             outcome, reason = Outcome.WITHHELD, Reason.TOO_MANY_OPEN
@@ -164,14 +182,12 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
             )
             rails = _Rails(profile, policy)
     look_at = min((_look_at(profile, each, rails) for each in held), default=guardrails.NEVER)
+    changes: dict[str, Any] = {"look_at": look_at if held else 0, "looked_under": short_mark(controls.policy_hash)}
     if decisions:
         last = decisions[-1]
-        profile = replace(
-            profile,
-            considerations=tuple(held),
-            last_decision=(last.rule, last.outcome, last.reasons[0], profile.as_of),
-        )
-    return Settled(profile, tuple(decisions), look_at)
+        changes["considerations"] = tuple(held)
+        changes["last_decision"] = (last.rule, last.outcome, last.reasons[0], profile.as_of)
+    return Settled(replace(profile, **changes), tuple(decisions), look_at)
 
 
 def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) -> tuple[Outcome, Reason]:
@@ -189,8 +205,8 @@ def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) 
     return (Outcome.WITHHELD if guardrails.is_final(stop, each.expires_at) else Outcome.HELD), stop.reason
 
 
-def _void(profile: Profile, each: Consideration, policy: Policy) -> Reason | None:
-    """Why the cause is gone, if it is."""
+def _void(profile: Profile, each: Consideration, policy: Policy, orders: Mapping[int, Order]) -> Reason | None:
+    """Why the cause is gone, if it is. `orders`: the ledger's, by their marks."""
     if each.rule == RETENTION_OFFER:
         last = ledgers.first_and_last(profile.ledger)[1]
         spell = date_of(day_of(last, policy.shop.time_zone)) if last else ""
@@ -198,7 +214,7 @@ def _void(profile: Profile, each: Consideration, policy: Policy) -> Reason | Non
             return Reason.ORDER_VOID
         is_silent = profile.lifecycle in (Lifecycle.AT_RISK, Lifecycle.LAPSED) and spell == each.business_key
         return None if is_silent else Reason.PURCHASED
-    order = ledgers.find(profile.ledger, mark(each.business_key))
+    order = orders.get(mark(each.business_key))
     return Reason.ORDER_VOID if order is not None and ledgers.is_void(profile.ledger, order) else None
 
 

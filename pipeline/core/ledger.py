@@ -26,7 +26,7 @@ class TooOld(Exception):
 
 def find(ledger: Ledger, order: int) -> Order | None:
     """The order's entry, if it is there."""
-    for entry in ledger.orders:
+    for entry in reversed(ledger.orders):  # what is asked for is mostly new
         if entry.order == order:
             return entry
     return None
@@ -164,6 +164,11 @@ def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:
     return sorted([*past, *((each.purchased_at, day_of(each.purchased_at, zone)) for each in purchases(ledger))])
 
 
+def is_too_long(ledger: Ledger) -> bool:
+    """Whether it has more entries than are kept unfolded."""
+    return len(ledger.orders) + len(ledger.refunds) > ENTRIES_MAX
+
+
 def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, zone: str) -> Ledger:
     """The ledger with everything folded that can no longer change, and the oldest beyond 64 entries."""
     settled = as_of - window_days * DAY_SECONDS
@@ -175,7 +180,7 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
             for order in ledger.orders:
                 if _dated(order) <= settled and max(order.arrived_at, first_tick_at) <= arrived:
                     ripe = order if ripe is None or _age(order) < _age(ripe) else ripe
-        if ripe is None and len(ledger.orders) + len(ledger.refunds) > ENTRIES_MAX:
+        if ripe is None and is_too_long(ledger):
             if not ledger.orders:
                 orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX
                 return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:], orphans=orphans)

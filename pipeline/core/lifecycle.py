@@ -56,14 +56,15 @@ def lived(history: Iterable[tuple[int, int]], policy: Policy, silent_until: int)
     for at, day in history:
         if day != last_day:
             days += 1
-            state, reason = _silent(state, reason, at - last_at, policy)
+            state, reason = silent(state, reason, at - last_at, policy)
             if state != Lifecycle.NEW or days >= policy.lifecycle.active_from_purchases:
                 state, reason = ON_PURCHASE[state]
         last_at, last_day = at, day
-    return _silent(state, reason, silent_until - last_at, policy)
+    return silent(state, reason, silent_until - last_at, policy)
 
 
-def _silent(state: Lifecycle, reason: str, seconds: int, policy: Policy) -> tuple[Lifecycle, str]:
+def silent(state: Lifecycle, reason: str, seconds: int, policy: Policy) -> tuple[Lifecycle, str]:
+    """Where a silence of so many seconds leads from a state, and why."""
     while (limit := limit_of(state, policy)) is not None and seconds >= limit:
         state, reason = ON_SILENCE[state]
     return state, reason

@@ -194,6 +194,10 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     service_channel_at: int = 0
     spell_considered: int = -1
     """The latest silent spell a retention offer was considered for: the day it began."""
+    look_at: int = 0
+    """When time alone can next move an open consideration, as the last look found."""
+    looked_under: int = 0
+    """The policy of the last look, in short: another one means looking again."""
 
 
 EVENT_MARKS_MAX: Final = 32

@@ -64,13 +64,9 @@ def step(
         after, outcome = applied
     policy, came = controls.policy, after
     after = _aged(after, policy, controls)
-    # A ledger is folded when it has changed, when a day has passed, and at every visit: not at every e-mail of a day.
-    if (
-        outcome is Outcome.REVIEWED
-        or profile is None
-        or after.ledger is not profile.ledger
-        or (after.bucket_day != profile.bucket_day)
-    ):
+    # A ledger is folded once a day, at every visit, and when it is too long: not at every event of a day.
+    is_new_day = profile is None or after.bucket_day != profile.bucket_day
+    if outcome is Outcome.REVIEWED or is_new_day or ledgers.is_too_long(after.ledger):
         after = _folded(after, policy, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome)
@@ -81,7 +77,10 @@ def step(
     decisions: tuple[Decision, ...] = ()
     look_at = NEVER
     if after.considerations:
-        after, decisions, look_at = decide.settled(customer_id, profile, after, controls)
+        if profile is not None and decide.can_wait(profile, after, controls):
+            look_at = after.look_at
+        else:
+            after, decisions, look_at = decide.settled(customer_id, profile, after, controls)
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
     return Step(replace(after, next_review_at=review_at), decisions, outcome)
 

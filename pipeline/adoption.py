@@ -9,7 +9,8 @@ import tomli_w
 from confluent_kafka import KafkaError, Message, Producer
 
 from pipeline import topics
-from pipeline.core.policy import default_text, load_policy, policy_hash, to_dict
+from pipeline.admin import Admin
+from pipeline.core.policy import BadPolicy, Policy, default_text, load_policy, policy_hash, to_dict
 from pipeline.inquiry import need_topics, scan
 from pipeline.kafka_clients import librdkafka_config
 from pipeline.schemas import logged
@@ -50,10 +51,25 @@ def adopt_policy(settings: Settings, text: str) -> str:
     """Check a policy file's text and put it into force; its hash. Raises BadPolicy with every problem."""
     policy = load_policy(text)
     need_topics(settings, topics.CONTROLS)
+    _refuse_another_zone(settings, policy)
     digest = policy_hash(policy)
     adopted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
     append_control(settings, logged.PolicyAdopted(adopted_at=adopted_at, policy_hash=digest, policy=to_dict(policy)))
     return digest
+
+
+def _refuse_another_zone(settings: Settings, policy: Policy) -> None:
+    """A day is the calendar day in the shop's zone: what has been counted by day cannot be counted anew."""
+    zone = load_policy(policy_in_force(settings)).shop.time_zone
+    if policy.shop.time_zone == zone:
+        return
+    with Admin(settings) as admin:
+        has_begun = any(admin.end_offsets(topics.SOURCES).values())
+    if has_begun:
+        raise BadPolicy(
+            f"Policy that cannot work:\n  shop.time_zone: expected {zone}, under which the log has begun, got "
+            f"{policy.shop.time_zone}"
+        )
 
 
 def policy_in_force(settings: Settings) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import platform
 import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from socket import AF_INET, AF_INET6, socket
 from typing import Final, TypeVar
 
@@ -256,7 +258,8 @@ LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
 # -- process ----------------------------------------------------------------------------------------------------------
-BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "commit", "python")
+BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "python")
+BUILD_INFO.labels(version=version("wafa"), python=platform.python_version()).set(1)
 PROFILES = _gauge("wafa_profiles", "Customers in the partition's table.", "topic", "partition")
 EVENT_LOOP_LAG = _gauge("wafa_event_loop_lag_seconds", "How late the event loop's last timer was.")
 ProcessCollector(registry=REGISTRY)

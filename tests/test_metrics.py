@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pipeline import metrics
 
+PIPELINE = Path(metrics.__file__).parent
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(?P<name>wafa_\w+)`(?P<labels>[^|]*)\| (?P<kind>\w+) \| (?P<about>.+) \|$", re.MULTILINE)
 
@@ -52,10 +53,21 @@ def test_every_metric_of_the_registry_is_a_constant_named_as_on_the_wire() -> No
     assert wire == {name.removesuffix("_total") for name in registered()}
 
 
+def test_every_metric_is_set_by_somebody() -> None:
+    source = "".join(path.read_text("utf-8") for path in PIPELINE.rglob("*.py") if path.stem != "metrics")
+    source += PIPELINE.joinpath("metrics.py").read_text("utf-8").partition("class MetricsServer")[2]
+    constants = {
+        name for name, constant in vars(metrics).items()
+        if isinstance(constant, metrics.Durations) or hasattr(constant, "_labelnames")
+    }  # fmt: skip
+    set_at_start = {"BUILD_INFO", "WORKER_STATE"}  # in `metrics` itself
+    assert {name for name in constants - set_at_start if f"metrics.{name}" not in source} == set()
+
+
 def test_no_metric_has_a_customer_or_a_free_text_for_a_label() -> None:
     labels = {label for labels, _ in registered().values() for label in labels}
     assert labels <= {
-        "arm", "commit", "fatal", "from", "kind", "lifecycle", "op", "outcome", "partition", "phase", "python",
+        "arm", "fatal", "from", "kind", "lifecycle", "op", "outcome", "partition", "phase", "python",
         "reason", "sentiment", "source", "stage", "state", "to", "topic", "type", "version", "view",
     }  # fmt: skip
 

@@ -35,8 +35,8 @@ _CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
 _SKIPPED_PREFIX: Final = b"__skipped__/"
 VISITS_MAX: Final = 2_000
 """Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
-VIEWS_MAX: Final = 5_000
-"""Views put out in one transaction; the rest follow in the next."""
+VIEWS_MAX: Final = 250
+"""Views put out in one transaction, some ten milliseconds of work; the rest follow in the next."""
 
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("wafa.customers")
@@ -107,7 +107,8 @@ class Customers:
     """Every partition that runs in this process, for the population metrics."""
 
     def __init__(self, partition: int, state: State, unflushed: Sequence[bytes], *, names: Names) -> None:
-        self._partition = partition
+        self.topic = names.customer_events
+        self.partition = partition
         self._names = names
         self._calendar = Calendar()
         self.population: Counter[tuple[str, str]] = Counter()
@@ -161,6 +162,8 @@ class Customers:
             self._skip(key, record, error, work)
             return
         work.outcomes[type(event), stepped.outcome] += 1
+        if not isinstance(event, logged.Tick):
+            work.occurred_at.append(event.occurred_at.timestamp())
         if stepped.outcome is Outcome.TOO_OLD and record is not None:
             self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
             return
@@ -172,7 +175,7 @@ class Customers:
     def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
         """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
         problem = f"{type(error).__name__}: {error}"
-        log.error("step_failed", partition=self._partition, offset=record.offset if record else None, problem=problem)
+        log.error("step_failed", partition=self.partition, offset=record.offset if record else None, problem=problem)
         if record is None:  # a Tick's visit: the customer is marked, not the Tick
             work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
         else:
@@ -209,11 +212,11 @@ class Customers:
 
     def _decided(self, key: bytes, decision: Decision, event: logged.CustomerEvent | logged.Tick, work: _Work) -> None:
         work.decisions.append(decision)
-        work.outbox.emit(self._names.decisions, key, _encode(decision), partition=self._partition)
+        work.outbox.emit(self._names.decisions, key, _encode(decision), partition=self.partition)
         if decision.outcome is DecisionOutcome.SENT:
             sent = trigger(decision)
             work.outbox.emit(
-                self._names.triggers, key, _encode(sent), partition=self._partition, headers=trigger_headers(sent)
+                self._names.triggers, key, _encode(sent), partition=self.partition, headers=trigger_headers(sent)
             )
             if not isinstance(event, logged.Tick):
                 work.caused_at.append(event.received_at.timestamp())
@@ -224,9 +227,9 @@ class Customers:
             packed = work.state.get(key)
             shown = None
             if packed is not None:
-                document = view(key.decode(), unpack(packed), self._controls, partition=self._partition, offset=offset)
+                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=offset)
                 shown = _encode(document)
-            work.outbox.emit(self._names.profiles, key, shown, partition=self._partition)
+            work.outbox.emit(self._names.profiles, key, shown, partition=self.partition)
             del self._unseen[key]
 
     def _refuse(self, record: Record, reason: Reason, problem: str, work: _Work) -> None:
@@ -276,6 +279,9 @@ def _count_events(work: _Work) -> None:
         if outcome in _COUNTED:
             source = topics.SOURCE_OF_EVENT.get(kind.__name__, "")
             metrics.EVENTS.labels(source=source, outcome=_COUNTED[outcome]).inc(count)
+    if work.occurred_at:
+        now = metrics.now_seconds()
+        metrics.EVENT_LATENCY.observe_many([now - at for at in work.occurred_at])
     for reason, count in work.refusals.items():
         metrics.DEAD_LETTERS.labels(topic=topics.CUSTOMER_EVENTS.name, reason=reason).inc(count)
 
@@ -314,6 +320,7 @@ class _Work:
         "caused_at",
         "decisions",
         "moves",
+        "occurred_at",
         "outbox",
         "outcomes",
         "profiles",
@@ -332,6 +339,7 @@ class _Work:
         self.decisions: list[Decision] = []
         self.moves: list[tuple[Peek, Peek]] = []
         self.caused_at: list[float] = []
+        self.occurred_at: list[float] = []
         self.ticked_at: float | None = None
         self.visits = 0
 

@@ -9,34 +9,27 @@ kept as a conflict, for a merge to settle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from pipeline import metrics
 from pipeline.agents.ingest import Entry, Names, deliver
+from pipeline.agents.waiting import GivenUp, Waiting
 from pipeline.core import identity
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.engine.shell import AgentFunction
 from pipeline.engine.transport import FetchedRun
 from pipeline.schemas import unidentified
 from pipeline.schemas.dead_letters import Reason, dead_letter
-from pipeline.schemas.unidentified import AliasSeen, Original, UnidentifiedEvent
+from pipeline.schemas.unidentified import AliasSeen, UnidentifiedEvent
 from pipeline.topics import LINK_PREFIX
 
-WAITING_PREFIX: Final = b"waiting/"
 CONFLICT_PREFIX: Final = b"conflict/"
-WAITING_MAX: Final = 20
-"""Events that wait for one alias, at most: then the oldest is dead-lettered."""
-WAITING_ALIASES_MAX: Final = 50_000
-"""Aliases with waiting events in one partition, at most: then the longest waiting is dead-lettered."""
-WAITING_FOR: Final = timedelta(days=30)
 CONFLICTS_MAX: Final = 16
 """Other customers remembered to have claimed an alias, at most."""
 
-_decode_waiting = msgspec.json.Decoder(list[UnidentifiedEvent]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,15 +52,7 @@ class Identify:
     def __init__(self, partition: int, state: State, *, names: Names) -> None:
         self._partition = partition
         self._names = names
-        self._since: dict[bytes, datetime] = {}
-        """When the oldest waiting event of each alias was received; longest waiting first."""
-        waiting = [
-            (_decode_waiting(value)[0].received_at, key[len(WAITING_PREFIX) :])
-            for key, value in state.items()
-            if key.startswith(WAITING_PREFIX)
-        ]
-        for since, alias in sorted(waiting):
-            self._since[alias] = since
+        self._waiting = Waiting(state)
         self._gauge = metrics.WAITING_EVENTS.labels(topic=names.unidentified_events, partition=str(partition))
 
     def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
@@ -87,9 +72,9 @@ class Identify:
                 self._link(alias, customer_id, state, outbox)
                 self._deliver(customer_id, item, outbox)
             else:
-                self._wait(alias, item, state, outbox, given_up)
-            self._give_up_stale(item.received_at, state, outbox, given_up)
-        waiting = len(self._since)
+                self._give_up(self._waiting.add(alias, item, state), outbox, given_up)
+            self._give_up(self._waiting.give_up_stale(item.received_at, state), outbox, given_up)
+        waiting = len(self._waiting)
         outbox.on_commit(lambda: self._count(waiting, given_up))
         return len(batch.records)
 
@@ -106,57 +91,21 @@ class Identify:
                 self._remember_conflict(alias, customer_id, state)
             return
         state.put(LINK_PREFIX + alias, customer_id.encode())
-        waiting = state.get(WAITING_PREFIX + alias)
-        if waiting is not None:
-            for item in _decode_waiting(waiting):
-                self._deliver(customer_id, item, outbox)
-            state.delete(WAITING_PREFIX + alias)
-            self._since.pop(alias, None)
+        for item in self._waiting.release(alias, state):
+            self._deliver(customer_id, item, outbox)
 
     def _remember_conflict(self, alias: bytes, customer_id: str, state: State) -> None:
         claims: list[str] = msgspec.json.decode(state.get(CONFLICT_PREFIX + alias) or b"[]", type=list[str])
         if customer_id not in claims and len(claims) < CONFLICTS_MAX:
             state.put(CONFLICT_PREFIX + alias, _encode([*claims, customer_id]))
 
-    def _wait(
-        self, alias: bytes, item: UnidentifiedEvent, state: State, outbox: Outbox, given_up: Counter[str]
-    ) -> None:
-        waiting = _decode_waiting(state.get(WAITING_PREFIX + alias) or b"[]")
-        waiting.append(item)
-        while len(waiting) > WAITING_MAX:
-            self._dead_letter(waiting.pop(0), f"more than {WAITING_MAX} events wait for this person", outbox, given_up)
-        state.put(WAITING_PREFIX + alias, _encode(waiting))
-        self._since.setdefault(alias, item.received_at)
-        while len(self._since) > WAITING_ALIASES_MAX:
-            self._give_up(
-                next(iter(self._since)),
-                f"more than {WAITING_ALIASES_MAX} people are waited for",
-                state,
-                outbox,
-                given_up,
-            )
-
-    def _give_up_stale(self, now: datetime, state: State, outbox: Outbox, given_up: Counter[str]) -> None:
-        while self._since:
-            alias, since = next(iter(self._since.items()))
-            if now - since <= WAITING_FOR:
-                return
-            self._give_up(
-                alias, f"nobody became known by this alias in {WAITING_FOR.days} days", state, outbox, given_up
-            )
-
-    def _give_up(self, alias: bytes, problem: str, state: State, outbox: Outbox, given_up: Counter[str]) -> None:
-        for item in _decode_waiting(state.get(WAITING_PREFIX + alias) or b"[]"):
-            self._dead_letter(item, problem, outbox, given_up)
-        state.delete(WAITING_PREFIX + alias)
-        del self._since[alias]
-
-    def _dead_letter(self, item: UnidentifiedEvent, problem: str, outbox: Outbox, given_up: Counter[str]) -> None:
-        original: Original | None = item.original
-        assert original is not None, "only events that may not create a customer wait"
-        letter = dead_letter(original, original.topic, Reason.NOBODY_KNOWN, (problem,))
-        outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
-        given_up[original.topic] += 1
+    def _give_up(self, events: Iterable[GivenUp], outbox: Outbox, given_up: Counter[str]) -> None:
+        for item, problem in events:
+            original = item.original
+            assert original is not None, "only events that may not create a customer wait"
+            letter = dead_letter(original, original.topic, Reason.NOBODY_KNOWN, (problem,))
+            outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
+            given_up[original.topic] += 1
 
     def _count(self, waiting: int, given_up: Counter[str]) -> None:
         self._gauge.set(waiting)

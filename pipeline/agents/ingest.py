@@ -19,11 +19,15 @@ from pipeline.core.door import Admitted, Refusal, Shop, admit
 from pipeline.engine.processor import Batch, Outbox, Record, State
 from pipeline.schemas import logged, unidentified
 from pipeline.schemas.dead_letters import Reason, dead_letter
-from pipeline.schemas.events import InboundEvent, ReferralMade
+from pipeline.schemas.events import InboundEvent, ReferralMade, may_be_nobodys
 from pipeline.schemas.parse import parse_batch
 
 _KNOWN_MAX: Final = 200_000
 """Aliases remembered with their customer, so that a regular's alias is hashed once; then all are forgotten."""
+_NOBODY: Final = Refusal(
+    Reason.NO_ALIAS,
+    ("customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +111,40 @@ class Ingest:
         for refusal in refused:
             refusals[refusal.reason] += 1
             self._refuse(records[refusal.index], refusal.reason, refusal.problems, outbox)
+        refused_index = -1
         for item in parsed:
+            if item.index == refused_index:
+                continue  # what came along in a refused record (a touch, a consent) is refused with it
             event, record = item.event, records[item.index]
-            admitted = admit(
-                event,
-                received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-                shop=self._shop,
-                referred_customer_id=self._referred(event),
-            )
+            aliases = identity.aliases(event)
+            admitted: Admitted | Refusal = _NOBODY
+            if aliases or may_be_nobodys(event):
+                admitted = admit(
+                    event,
+                    received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+                    shop=self._shop,
+                    referred_customer_id=self._referred(event),
+                )
             if isinstance(admitted, Refusal):
+                refused_index = item.index
                 refusals[admitted.reason] += 1
                 self._refuse(record, admitted.reason, admitted.problems, outbox)
                 continue
             if admitted.mention is not None:
                 outbox.emit(self._names.mentions, None, admitted.mention, partition=0)
-            outside_log += self._send(event, admitted, record, outbox)
+            outside_log += self._send(event, aliases, admitted, record, outbox)
         outbox.on_commit(lambda: self._count(len(records), outside_log, refusals))
         return len(records)
 
-    def _send(self, event: InboundEvent, admitted: Admitted, record: Record, outbox: Outbox) -> int:
+    def _send(
+        self,
+        event: InboundEvent,
+        aliases: Sequence[identity.Alias],
+        admitted: Admitted,
+        record: Record,
+        outbox: Outbox,
+    ) -> int:
         """To its customer's log, or to be identified; 1 if it concerns no customer (a channel's cost) and stays."""
-        aliases = identity.aliases(event)
         if not aliases:
             return 1
         customer_id, loose = self._resolve(aliases)

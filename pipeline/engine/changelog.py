@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.engine.processor import ChangelogPlace, State
 
@@ -73,12 +73,14 @@ def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to 
     state: State,
     client: Mapping[str, object],
     *,
+    begin_offset: int,
     end_offset: int,
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],
 ) -> Restored | None:
     """Read the changelog, committed records only, until the reader stands at or past `end_offset`; None if stopped.
 
+    `begin_offset` is where the log begins, said in figures: librdkafka takes half a second longer to find it out.
     `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
     transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
     """
@@ -96,7 +98,7 @@ def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to 
         }
     )
     try:
-        consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
+        consumer.assign([TopicPartition(place.topic, place.partition, begin_offset)])
         at, moved_at = 0, time.monotonic()
         while at < end_offset:
             if should_stop():

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""A value may be null: Kafka allows it, and publishers do it."""
 
 BY_KEY: Final = -1
 """The partition that a record's key decides, as librdkafka writes it."""

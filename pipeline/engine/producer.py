@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from pipeline import metrics
 from pipeline.engine.processor import Outbox
 
 _INIT_SECONDS = 30.0
@@ -33,6 +34,7 @@ _FENCED_CODES = frozenset((KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH
 def _failure(error: KafkaException, doing: str) -> Exception:
     kafka_error = error.args[0]
     kind = Fenced if kafka_error.code() in _FENCED_CODES else Uncertain
+    metrics.PRODUCER_ERRORS.labels(fatal="true" if kafka_error.fatal() else "false").inc()
     return kind(f"{doing}: {kafka_error.name()}: {kafka_error.str()}")
 
 

@@ -59,6 +59,7 @@ class Engine:
         self._ending: set[asyncio.Task[None]] = set()
         self._assigned_once = False
         self._is_rebalancing = False
+        self._revoked_at: float | None = None
         self._blocking = ThreadPoolExecutor(_THREADS, thread_name_prefix="wafa-blocking")
         self._client = client
         self._probe_lock = threading.Lock()
@@ -83,11 +84,12 @@ class Engine:
         """Hand a fetched run to its task; returns at once."""
         task = self._tasks.get(TP(run.topic, run.partition))
         if task is not None:
-            task.offer(run.records, run.next_offset)
+            task.offer(run.records, run.begin_offset, run.next_offset)
 
     async def on_revoked(self, revoked: Iterable[TP]) -> None:
         """Finish every batch in hand; the tasks stay until it is known who gets the partitions."""
         self._is_rebalancing = True
+        self._revoked_at = time.monotonic()
         metrics.REBALANCES.inc()
         await asyncio.gather(*(self._tasks[tp].revoke() for tp in revoked if tp in self._tasks))
 
@@ -106,6 +108,9 @@ class Engine:
                 self._tasks[tp] = Task(self._specs[tp.topic], tp.partition, self._around)
                 self._tasks[tp].start()
         self._assigned_once, self._is_rebalancing = True, False
+        if self._revoked_at is not None:
+            metrics.REBALANCE_SECONDS.observe(time.monotonic() - self._revoked_at)
+            self._revoked_at = None
         log.info("assigned", tasks=len(wanted), given_up=len(lost))
 
     def may_flow(self, tp: TP) -> bool:
@@ -114,7 +119,10 @@ class Engine:
         return task is not None and task.phase is Phase.RUNNING
 
     def positions(self) -> Mapping[TP, int]:
-        """How far each running task has come, for lag tools and the clock."""
+        """How far each running task has come, for lag tools and the clock. Asked once a second."""
+        for tp, task in self._tasks.items():
+            if self._consumer is not None and self.is_assigned:
+                task.compare(self._consumer.position_of(tp))
         return {tp: task.reached for tp, task in self._tasks.items() if task.phase is Phase.RUNNING}
 
     async def stop(self) -> None:

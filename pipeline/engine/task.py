@@ -31,8 +31,8 @@ _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PENDING_BATCHES = 3
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
-_FLUSH_SHARE = 0.02
-"""Flushing may take this share of a task's time at most (a worker has many): a slow flush is done less often."""
+_FLUSH_SHARE = 0.01
+"""Flushing may take this share of a busy task's time at most: a worker has many tasks, and records go first."""
 
 
 class Phase(StrEnum):
@@ -126,6 +126,9 @@ class Task:
         """Counts the times the partition was taken from us: what was fetched in an earlier one is void."""
         self._stopping = False
         self._runner: asyncio.Task[None] | None = None
+        self._refetch: asyncio.Future[None] | None = None
+        self._gap: tuple[int, int] | None = None
+        """Where this task and its consumer stood a second ago, when the consumer was ahead."""
         self._sequence = 0
         """Counts the task's transactions, over all its owners."""
         self._flushed_sequence = 0
@@ -153,6 +156,7 @@ class Task:
         self._is_assigned = False
         self._tenure += 1
         self._pending.clear()
+        self._fetched_to = self.position  # else a flush without records would pass over what was just dropped
         self._is_full = False
         self._wakeup.set()
         await self._is_idle.wait()
@@ -166,9 +170,12 @@ class Task:
             self.moved_at = time.monotonic()
             await self._around.resume(self.spec.topic, self.partition, self.position)
 
-    def offer(self, records: Sequence[Record], next_offset: int) -> None:
+    def offer(self, records: Sequence[Record], begin_offset: int, next_offset: int) -> None:
         """Take a fetched run. Records before the position are what a seek has already overtaken."""
         if self.phase is not Phase.RUNNING or not self._is_assigned:
+            return
+        if begin_offset > self._fetched_to:
+            self._fetch_again(begin_offset)
             return
         fresh = (
             [record for record in records if record.offset >= self._fetched_to]
@@ -187,6 +194,21 @@ class Task:
             self._is_full = True
             self._around.buffer(self.spec.topic, self.partition, is_full=True)
         self._wakeup.set()
+
+    def compare(self, fetch_position: int | None) -> None:
+        """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""
+        before, self._gap = self._gap, None
+        if self.phase is Phase.RUNNING and self._is_assigned and (fetch_position or 0) > self._fetched_to:
+            self._gap = (self._fetched_to, fetch_position or 0)
+            if self._gap == before:
+                self._fetch_again(self._gap[1])
+
+    def _fetch_again(self, lost_to: int) -> None:
+        """A fetched run was lost on its way here (Faust drops what comes in a rebalance): fetch from where we stand."""
+        if self._refetch is None or self._refetch.done():
+            log.info("fetched_again", task=self._name, lost_from=self._fetched_to, lost_to=lost_to)
+            again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
+            self._refetch = asyncio.ensure_future(again)
 
     @property
     def reached(self) -> int:
@@ -267,6 +289,7 @@ class Task:
         producer, self._producer, self._processor = self._producer, None, None
         self._state = State()
         self._pending.clear()
+        self._fetched_to = self.position  # what was fetched has had no effect: it is lag again
         self._is_full = False
         if producer is not None:
             producer.abandon()
@@ -333,13 +356,15 @@ class Task:
 
         restored = restore(
             place, self._state, around.client,
-            end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
+            begin_offset=low, end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
         )  # fmt: skip
         if restored is None:
             return None, [], 0
         return restored.position, restored.unflushed, restored.records
 
     async def _process_until_stopped(self) -> None:
+        if self._stopping:  # told so while it recovered: there may be no processor
+            return
         processor = self._processor
         assert processor is not None
         while not self._stopping:
@@ -363,7 +388,8 @@ class Task:
         assert processor is not None
         while not self._stopping:
             now = time.monotonic()
-            flush_in = max(0.0, self._flushed_at + self._flush_every - now) if processor.wants_flush else None
+            may_flush = processor.wants_flush and self._is_assigned
+            flush_in = max(0.0, self._flushed_at + self._flush_every - now) if may_flush else None
             if flush_in == 0.0:
                 return True
             if self._pending:
@@ -430,10 +456,17 @@ class Task:
         key = place.prefix + POSITION_KEY
         outbox.emit(place.topic, key, encode_position(position), partition=place.partition)
 
+    def _seconds_to_next_flush(self, record_count: int, seconds: float) -> float:
+        """What is left over goes out at once where nothing else waits, else as its share of time allows."""
+        took = max(0.0, seconds - record_count * self._seconds_per_record)
+        if self._processor is None or not self._processor.wants_flush:
+            return max(self.spec.flush_seconds, took / _FLUSH_SHARE)
+        return took / _FLUSH_SHARE if self._pending else 0.0
+
     def _measure(self, records: Sequence[Record], times: _Times, *, flush: bool) -> None:
         if flush:
             self._flushed_at = times.committed_at
-            self._flush_every = max(self.spec.flush_seconds, (times.processed_at - times.started_at) / _FLUSH_SHARE)
+            self._flush_every = self._seconds_to_next_flush(len(records), times.processed_at - times.started_at)
         count, topic = len(records), self.spec.topic
         if count >= _TELLING_RECORDS and not flush:
             seconds_per_record = (times.produced_at - times.started_at) / count

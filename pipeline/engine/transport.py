@@ -37,6 +37,8 @@ class FetchedRun:
     topic: str
     partition: int
     records: Sequence[Record]
+    begin_offset: int
+    """The consumer's position before the run. Past the end of the run before it: one between was lost on its way."""
     next_offset: int
     """The consumer's position behind the run: past control records too."""
 
@@ -77,6 +79,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._handed: dict[TP, int] = {}
+        """Where the last run of each partition ended, or the last seek led."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -114,18 +117,33 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """
         fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         runs: dict[TP, FetchedRun] = {}
-        assignment = consumer._fetcher._subscriptions.subscription.assignment
         # A copy: Faust's loop, in another thread, pauses and resumes partitions in this very set.
-        for tp in tuple(active_partitions) if assignment is not None and assignment.active else ():
-            records = fetched.get(tp, ())
-            state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
-            if state is None or not state.has_valid_position:
+        for tp in tuple(active_partitions):
+            records, position = fetched.get(tp, ()), self.position_of(tp)
+            if position is None:
                 continue
-            if records or self._handed.get(tp, state.position) < state.position:
-                next_offset = max(state.position, records[-1].offset + 1 if records else 0)
-                runs[tp] = FetchedRun(tp.topic, tp.partition, records, next_offset)
-            self._handed[tp] = state.position
+            begin_offset = self._handed.get(tp, position)
+            if records or begin_offset < position:
+                next_offset = max(position, records[-1].offset + 1 if records else 0)
+                runs[tp] = FetchedRun(tp.topic, tp.partition, records, begin_offset, next_offset)
+            self._handed[tp] = position
         return runs
+
+    async def seek_here(self, tp: TP, offset: int) -> None:
+        """Seek, in the thread that fetches: Faust does it from its own, while a fetch may be moving the position."""
+        await self.call_thread(self._seek_now, tp, offset)
+
+    async def _seek_now(self, tp: TP, offset: int) -> None:
+        self._ensure_consumer().seek(TopicPartition(tp.topic, tp.partition), offset)
+        self._handed[tp] = offset
+
+    def position_of(self, tp: TP) -> int | None:
+        """Where the next fetch of this partition begins; None while that is not known."""
+        assignment = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment
+        if assignment is None or not assignment.active:
+            return None
+        state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
+        return state.position if state is not None and state.has_valid_position else None
 
     def end_of(self, tp: TP) -> int | None:
         """The end of what is committed in this partition, as the last fetch saw it."""
@@ -215,6 +233,15 @@ class BatchConsumer(driver.Consumer):
         """The end of what is committed in this partition, as the last fetch saw it."""
         thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
         return thread.end_of(tp) if tp in self.assignment() else None
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
+        await thread.seek_here(partition, offset)
+
+    def position_of(self, tp: TP) -> int | None:
+        """Where the next fetch of this partition begins; None while that is not known."""
+        thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
+        return thread.position_of(tp) if tp in self.assignment() else None
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Publish the tasks' positions; Faust's own acks decide nothing."""

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from pipeline.engine.changelog import POSITION_KEY, payload_of
 from tests.engine.small_job import oracle
@@ -31,12 +31,12 @@ def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: floa
     for number in found:
         ends[number] = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
     unread = set(found)
-    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in found])
+    consumer.assign([TopicPartition(topic, number, 0) for number in found])
     deadline = time.monotonic() + seconds
     try:
         while unread:
             assert time.monotonic() < deadline, f"{topic}: partitions {unread} not read to their end in {seconds} s"
-            for message in consumer.consume(5000, 0.2):
+            for message in consumer.consume(5000, 0.02):
                 error = message.error()
                 if error is None:
                     found[message.partition()].append((message.key(), message.value()))
@@ -84,5 +84,7 @@ def differences(inputs: Sequence[Pair], outputs: Sequence[Pair], changelog: Iter
     wrong = {key for key in expected_state.keys() | state.keys() if expected_state.get(key) != state.get(key)}
     if wrong:
         key = min(wrong)
-        problems.append(f"state of {len(wrong)} keys, first {key!r}: expected {expected_state.get(key)}, got {state.get(key)}")
+        problems.append(
+            f"state of {len(wrong)} keys, first {key!r}: expected {expected_state.get(key)}, got {state.get(key)}"
+        )
     return problems

@@ -1,7 +1,7 @@
 """The smallest job with state that the engine can run, and a worker process for it.
 
-Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a key,
-which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
+Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a
+key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
 `python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STEP:N]`, killing itself (SIGKILL) the Nth time the engine
 comes to the named step.
 """
@@ -83,12 +83,13 @@ def kill_at(step: str, times: int) -> Callable[[str], None]:
 def main() -> None:
     """Run a worker until it is told to stop."""
     bootstrap, prefix, data_dir, *strike = sys.argv[1:]
+    batch = os.environ.get("BATCH", "8000")
     step, _, times = (strike[0] if strike else ":0").partition(":")
     engine = Engine(
         [spec(prefix)],
         app_id=f"{prefix}app".replace(".", "-"),
         client={"bootstrap.servers": bootstrap},
-        limits=Limits(batch_records_max=int(os.environ.get("BATCH", "8000")), refenced_after_seconds=4.0),
+        limits=Limits(batch_records_max=int(batch), refenced_after_seconds=4.0),
         at=kill_at(step, int(times)),
     )
     app_id = f"{prefix}app".replace(".", "-")

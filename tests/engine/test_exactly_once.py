@@ -64,9 +64,13 @@ class Job:
         """One worker more; `strike` is STEP:TIMES at which it kills itself."""
         folder = self.folder / f"worker{len(self.workers)}"
         command = [sys.executable, "-m", "tests.engine.small_job", self.bootstrap, self.prefix, str(folder)]
+        environment = {
+            **os.environ,
+            "BATCH": str(batch),
+        }
         with (self.folder / f"worker{len(self.workers)}.log").open("wb") as log:
             worker = subprocess.Popen(
-                [*command, *([strike] if strike else [])], cwd=REPOSITORY, env={**os.environ, "BATCH": str(batch)},
+                [*command, *([strike] if strike else [])], cwd=REPOSITORY, env=environment,
                 stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.workers.append(worker)

@@ -24,7 +24,11 @@ OVERRIDDEN = [
     (Topic, "_compile_decode", ["self"]),
     (Channel, "_create_event", ["self", "key", "value", "headers", "message"]),
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
-    (driver.AIOKafkaConsumerThread, "_fetch_records", ["self", "consumer", "active_partitions", "timeout", "max_records"]),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_fetch_records",
+        ["self", "consumer", "active_partitions", "timeout", "max_records"],
+    ),
     (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
     (driver.Consumer, "_new_consumer_thread", ["self"]),
     (Consumer, "getmany", ["self", "timeout"]),
@@ -32,6 +36,7 @@ OVERRIDDEN = [
     (Consumer, "on_partitions_assigned", ["self", "assigned", "generation_id"]),
     (Consumer, "resume_partitions", ["self", "tps"]),
     (Consumer, "perform_seek", ["self"]),
+    (ThreadDelegateConsumer, "_seek", ["self", "partition", "offset"]),
     (Consumer, "force_commit", ["self", "topics", "start_new_transaction"]),
     (Consumer, "ack", ["self", "message"]),
     (Consumer, "_add_gap", ["self", "tp", "offset_from", "offset_to"]),
@@ -43,6 +48,7 @@ CALLED = [
     (Consumer, "on_buffer_drop"),
     (Consumer, "seek"),
     (ThreadDelegateConsumer, "assignment"),
+    (driver.AIOKafkaConsumerThread, "call_thread"),
     (aiokafka.AIOKafkaConsumer, "last_stable_offset"),
     (TopicPartitionState, "has_valid_position"),
     (TopicPartitionState, "position"),
@@ -55,7 +61,9 @@ def test_the_versions_are_those_whose_private_parts_we_know(package: str, expect
     assert version(package) == expected
 
 
-@pytest.mark.parametrize(("owner", "name", "parameters"), OVERRIDDEN, ids=lambda part: getattr(part, "__name__", str(part)))
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"), OVERRIDDEN, ids=lambda part: getattr(part, "__name__", str(part))
+)
 def test_what_we_override_is_there_with_its_parameters(owner: type, name: str, parameters: list[str]) -> None:
     assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
 

@@ -1,0 +1,123 @@
+"""`python -m bench`: the figures that the README quotes, in one table, from one run on this machine.
+
+python -m bench [--events 300000] [--customers 100000] [--only full,latency,faust]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+from rich.console import Console
+from rich.table import Table
+
+from bench import full, load
+from bench.shop import CACHE, Shop, now, open_shop
+from pipeline import topics
+from pipeline.local.kafka import run_kafka
+
+OUT = Path("bench/out")
+PARTS = ("full", "latency", "faust")
+FAUST_EVENTS = 20_000
+TOLD = re.compile(r"(\d+) (\d+\.\d+)$")
+
+
+def naive_faust(shop: Shop, bootstrap: str, customers: int) -> dict[str, float]:
+    """Events a second of ordinary Faust, from the first to the last it told of."""
+    prefix = shop.settings.topics_prefix
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    names = [f"{prefix}naive-events", f"{prefix}naive-triggers", f"{prefix}naive-profiles-changelog"]
+    for future in admin.create_topics([NewTopic(name, 8, 1) for name in names]).values():
+        future.result()
+    published, _ = shop.publish(load.events(FAUST_EVENTS, now(), customers=customers))
+    command = [sys.executable, "-m", "bench.naive_faust", bootstrap, prefix, str(shop.folder / "faust")]
+    told: list[tuple[int, float]] = []
+    with (shop.folder / "faust.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                found = TOLD.search(line)  # Faust's spinner writes there too
+                if found is not None:
+                    told.append((int(found[1]), float(found[2])))
+                if told and told[-1][0] >= published * 0.9:
+                    break
+        finally:
+            process.kill()
+            process.wait(60)
+    if len(told) < 2:
+        raise RuntimeError((shop.folder / "faust.log").read_text()[-2000:])
+    return {"events": told[-1][0], "events_per_second": (told[-1][0] - told[0][0]) / (told[-1][1] - told[0][1])}
+
+
+def machine() -> dict[str, object]:
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+
+
+def show(figures: dict[str, dict[str, float]], ratios: dict[str, float]) -> None:
+    table = Table("what", "figure", title="One worker, exactly once, the broker on the same cores")
+    for part, values in figures.items():
+        for name, value in values.items():
+            shown = f"{value:,.0f}" if value >= 100 or float(value).is_integer() else f"{value:.3f}"
+            table.add_row(f"{part}: {name.replace('_', ' ')}", shown)
+    for name, value in ratios.items():
+        table.add_row(f"ratio {name}", f"{value:.1f}")
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=300_000, help="records of the reference load")
+    parser.add_argument("--customers", type=int, default=load.CUSTOMERS)
+    parser.add_argument("--latency-rate", type=int, default=1_000, help="events a second offered")
+    parser.add_argument("--latency-seconds", type=float, default=30.0)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    given = parser.parse_args()
+    parts = given.only.split(",")
+    figures: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with run_kafka(folder / "kafka", cache=CACHE, fast_start=False, heap="1g") as kafka:
+            with open_shop(kafka.bootstrap_servers, folder / "full", "full") as shop:
+                if "full" in parts:
+                    figures["full"] = full.throughput(shop, given.events, given.customers)
+                if "latency" in parts:
+                    if "full" not in parts:
+                        full.throughput(shop, 1_000, given.customers)
+                    figures["latency"] = full.latency(shop, given.latency_rate, given.latency_seconds)
+            if "faust" in parts:
+                with open_shop(kafka.bootstrap_servers, folder / "faust", "faust") as shop:
+                    figures["faust"] = naive_faust(shop, kafka.bootstrap_servers, given.customers)
+    ratios = {}
+    if "full" in figures and "faust" in figures:
+        ratios["full_vs_faust"] = figures["full"]["events_per_second"] / figures["faust"]["events_per_second"]
+    show(figures, ratios)
+    OUT.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": machine(),
+        "ratios": ratios,
+        "figures": figures,
+        "partitions": topics.CUSTOMER_EVENTS.partitions,
+    }
+    if "full" in figures:
+        document["full_events_per_second"] = figures["full"]["events_per_second"]
+    path = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    Console().print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The whole path, from source topic to committed trigger, in one worker: events a second, and a trigger's delay."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+
+from bench import load
+from bench.load import Given
+from bench.shop import Shop, now
+from pipeline import topics
+from pipeline.kafka_clients import librdkafka_config
+
+_LAST_SECONDS = 10.0
+
+
+def throughput(shop: Shop, count: int, customers: int) -> dict[str, float]:
+    """Let a worker work off `count` records that wait for it; everybody is known already."""
+    at = now() - timedelta(hours=1)
+    began_ms = _ms()
+    shop.start()
+    known, _ = shop.publish(load.people(customers, at - timedelta(days=1)))
+    shop.use_policy_that_sends_at_once()
+    shop.tick(at)
+    shop.wait_until_done()
+    took = _span_seconds(shop, began_ms)
+    shop.wait_until_shown(customers)
+    shop.stop()
+    figures = {"newcomers_events_per_second": known / took}
+    published, _ = shop.publish(load.events(count, now(), customers=customers))
+    began_ms = _ms()
+    shop.start()
+    shop.wait_until_done()
+    took = _span_seconds(shop, began_ms)
+    shop.stop()
+    triggers = sum(1 for _ in shop.records(topics.TRIGGERS))
+    return {
+        **figures,
+        "events": published,
+        "seconds": took,
+        "events_per_second": published / took,
+        "triggers": triggers,
+    }
+
+
+def _span_seconds(shop: Shop, since_ms: int) -> float:
+    """From the first transaction at the door to the last one of the customers', by the records' own timestamps."""
+    doors = shop.commits(topics.POSITIONS, since_ms)
+    customers = shop.commits(topics.CUSTOMER_STATE, since_ms)
+    return (customers[-1][0] - doors[0][0]) / 1000
+
+
+def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
+    """Offer a steady stream; from the broker's receipt of an order to a committed reader's receipt of its trigger."""
+    shop.start()
+    shop.wait_until_ready()
+    shop.wait_until_done()
+    seen: dict[str, float] = {}
+    stop = threading.Event()
+    reader = threading.Thread(target=_read_triggers, args=(shop, seen, stop))
+    reader.start()
+    received = _offer(shop, per_second, seconds)
+    shop.wait_until_done()
+    deadline = time.monotonic() + _LAST_SECONDS
+    wanted = [message.value() for message in shop.records(topics.TRIGGERS)]
+    causes = {json.loads(value or b"{}")["cause_event_id"] for value in wanted} & set(received)
+    while not causes <= set(seen) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    reader.join()
+    shop.stop()
+    took = sorted(seen[cause] - received[cause] for cause in causes if cause in seen)
+    if len(took) < len(causes):
+        raise AssertionError(f"{len(causes) - len(took)} triggers were committed and never seen")
+    half = statistics.quantiles(took, n=100)
+    return {
+        "events_per_second": per_second, "triggers": len(took), "p50_seconds": half[49], "p95_seconds": half[94],
+        "p99_seconds": half[98], "max_seconds": took[-1],
+    }  # fmt: skip
+
+
+def _offer(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
+    """Publish at a steady pace; when the broker received each order, by its event's id."""
+    producer = Producer(
+        {**librdkafka_config(shop.settings), "log_level": 0, "linger.ms": 1, "partitioner": "murmur2_random"}
+    )
+    received: dict[str, float] = {}
+
+    def delivered(event_id: str | None, at_ms: int) -> None:
+        if event_id is not None:
+            received[event_id] = at_ms / 1000
+
+    started = time.monotonic()
+    for number, given in enumerate(_fresh(int(per_second * seconds))):
+        ahead = started + number / per_second - time.monotonic()
+        if ahead > 0:
+            producer.poll(0)
+            time.sleep(ahead)
+        event_id = json.loads(given.value)["id"] if given.topic is topics.PURCHASES else None
+        producer.produce(
+            shop.settings.topic(given.topic.name), given.value, given.key,
+            on_delivery=lambda error, message, event_id=event_id: delivered(event_id, message.timestamp()[1]),
+        )  # fmt: skip
+    producer.flush(30)
+    return received
+
+
+def _fresh(count: int) -> Iterator[Given]:
+    """The reference load as of now, under ids of its own, without repetitions and late comers."""
+    at: datetime = now()
+    for given in load.events(count, at, seed=at.microsecond + 2):
+        document = json.loads(given.value)
+        if "occurred_at" not in document or document["id"].startswith("broken"):
+            continue
+        for name in ("id", "order_id", "ticket_id", "refund_id"):
+            if name in document:
+                document[name] = f"{at:%H%M%S}-{document[name]}"
+        document["occurred_at"] = at.isoformat()
+        yield Given(given.topic, given.key, json.dumps(document).encode())
+
+
+def _read_triggers(shop: Shop, seen: dict[str, float], stop: threading.Event) -> None:
+    consumer = Consumer(
+        {
+            **librdkafka_config(shop.settings), "group.id": "bench-triggers", "enable.auto.commit": False,
+            "isolation.level": "read_committed", "fetch.wait.max.ms": 10,
+        }
+    )  # fmt: skip
+    name = shop.settings.topic(topics.TRIGGERS.name)
+    consumer.assign([TopicPartition(name, each, OFFSET_END) for each in range(topics.TRIGGERS.partitions)])
+    while not stop.is_set():
+        for message in consumer.consume(1_000, 0.01):
+            if message.error() is None:
+                seen.setdefault(json.loads(message.value() or b"{}")["cause_event_id"], time.time())
+    consumer.close()
+
+
+def _ms() -> int:
+    return int(time.time() * 1000)

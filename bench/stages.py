@@ -1,0 +1,216 @@
+"""What an event costs, stage by stage: microseconds of processor time, in this process, without Kafka.
+
+    python -m bench.stages [--events 40000] [--customers 20000] [--profile]
+
+The doors and the customers' processor run on the reference load as the worker runs them, in batches. The best of three
+rounds is printed: what the code costs, not what else the machine was doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bench import load
+from pipeline import topics
+from pipeline.agents import customers, ingest
+from pipeline.core import identity
+from pipeline.core.controls import INITIAL, Controls, adopt
+from pipeline.core.door import Admitted, Shop, admit
+from pipeline.core.policy import DEFAULT, from_dict, policy_hash, to_dict
+from pipeline.core.rates import Rates
+from pipeline.core.step import step
+from pipeline.engine.processor import Batch, Outbox, State
+from pipeline.schemas import logged
+from pipeline.schemas.parse import parse_batch
+
+BATCH_RECORDS = 2_000
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+KEY = b"bench"
+SHOP = Shop("EUR", Rates())
+
+
+@dataclass
+class Given:
+    """A record as the consumer hands it over."""
+
+    topic: str
+    value: bytes
+    key: bytes | None
+    offset: int = 0
+    partition: int = 0
+    timestamp: int = int(NOW.timestamp() * 1000)
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Known:
+    """A directory that knows everybody already."""
+
+    def __init__(self, people: int) -> None:
+        self._ids: dict[str, str] = {}
+        for number in range(people):
+            customer_id = identity.mint(0, number)
+            for alias in (("customer_id", f"customer-{number}"), ("email", f"customer{number}@example.com")):
+                self._ids[identity.alias_hash(*alias, KEY)] = customer_id
+
+    def customer_of(self, alias: str) -> str | None:
+        """As the worker's own."""
+        return self._ids.get(alias)
+
+
+def batches(records: list[Given], topic: str) -> list[Batch]:
+    return [
+        Batch(topic, 0, records[at : at + BATCH_RECORDS], at + BATCH_RECORDS, flush=False)
+        for at in range(0, len(records), BATCH_RECORDS)
+    ]
+
+
+def best(rounds: int, work: Callable[[], object]) -> float:
+    """Seconds of processor time of the quickest round."""
+    times = []
+    for _ in range(rounds):
+        before = time.process_time()
+        work()
+        times.append(time.process_time() - before)
+    return min(times)
+
+
+class Stages:
+    """The load, made ready for each stage."""
+
+    def __init__(self, count: int, people: int) -> None:
+        self.count = count
+        self.directory = Known(people)
+        self.sources: dict[str, list[Given]] = {}
+        given = [*load.people(people, NOW - timedelta(days=1)), *load.events(count, NOW, customers=people)]
+        for each in given[-count:]:
+            self.sources.setdefault(each.topic.name, []).append(Given(each.topic.name, each.value, each.key))
+        names = ingest.Names.of(lambda name: name)
+        self.doors = {
+            topic.name: ingest.Ingest(
+                topic, names=names, directory=self.directory, key=KEY, shop=SHOP,  # type: ignore[arg-type]  # as asked
+                fuse=ingest.Fuse(topic.name, refused_fraction=1, records_min=200),
+            )
+            for topic in topics.SOURCES
+        }  # fmt: skip
+        self.parsed = [parsed for name, records in self.sources.items() for parsed in parse_batch(records, name)[0]]
+        admitted = [admit(each.event, received_at=NOW, shop=SHOP) for each in self.parsed]
+        self.admitted = [each for each in admitted if isinstance(each, Admitted)]
+        # As the log has it: everybody known first, in one partition, in order.
+        log: list[Given] = []
+        for each in given:
+            for parsed in parse_batch([Given(each.topic.name, each.value, each.key)], each.topic.name)[0]:
+                entry = admit(parsed.event, received_at=NOW, shop=SHOP)
+                aliases = identity.aliases(parsed.event)
+                if isinstance(entry, Admitted) and aliases:
+                    known = self.directory.customer_of(identity.alias_hash(*aliases[0], KEY))
+                    assert known is not None
+                    log.append(Given("log", logged.encode(entry.logged), known.encode(), offset=len(log)))
+        self.log = log[-count:]
+        self.before = log[:-count]
+
+    def ingest(self) -> None:
+        for name, records in self.sources.items():
+            for batch in batches(records, name):
+                self.doors[name].process(batch, State(), Outbox())
+
+    def parse(self) -> None:
+        for name, records in self.sources.items():
+            for at in range(0, len(records), BATCH_RECORDS):
+                parse_batch(records[at : at + BATCH_RECORDS], name)
+
+    def admit(self) -> None:
+        for each in self.parsed:
+            admit(each.event, received_at=NOW, shop=SHOP)
+
+    def encode(self) -> None:
+        for each in self.admitted:
+            logged.encode(each.logged)
+
+    def table(self) -> tuple[customers.Customers, State]:
+        """A partition's processor and state in which everybody is known."""
+        state = State()
+        processor = customers.Customers(0, state, (), names=customers.Names.of(lambda name: name))
+        tick = logged.encode(logged.Tick(as_of=NOW - timedelta(hours=1)))
+        controls = [
+            Given("log", logged.encode(self.policy()), logged.CONTROL_KEY),
+            Given("log", tick, logged.CONTROL_KEY),
+        ]
+        for batch in batches([*self.before, *controls], "log"):
+            processor.process(batch, state, Outbox())
+        state.changed.clear()
+        return processor, state
+
+    @staticmethod
+    def policy() -> logged.PolicyAdopted:
+        document = to_dict(DEFAULT)
+        document["rules"]["feedback_request"] |= {"wait_days": 0, "cool_down_days": 0}
+        document["guard_rails"] |= {"messages_max": 16, "messages_window_days": 1}
+        policy = from_dict(document)
+        return logged.PolicyAdopted(
+            adopted_at=NOW - timedelta(days=1), policy_hash=policy_hash(policy), policy=document
+        )
+
+    def controls(self) -> Controls:
+        return adopt(adopt(INITIAL, self.policy()), logged.Tick(as_of=NOW - timedelta(hours=1)))
+
+    def customers(self) -> float:
+        """Seconds of processor time: what makes the table ready is not counted."""
+        processor, state = self.table()
+        before = time.process_time()
+        for batch in batches(self.log, "log"):
+            processor.process(batch, state, Outbox())
+            state.changed.clear()
+        return time.process_time() - before
+
+    def steps(self) -> float:
+        """Seconds of `step` alone, nothing packed in between."""
+        controls = self.controls()
+        profiles = {}
+        for each in self.before:
+            key = each.key or b""
+            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile  # type: ignore[arg-type]
+        ready = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
+        before = time.process_time()
+        for name, key, event in ready:
+            profiles[key] = step(name, profiles.get(key), event, controls).profile  # type: ignore[arg-type]  # no control
+        return time.process_time() - before
+
+    def decode(self) -> None:
+        for each in self.log:
+            logged.decode(each.value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--profile", action="store_true", help="also where the time goes, function by function")
+    given = parser.parse_args()
+    stages = Stages(given.events, given.customers)
+    print(f"{given.events} events of {given.customers} customers; microseconds an event:")
+    rows = [
+        ("the door, in all", best(3, stages.ingest)),
+        ("  of it: parse, all checks", best(3, stages.parse)),
+        ("  of it: admit", best(3, stages.admit)),
+        ("  of it: encode for the log", best(3, stages.encode)),
+        ("the customers, in all", min(stages.customers() for _ in range(3))),
+        ("  of it: decode", best(3, stages.decode)),
+        ("  of it: step", min(stages.steps() for _ in range(3))),
+    ]
+    for name, seconds in rows:
+        print(f"  {seconds / given.events * 1e6:6.2f}  {name}")
+    if given.profile:
+        for work in (stages.ingest, stages.customers):
+            profile = cProfile.Profile()
+            profile.runcall(work)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(28)
+
+
+if __name__ == "__main__":
+    main()

@@ -94,6 +94,7 @@ def main() -> None:
             with open_shop(kafka.bootstrap_servers, folder / "full", "full") as shop:
                 if "full" in parts:
                     figures["full"] = full.throughput(shop, given.events, given.customers)
+                    print(figures["full"], flush=True)
                 if "latency" in parts:
                     if "full" not in parts:
                         full.throughput(shop, 1_000, given.customers)

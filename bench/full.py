@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench import load
 from bench.load import Given
@@ -63,7 +63,8 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     shop.wait_until_done()
     seen: dict[str, float] = {}
     stop = threading.Event()
-    reader = threading.Thread(target=_read_triggers, args=(shop, seen, stop))
+    ends = shop.admin.end_offsets((topics.TRIGGERS,))
+    reader = threading.Thread(target=_read_triggers, args=(shop, ends, seen, stop))
     reader.start()
     received = _offer(shop, per_second, seconds)
     shop.wait_until_done()
@@ -125,15 +126,14 @@ def _fresh(count: int) -> Iterator[Given]:
         yield Given(given.topic, given.key, json.dumps(document).encode())
 
 
-def _read_triggers(shop: Shop, seen: dict[str, float], stop: threading.Event) -> None:
+def _read_triggers(shop: Shop, ends: dict[tuple[str, int], int], seen: dict[str, float], stop: threading.Event) -> None:
     consumer = Consumer(
         {
             **librdkafka_config(shop.settings), "group.id": "bench-triggers", "enable.auto.commit": False,
             "isolation.level": "read_committed", "fetch.wait.max.ms": 10,
         }
     )  # fmt: skip
-    name = shop.settings.topic(topics.TRIGGERS.name)
-    consumer.assign([TopicPartition(name, each, OFFSET_END) for each in range(topics.TRIGGERS.partitions)])
+    consumer.assign([TopicPartition(*place, end) for place, end in ends.items()])
     while not stop.is_set():
         for message in consumer.consume(1_000, 0.01):
             if message.error() is None:

@@ -106,7 +106,7 @@ class Shop:
             while not self._has_passed(ends):
                 if self.worker is None or self.worker.poll() is not None or time.monotonic() > deadline:
                     raise TimeoutError((self.folder / "worker.log").read_text()[-3000:])
-                time.sleep(0.25)
+                time.sleep(1.0)  # asking costs the broker time
 
     def wait_until_shown(self, customers: int) -> None:
         """Until at least so many views are out: else they would burden the next measurement."""

@@ -24,6 +24,7 @@ from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
     MESSAGES_MAX,
     Consideration,
+    Ledger,
     Lifecycle,
     Order,
     Profile,
@@ -161,7 +162,9 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
     policy = controls.policy
     rails = _Rails(profile, policy)
     may_be_void = before is None or before.ledger is not profile.ledger or before.lifecycle != profile.lifecycle
-    orders = {order.order: order for order in profile.ledger.orders} if may_be_void else {}
+    orders: Mapping[int, Order] = {}
+    if may_be_void and not (before is not None and _only_grew(before.ledger, profile.ledger)):
+        orders = {order.order: order for order in profile.ledger.orders}
     for each in sorted(
         profile.considerations,
         key=lambda one: (getattr(policy.rules, one.rule).priority, one.caused_at, one.business_key),
@@ -190,6 +193,11 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
     return Settled(replace(profile, **changes), tuple(decisions), look_at)
 
 
+def _only_grew(before: Ledger, after: Ledger) -> bool:
+    """Whether an order was added and nothing else: then none that was there has become void."""
+    return after.refunds is before.refunds and len(after.orders) == len(before.orders) + 1
+
+
 def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) -> tuple[Outcome, Reason]:
     """Where a consideration whose cause stands moves now, and why."""
     rule: Rule = getattr(policy.rules, each.rule)
@@ -206,7 +214,7 @@ def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) 
 
 
 def _void(profile: Profile, each: Consideration, policy: Policy, orders: Mapping[int, Order]) -> Reason | None:
-    """Why the cause is gone, if it is. `orders`: the ledger's, by their marks."""
+    """Why the cause is gone, if it is. `orders`: those of the ledger that may have become void, by their marks."""
     if each.rule == RETENTION_OFFER:
         last = ledgers.first_and_last(profile.ledger)[1]
         spell = date_of(day_of(last, policy.shop.time_zone)) if last else ""

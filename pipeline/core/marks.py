@@ -46,6 +46,7 @@ def trigger_id(customer_id: str, rule: str, business_key: str, edition: int) -> 
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+@lru_cache(maxsize=65_536)
 def spread(customer_id: str, below: int) -> int:
     """A number in [0, below) that belongs to this customer for good: so that not everybody is due at one instant."""
     return int.from_bytes(blake2b(customer_id.encode(), digest_size=4).digest(), "big") % below

@@ -37,9 +37,9 @@ def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
 
 def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought, and enough departments have dealt with them well in the last cycle."""
-    return ledgers.first_and_last(profile.ledger)[1] > 0 and (
-        len(departments(profile, as_of, policy)) >= policy.stage.departments_for_collaborative
-    )
+    if not profile.ledger.last_at:
+        return False
+    return len(departments(profile, as_of, policy)) >= policy.stage.departments_for_collaborative
 
 
 def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
@@ -57,7 +57,7 @@ def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
 
 def has_open_complaint(profile: Profile) -> bool:
     """Whether a complaint of theirs waits for us."""
-    return any(ticket.is_complaint for ticket in profile.tickets)
+    return bool(profile.tickets) and any(ticket.is_complaint for ticket in profile.tickets)
 
 
 Evidence = Callable[[Profile, int, Policy], bool]
@@ -69,6 +69,7 @@ HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
     Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
 }
 """What must hold for a stage to be reached, and to be kept."""
+_EVIDENCE: Final = tuple(HOLDS[stage] for stage in sorted(HOLDS))
 
 REASONS: Final = {
     Stage.EXPLORATORY: "first_contact",
@@ -77,23 +78,25 @@ REASONS: Final = {
     Stage.BONDED: "loyal_over_cycles",
 }
 FALL_REASON: Final = "evidence_gone"
+_LOWEST: Final = int(Stage.EXPLORATORY)
+_HIGHEST: Final = int(Stage.BONDED)
 
 
-def holds(stage: Stage, profile: Profile, as_of: int, policy: Policy) -> bool:
+def holds(stage: int, profile: Profile, as_of: int, policy: Policy) -> bool:
     """Whether the evidence for a stage is there."""
-    return all(evidence(profile, as_of, policy) for evidence in HOLDS[stage])
+    return all(evidence(profile, as_of, policy) for evidence in _EVIDENCE[stage])
 
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
     if has_open_complaint(profile):
         return {}
-    stage = Stage(profile.stage)
-    if stage < Stage.BONDED and holds(Stage(stage + 1), profile, as_of, policy):
+    stage = profile.stage
+    if stage < _HIGHEST and holds(stage + 1, profile, as_of, policy):
         return _moved(profile, Stage(stage + 1), REASONS[Stage(stage + 1)], as_of)
     if as_of < profile.stage_checked_at + policy.stage.check_every_days * DAY_SECONDS:
         return {}
-    if stage == Stage.EXPLORATORY or holds(stage, profile, as_of, policy):
+    if stage == _LOWEST or holds(stage, profile, as_of, policy):
         return {"stage_checked_at": as_of, "stage_failed_checks": 0}
     if profile.stage_failed_checks + 1 < FAILED_CHECKS_MAX:
         return {"stage_checked_at": as_of, "stage_failed_checks": profile.stage_failed_checks + 1}

@@ -23,6 +23,7 @@ REVIEW_SECONDS: Final = 7 * DAY_SECONDS
 """Nobody goes unseen for longer than this once time passes."""
 _SPREAD_SECONDS: Final = DAY_SECONDS
 _LATE_SECONDS: Final = DAY_SECONDS
+_PROSPECT: Final = int(Lifecycle.PROSPECT)
 
 
 class Outcome(StrEnum):
@@ -138,9 +139,10 @@ def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
         limit = lifecycle.limit_of(profile.lifecycle, policy)
         if to == Lifecycle.AT_RISK:
             break  # one state a step: the cause of what hangs on it is seen even by a late visit
-    limit_at = profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS
-    if profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue and as_of >= limit_at:
-        profile = replace(profile, prospect_overdue=1)
+    if profile.lifecycle == _PROSPECT and not profile.prospect_overdue:
+        limit_at = profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS
+        if as_of >= limit_at:
+            profile = replace(profile, prospect_overdue=1)
     moved = stage.checked(profile, as_of, policy)
     return replace(profile, **moved) if moved else profile
 
@@ -165,6 +167,6 @@ def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at:
     limit = lifecycle.limit_of(profile.lifecycle, policy)
     if limit is not None:
         review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
-    elif profile.lifecycle == Lifecycle.PROSPECT and not profile.prospect_overdue:
+    elif profile.lifecycle == _PROSPECT and not profile.prospect_overdue:
         review_at = min(review_at, profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS)
     return max(min(review_at, look_at), now + 1)

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from bench import load
 from pipeline import topics
 from pipeline.agents import customers, ingest
+from pipeline.agents.directory import Directory
 from pipeline.core import identity
 from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
@@ -48,19 +49,15 @@ class Given:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Known:
+class Known(Directory):
     """A directory that knows everybody already."""
 
     def __init__(self, people: int) -> None:
-        self._ids: dict[str, str] = {}
+        super().__init__({}, "never read")
         for number in range(people):
             customer_id = identity.mint(0, number)
             for alias in (("customer_id", f"customer-{number}"), ("email", f"customer{number}@example.com")):
-                self._ids[identity.alias_hash(*alias, KEY)] = customer_id
-
-    def customer_of(self, alias: str) -> str | None:
-        """As the worker's own."""
-        return self._ids.get(alias)
+                self._links[identity.alias_hash(*alias, KEY)] = customer_id
 
 
 def batches(records: list[Given], topic: str) -> list[Batch]:
@@ -93,7 +90,7 @@ class Stages:
         names = ingest.Names.of(lambda name: name)
         self.doors = {
             topic.name: ingest.Ingest(
-                topic, names=names, directory=self.directory, key=KEY, shop=SHOP,  # type: ignore[arg-type]  # as asked
+                topic, names=names, directory=self.directory, key=KEY, shop=SHOP,
                 fuse=ingest.Fuse(topic.name, refused_fraction=1, records_min=200),
             )
             for topic in topics.SOURCES

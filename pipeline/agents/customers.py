@@ -35,6 +35,8 @@ _CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
 _SKIPPED_PREFIX: Final = b"__skipped__/"
 VISITS_MAX: Final = 2_000
 """Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
+RECENT_MAX: Final = 1_024
+"""Profiles remembered unpacked beside their bytes, a partition."""
 VIEWS_MAX: Final = 250
 """Views put out in one transaction, some ten milliseconds of work; the rest follow in the next."""
 
@@ -122,6 +124,8 @@ class Customers:
                 self.population[glance.stage, glance.lifecycle] += 1
         self._controls = core_controls.from_entries(entries)
         self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
+        self._recent: dict[bytes, tuple[bytes, Profile]] = {}
+        """What the latest packed profiles were before they were packed: the busiest need no unpacking."""
         self._visiting: list[tuple[int, bytes]] | None = None
         Customers.live.add(self)
 
@@ -184,10 +188,13 @@ class Customers:
 
     def _profile(self, key: bytes, work: _Work) -> Profile | None:
         profile = work.profiles.get(key)
-        if profile is None:
-            packed = work.state.get(key)
-            profile = None if packed is None else unpack(packed)
-        return profile
+        if profile is not None:
+            return profile
+        packed = work.state.get(key)
+        if packed is None:
+            return None
+        recent = self._recent.get(key)
+        return recent[1] if recent is not None and recent[0] is packed else unpack(packed)
 
     def _pack(self, work: _Work) -> None:
         for key, profile in work.profiles.items():
@@ -196,6 +203,10 @@ class Customers:
             if packed == before:
                 continue
             work.state.put(key, packed)
+            self._recent.pop(key, None)
+            self._recent[key] = (packed, profile)
+            if len(self._recent) > RECENT_MAX:
+                del self._recent[next(iter(self._recent))]
             self._unseen[key] = None
             after = peek(packed)
             self._calendar.put(key, after.next_review_at)

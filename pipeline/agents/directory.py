@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from pipeline.core.identity import Alias
 from pipeline.engine.changelog import payload_of
 from pipeline.topics import LINK_PREFIX
 
@@ -19,6 +20,7 @@ log = structlog.get_logger("wafa.directory")
 
 _READ_RECORDS = 5_000
 _READ_SECONDS = 0.2
+_REGULARS_MAX = 500_000
 
 
 class Directory:
@@ -26,6 +28,7 @@ class Directory:
 
     def __init__(self, client: Mapping[str, object], topic: str) -> None:
         self._links: dict[str, str] = {}
+        self._regulars: dict[Alias, str] = {}
         self._client = client
         self._topic = topic
         self._ready = threading.Event()
@@ -50,6 +53,16 @@ class Directory:
     def customer_of(self, alias: str) -> str | None:
         """The customer an alias (its keyed hash) belongs to, as far as known here."""
         return self._links.get(alias)
+
+    def regular(self, alias: Alias) -> str | None:
+        """The customer of an alias that was asked for before: spares hashing it. None does not mean unknown."""
+        return self._regulars.get(alias)
+
+    def remember(self, alias: Alias, customer_id: str) -> None:
+        """Take note of an answer: a link does not move, so it stays right. When there are too many all are dropped."""
+        if len(self._regulars) >= _REGULARS_MAX:
+            self._regulars.clear()
+        self._regulars[alias] = customer_id
 
     def __len__(self) -> int:
         return len(self._links)

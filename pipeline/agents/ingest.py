@@ -22,8 +22,8 @@ from pipeline.schemas.dead_letters import Reason, dead_letter
 from pipeline.schemas.events import InboundEvent, ReferralMade, may_be_nobodys
 from pipeline.schemas.parse import parse_batch
 
-_KNOWN_MAX: Final = 200_000
-"""Aliases remembered with their customer, so that a regular's alias is hashed once; then all are forgotten."""
+_TOLD_MAX: Final = 50_000
+"""Aliases remembered as already told to their owner; then all are forgotten, and told once more."""
 _NOBODY: Final = Refusal(
     Reason.NO_ALIAS,
     ("customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous",),
@@ -94,7 +94,6 @@ class Ingest:
         self._key = key
         self._shop = shop
         self._fuse = fuse
-        self._customers: dict[identity.Alias, str] = {}
         self._told: dict[str, str] = {}
 
     @property
@@ -153,7 +152,7 @@ class Ingest:
             return 0
         for alias in loose:
             if self._told.get(alias) != customer_id:
-                if len(self._told) >= _KNOWN_MAX:
+                if len(self._told) >= _TOLD_MAX:
                     self._told.clear()
                 self._told[alias] = customer_id
                 seen = unidentified.AliasSeen(alias=alias, customer_id=customer_id)
@@ -182,16 +181,14 @@ class Ingest:
         customer_id: str | None = None
         loose: list[str] = []
         for alias in aliases:
-            known = self._customers.get(alias)
+            known = self._directory.regular(alias)
             if known is None:
                 hashed = identity.alias_hash(*alias, self._key)
                 known = self._directory.customer_of(hashed)
                 if known is None:
                     loose.append(hashed)
                     continue
-                if len(self._customers) >= _KNOWN_MAX:
-                    self._customers.clear()
-                self._customers[alias] = known
+                self._directory.remember(alias, known)
             if customer_id is None:
                 customer_id = known
             elif known != customer_id:

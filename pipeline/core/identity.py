@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID, uuid5
@@ -65,9 +66,16 @@ def possible_aliases(text: str) -> list[Alias]:
 
 
 def _add(found: list[Alias], kind: str, value: str) -> None:
+    alias = _alias(kind, value)
+    if alias is not None:
+        found.append(alias)
+
+
+@lru_cache(maxsize=100_000)
+def _alias(kind: str, value: str) -> Alias | None:
+    """The alias a value is, None if it means nobody. Remembered for a while, since regulars come often."""
     normal = normalised(kind, value)
-    if normal and normal.lower() not in _BLOCKED and not _ZEROS.fullmatch(normal):
-        found.append((kind, normal))
+    return (kind, normal) if normal and normal.lower() not in _BLOCKED and not _ZEROS.fullmatch(normal) else None
 
 
 def normalised(kind: str, value: str) -> str:

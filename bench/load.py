@@ -58,6 +58,7 @@ def events(count: int, until: datetime, *, customers: int = CUSTOMERS, seed: int
     busiest = list(range(customers))
     dice.shuffle(busiest)
     kinds, shares = list(_MIX), list(_MIX.values())
+    open_tickets: dict[int, str] = {}
     recent: list[Given] = []
     start = until - timedelta(seconds=_SECONDS)
     for number in range(count):
@@ -75,7 +76,10 @@ def events(count: int, until: datetime, *, customers: int = CUSTOMERS, seed: int
         if luck > 1 - _UNUSABLE - _LATE:
             at -= _LATE_BY
         kind = dice.choices(kinds, shares)[0]
-        given = _DO[kind](dice, number, customer, at)
+        if kind == "ticket":
+            given = _ticket(dice, number, customer, at, open_tickets)
+        else:
+            given = _DO[kind](dice, number, customer, at)
         if len(recent) < _AGAIN_WITHIN:
             recent.append(given)
         else:
@@ -143,7 +147,13 @@ def _social(dice: random.Random, number: int, customer: int, at: datetime) -> Gi
     return _given(topics.SOCIALS, customer, event)
 
 
-def _ticket(dice: random.Random, number: int, customer: int, at: datetime) -> Given:
+def _ticket(dice: random.Random, number: int, customer: int, at: datetime, open_tickets: dict[int, str]) -> Given:
+    """Their open ticket is solved, else they open one."""
+    solved = open_tickets.pop(customer, None)
+    if solved is not None:
+        event = _event("TicketResolved", number, customer, at, ticket_id=solved, service_minutes=12)
+        return _given(topics.COMPLAINTS, customer, event)
+    open_tickets[customer] = f"t-{number}"
     kind = dice.choices(("complaint", "question"), (40, 60))[0]
     event = _event(
         "TicketOpened", number, customer, at, ticket_id=f"t-{number}", kind=kind, severity=3, category="delivery",
@@ -166,6 +176,5 @@ _DO: Final = {
     "order": _order,
     "refund": _refund,
     "social": _social,
-    "ticket": _ticket,
     "consent": _consent,
 }

@@ -147,7 +147,7 @@ def _print_profile(profile: Mapping[str, Any], console: Console) -> None:
 
 def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What a person wants to know first, one line each."""
-    made_up = ", made up by a simulator" if profile["simulated"] else ""
+    made_up = ", some of it made up by a simulator" if profile["simulated"] else ""
     yield "as of", f"{_moment(profile['as_of'])} UTC (first seen {_day(profile['first_seen_at'])}{made_up})"
     well = ", ".join(profile["stage_evidence"]["departments"]) or "nobody yet"
     since = f"since {_day(profile['stage_since_at'])}: {_plain(profile['stage_reason'])}"

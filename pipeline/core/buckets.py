@@ -8,8 +8,10 @@ lifetime totals stand elsewhere. A late event counts on its own day while that i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final
 
 
@@ -84,9 +86,12 @@ def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     for measure, series in enumerate(buckets):
         for day, value in _days(series):
             age = today - day
-            for window in WINDOWS:
-                if 0 <= age < window:
-                    sums[window][measure] += value
+            if age >= 0:
+                place = bisect_right(WINDOWS, age)
+                if place < len(WINDOWS):
+                    sums[WINDOWS[place]][measure] += value
+        for shorter, longer in pairwise(WINDOWS):  # a longer window holds the shorter one
+            sums[longer][measure] += sums[shorter][measure]
     return sums
 
 

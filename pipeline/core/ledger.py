@@ -176,10 +176,9 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     early = 0
     while True:
         ripe = None
-        if first_tick_at:
-            for order in ledger.orders:
-                if _dated(order) <= settled and max(order.arrived_at, first_tick_at) <= arrived:
-                    ripe = order if ripe is None or _age(order) < _age(ripe) else ripe
+        if 0 < first_tick_at <= arrived:
+            due = [order for order in ledger.orders if (order.purchased_at or order.version_at) <= settled]
+            ripe = min((order for order in due if order.arrived_at <= arrived), key=_age, default=None)
         if ripe is None and is_too_long(ledger):
             if not ledger.orders:
                 orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX

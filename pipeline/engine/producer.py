@@ -67,9 +67,10 @@ class TransactionalProducer:
             self._producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
             raise _failure(error, f"init_transactions {self.transactional_id}") from error
+        self._begin()
 
-    def begin(self) -> None:
-        """Open a transaction. Local: nothing is sent yet."""
+    def _begin(self) -> None:
+        """Open the next transaction. Local: the broker hears of it with its first record."""
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
@@ -105,11 +106,12 @@ class TransactionalProducer:
                 raise Uncertain(f"produce {self.transactional_id}: the queue stayed full for {_COMMIT_SECONDS:.0f} s")
 
     def commit_blocking(self) -> None:
-        """Commit. Raises Fenced, or Uncertain for anything else: never try again on this producer."""
+        """Commit, and begin the next. Raises Fenced, or Uncertain for all else: never try again on this producer."""
         try:
             self._producer.commit_transaction(_COMMIT_SECONDS)
         except KafkaException as error:
             raise _failure(error, f"commit_transaction {self.transactional_id}") from error
+        self._begin()
 
     def abandon(self) -> None:
         """Throw the producer away with whatever it holds; the next initialisation of its id aborts what is open.

@@ -31,7 +31,7 @@ _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PENDING_BATCHES = 3
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
-_FLUSH_SHARE = 0.01
+_FLUSH_SHARE = 0.005
 """Flushing may take this share of a busy task's time at most: a worker has many tasks, and records go first."""
 
 
@@ -427,7 +427,6 @@ class Task:
         sequence = self._sequence + 1
         flushed_sequence = sequence if flush or not processor.wants_flush else self._flushed_sequence
         self._add_changelog(outbox, Position(position, sequence, flushed_sequence))
-        producer.begin()
         producer.send(outbox)
         produced_at = time.monotonic()
         at("produced")

@@ -10,12 +10,15 @@ from importlib.metadata import version
 
 import aiokafka
 import pytest
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.app import App
 from faust.channels import Channel
 from faust.topics import Topic
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
+
+from pipeline.engine.transport import _LeanRecords
 
 PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 
@@ -30,6 +33,7 @@ OVERRIDDEN = [
         ["self", "consumer", "active_partitions", "timeout", "max_records"],
     ),
     (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
+    (_LeanRecords.__mro__[1], "_consumer_record", ["self", "tp", "record"]),
     (driver.Consumer, "_new_consumer_thread", ["self"]),
     (Consumer, "getmany", ["self", "timeout"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
@@ -71,3 +75,8 @@ def test_what_we_override_is_there_with_its_parameters(owner: type, name: str, p
 @pytest.mark.parametrize(("owner", "name"), CALLED, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_what_we_call_is_there(owner: type, name: str) -> None:
     assert hasattr(owner, name)
+
+
+def test_aiokafka_makes_its_records_by_the_class_that_we_put_there() -> None:
+    assert fetcher.PartitionRecords is _LeanRecords
+    assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher)

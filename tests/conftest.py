@@ -5,6 +5,7 @@ Isolation is by topic prefix, app id and database.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from pipeline.local.kafka import KafkaServer, run_kafka
 from pipeline.local.valkey import ValkeyServer, run_valkey
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and every process they start with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 QUICK_FAILOVER = {"group.min.session.timeout.ms": "1000"}
 """Lets a test's worker be missed after 2 s instead of 6."""

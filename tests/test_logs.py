@@ -53,10 +53,15 @@ def test_libraries_are_quiet_below_a_warning_unless_debugging(lines: io.StringIO
 
 def test_fields_that_could_hold_a_person_are_not_logged_by_whoever(lines: io.StringIO) -> None:
     logs.configure(load(), stream=lines)
-    person = {"email": "ada@example.com", "customer_id": "c-77", "value": b'{"phone": "555"}', "text": "I love it"}
+    person = {
+        "email": "ada@example.com",
+        "customer_id": "c-77",
+        "value": b'{"phone": "the red one"}',
+        "text": "I love it",
+    }
     structlog.get_logger("wafa.x").warning("refused", partition=3, **person)
     logging.getLogger("faust").warning("Bad record", extra=person)
-    assert not any(word in lines.getvalue() for word in ("ada@", "c-77", "555", "love"))
+    assert not any(word in lines.getvalue() for word in ("ada@", "c-77", "the red one", "love"))
     assert said(lines)[0]["partition"] == 3
 
 

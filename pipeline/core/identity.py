@@ -29,6 +29,7 @@ _CUSTOMERS: Final = UUID("5f0a7f0c-3f1e-5b3c-9d7e-2a4c6b8d0e1f")
 _BLOCKED: Final = frozenset(("-1", "null", "none", "nil", "nan", "undefined", "anonymous", "guest", "unknown", "n/a"))
 _ZEROS: Final = re.compile(r"[0-]*")
 _NOT_DIGITS: Final = re.compile(r"\D")
+_REMEMBERED_MAX: Final = 100_000
 
 
 def aliases(event: InboundEvent) -> list[Alias]:
@@ -71,7 +72,7 @@ def _add(found: list[Alias], kind: str, value: str) -> None:
         found.append(alias)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def _alias(kind: str, value: str) -> Alias | None:
     """The alias a value is, None if it means nobody. Remembered for a while, since regulars come often."""
     normal = normalised(kind, value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipeline.core.codec import pack
-from pipeline.core.controls import INITIAL, Controls, adopt
+from pipeline.core.controls import INITIAL, Controls, adopt, is_latest
 from pipeline.core.decisions import Decision
 from pipeline.core.policy import DEFAULT, Policy, policy_hash, to_dict
 from pipeline.core.profile import Profile
@@ -50,7 +50,7 @@ class Driver:
     def control(self, control: logged.Control) -> None:
         """A control; a Tick visits everybody who is due, in the order of (next review, id)."""
         self.controls = adopt(self.controls, control)
-        if not isinstance(control, logged.Tick) or self.controls.tick_at != control.as_of:
+        if not isinstance(control, logged.Tick) or not is_latest(self.controls, control):
             return
         until = int(control.as_of.timestamp())
         due = sorted(

@@ -257,7 +257,7 @@ class Customers:
         self._controls = core_controls.adopt(before, control)
         for name, value in core_controls.changed_entries(before, self._controls).items():
             work.state.put(_CONTROL_PREFIX + name.encode(), value)
-        if not isinstance(control, logged.Tick) or self._controls.tick_at != control.as_of:
+        if not isinstance(control, logged.Tick) or not core_controls.is_latest(self._controls, control):
             return True
         if self._visiting is None:
             self._visiting = self._calendar.due(int(control.as_of.timestamp()))[::-1]

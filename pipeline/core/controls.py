@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.days import instant
 from pipeline.core.policy import DEFAULT, Policy, from_dict, policy_hash
 from pipeline.schemas import logged
 
@@ -28,13 +29,19 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: Policy = DEFAULT
     policy_hash: str = policy_hash(DEFAULT)
-    tick_at: datetime | None = None
-    first_tick_at: datetime | None = None
+    tick_at: int = 0
+    """The last Tick, and the first; 0 before there was one: nothing that did not happen is proven yet."""
+    first_tick_at: int = 0
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
 
 
 INITIAL: Final = Controls()
+
+
+def is_latest(controls: Controls, control: logged.Control) -> bool:
+    """Whether this is the control that was adopted last, of its kind and scope."""
+    return controls.latest.get(scope_of(control)) == control
 
 
 def scope_of(control: logged.Control) -> str:
@@ -68,8 +75,8 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return controls
     latest = {**controls.latest, scope: control}
     if isinstance(control, logged.Tick):
-        first = controls.first_tick_at or control.as_of
-        return replace(controls, latest=latest, tick_at=control.as_of, first_tick_at=first)
+        tick_at = int(control.as_of.timestamp())
+        return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
         return replace(controls, latest=latest, policy=from_dict(control.policy), policy_hash=control.policy_hash)
@@ -79,8 +86,8 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
 def to_entries(controls: Controls) -> dict[str, bytes]:
     """The control state for a changelog: a value for each kind and scope."""
     entries = {scope: logged.encode(control) for scope, control in controls.latest.items()}
-    if controls.first_tick_at is not None:
-        entries[_FIRST] = logged.encode(logged.Tick(as_of=controls.first_tick_at))
+    if controls.first_tick_at:
+        entries[_FIRST] = _first_tick(controls)
     return entries
 
 
@@ -93,9 +100,13 @@ def changed_entries(before: Controls, after: Controls) -> dict[str, bytes]:
         for scope, control in after.latest.items()
         if before.latest.get(scope) is not control
     }
-    if before.first_tick_at != after.first_tick_at and after.first_tick_at is not None:
-        changed[_FIRST] = logged.encode(logged.Tick(as_of=after.first_tick_at))
+    if before.first_tick_at != after.first_tick_at:
+        changed[_FIRST] = _first_tick(after)
     return changed
+
+
+def _first_tick(controls: Controls) -> bytes:
+    return logged.encode(logged.Tick(as_of=instant(controls.first_tick_at)))
 
 
 def from_entries(entries: Mapping[str, bytes]) -> Controls:
@@ -109,5 +120,5 @@ def from_entries(entries: Mapping[str, bytes]) -> Controls:
         else:
             controls = adopt(controls, control)
     if isinstance(first, logged.Tick):
-        controls = replace(controls, first_tick_at=first.as_of)
+        controls = replace(controls, first_tick_at=int(first.as_of.timestamp()))
     return controls

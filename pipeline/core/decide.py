@@ -124,18 +124,30 @@ class Settled(NamedTuple):
     """The earliest instant at which time alone can move an open consideration."""
 
 
-def can_wait(before: Profile, after: Profile, controls: Controls) -> bool:
-    """Whether nothing that an open consideration hangs on has changed since the last look, time included."""
-    return (
-        after.as_of < after.look_at
+def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) -> int:
+    """How many of the considerations, from the first, need no look: nothing they hang on has changed since the last.
+
+    `before`: as the last look left the customer; `came`: with the event applied; `after`: with everything else of its
+    step. A new order makes none void that was open before it, nor does folding.
+    """
+    count = len(before.considerations)
+    has_stayed = (
+        after.as_of < before.look_at
         and after.looked_under == short_mark(controls.policy_hash)
-        and after.considerations is before.considerations
-        and after.ledger is before.ledger
+        and (came.ledger is before.ledger or _has_one_order_more(came.ledger, before.ledger))
         and after.lifecycle == before.lifecycle
         and after.consents is before.consents
         and after.tickets is before.tickets
         and after.complaint_closed_at == before.complaint_closed_at
         and after.marketing_channel == before.marketing_channel
+        and after.considerations[:count] == before.considerations
+    )
+    return count if has_stayed else 0
+
+
+def _has_one_order_more(after: Ledger, before: Ledger) -> bool:
+    return (
+        after.refunds is before.refunds and len(after.orders) == len(before.orders) + 1 and bool(after.orders[-1].known)
     )
 
 
@@ -155,21 +167,18 @@ class _Rails:
         return self._stops[rule]
 
 
-def settled(customer_id: str, before: Profile | None, profile: Profile, controls: Controls) -> Settled:
-    """Look at every open consideration once, by priority. `before` is the customer as the last look left them."""
+def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: int = 0) -> Settled:
+    """Look at every open consideration once, by priority; at none of the first `waiting`, as `waiting` has found."""
     decisions: list[Decision] = []
-    held: list[Consideration] = []
     policy = controls.policy
+    held = list(profile.considerations[:waiting])
+    due = sorted(profile.considerations[waiting:], key=lambda each: _turn(each, policy))
+    if held and due and _turn(due[0], policy) < _turn(held[-1], policy):  # it may take the place of one that waits
+        return settled(customer_id, profile, controls)
     rails = _Rails(profile, policy)
-    may_be_void = before is None or before.ledger is not profile.ledger or before.lifecycle != profile.lifecycle
-    orders: Mapping[int, Order] = {}
-    if may_be_void and not (before is not None and _only_grew(before.ledger, profile.ledger)):
-        orders = {order.order: order for order in profile.ledger.orders}
-    for each in sorted(
-        profile.considerations,
-        key=lambda one: (getattr(policy.rules, one.rule).priority, one.caused_at, one.business_key),
-    ):
-        void = _void(profile, each, policy, orders) if may_be_void else None
+    orders = {order.order: order for order in profile.ledger.orders} if len(due) > 1 else None
+    for each in due:
+        void = _void(profile, each, policy, orders)
         outcome, reason = (Outcome.CANCELLED, void) if void is not None else _move(profile, each, policy, rails)
         if outcome is Outcome.HELD and len(held) >= CONSIDERATIONS_MAX:
             outcome, reason = Outcome.WITHHELD, Reason.TOO_MANY_OPEN
@@ -178,13 +187,17 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
         if outcome is Outcome.HELD:
             held.append(each if each.announced else replace(each, announced=1))
         elif outcome is Outcome.SENT:
+            if waiting:  # a message sent counts for those that wait
+                return settled(customer_id, profile, controls)
             profile = replace(
                 profile,
                 sent_at=(*profile.sent_at, profile.as_of)[-MESSAGES_MAX:],
                 rule_sent_at={**profile.rule_sent_at, each.rule: profile.as_of},
             )
             rails = _Rails(profile, policy)
-    look_at = min((_look_at(profile, each, rails) for each in held), default=guardrails.NEVER)
+    look_at = min((_look_at(profile, each, rails) for each in held[waiting:]), default=guardrails.NEVER)
+    if waiting:
+        look_at = min(look_at, profile.look_at)
     changes: dict[str, Any] = {"look_at": look_at if held else 0, "looked_under": short_mark(controls.policy_hash)}
     if decisions:
         last = decisions[-1]
@@ -193,9 +206,9 @@ def settled(customer_id: str, before: Profile | None, profile: Profile, controls
     return Settled(replace(profile, **changes), tuple(decisions), look_at)
 
 
-def _only_grew(before: Ledger, after: Ledger) -> bool:
-    """Whether an order was added and nothing else: then none that was there has become void."""
-    return after.refunds is before.refunds and len(after.orders) == len(before.orders) + 1
+def _turn(each: Consideration, policy: Policy) -> tuple[int, int, str]:
+    """When its turn is, among the others: by priority, then by cause."""
+    return (getattr(policy.rules, each.rule).priority, each.caused_at, each.business_key)
 
 
 def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) -> tuple[Outcome, Reason]:
@@ -213,8 +226,8 @@ def _move(profile: Profile, each: Consideration, policy: Policy, rails: _Rails) 
     return (Outcome.WITHHELD if guardrails.is_final(stop, each.expires_at) else Outcome.HELD), stop.reason
 
 
-def _void(profile: Profile, each: Consideration, policy: Policy, orders: Mapping[int, Order]) -> Reason | None:
-    """Why the cause is gone, if it is. `orders`: those of the ledger that may have become void, by their marks."""
+def _void(profile: Profile, each: Consideration, policy: Policy, orders: Mapping[int, Order] | None) -> Reason | None:
+    """Why the cause is gone, if it is. `orders`: those of the ledger by their marks, where many are asked for."""
     if each.rule == RETENTION_OFFER:
         last = ledgers.first_and_last(profile.ledger)[1]
         spell = date_of(day_of(last, policy.shop.time_zone)) if last else ""
@@ -222,7 +235,8 @@ def _void(profile: Profile, each: Consideration, policy: Policy, orders: Mapping
             return Reason.ORDER_VOID
         is_silent = profile.lifecycle in (Lifecycle.AT_RISK, Lifecycle.LAPSED) and spell == each.business_key
         return None if is_silent else Reason.PURCHASED
-    order = orders.get(mark(each.business_key))
+    key = mark(each.business_key)
+    order = ledgers.find(profile.ledger, key) if orders is None else orders.get(key)
     return Reason.ORDER_VOID if order is not None and ledgers.is_void(profile.ledger, order) else None
 
 

@@ -51,17 +51,18 @@ def step(
 
     Before a log's first Tick events change the state and decide nothing: an import sends nothing.
     """
-    tick_at = 0 if controls.tick_at is None else int(controls.tick_at.timestamp())
+    tick_at = controls.tick_at
     if isinstance(event, logged.Tick):
         if profile is None:
             raise ValueError("a Tick visits customers that are there")
         after = replace(profile, as_of=max(tick_at, profile.as_of))
         outcome = Outcome.REVIEWED
     else:
-        applied = _applied(profile, event, tick_at, controls)
+        at = int(event.occurred_at.timestamp())
+        applied = _applied(profile, event, at, controls)
         if not isinstance(applied, tuple):
             assert profile is not None or applied is Outcome.TOO_OLD
-            return Step(profile or _newcomer(int(event.occurred_at.timestamp()), tick_at), (), applied)
+            return Step(profile or _newcomer(at, tick_at), (), applied)
         after, outcome = applied
     policy, came = controls.policy, after
     after = _aged(after, policy, controls)
@@ -78,10 +79,11 @@ def step(
     decisions: tuple[Decision, ...] = ()
     look_at = NEVER
     if after.considerations:
-        if profile is not None and decide.can_wait(profile, after, controls):
+        waiting = 0 if profile is None else decide.waiting(profile, came, after, controls)
+        if waiting == len(after.considerations):
             look_at = after.look_at
         else:
-            after, decisions, look_at = decide.settled(customer_id, profile, after, controls)
+            after, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
     return Step(replace(after, next_review_at=review_at), decisions, outcome)
 
@@ -91,10 +93,10 @@ def _newcomer(at: int, tick_at: int) -> Profile:
 
 
 def _applied(
-    profile: Profile | None, event: logged.CustomerEvent, tick_at: int, controls: Controls
+    profile: Profile | None, event: logged.CustomerEvent, at: int, controls: Controls
 ) -> tuple[Profile, Outcome] | Outcome:
     """The customer with the event applied, or why it is not."""
-    at = int(event.occurred_at.timestamp())
+    tick_at = controls.tick_at
     before = profile or _newcomer(at, tick_at)
     kind = type(event)
     marks = before.event_marks
@@ -104,8 +106,7 @@ def _applied(
             return Outcome.DUPLICATE
         marks = (marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
     as_of = max(tick_at, at, before.as_of)
-    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
-    now = Moment(at, as_of, first_tick_at, controls.policy)
+    now = Moment(at, as_of, controls.first_tick_at, controls.policy)
     try:
         changes = APPLY[kind](before, event, now)
     except ledgers.TooOld:
@@ -152,9 +153,8 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     ledger = profile.ledger
     if not ledger.orders and not ledger.refunds:
         return profile
-    first_tick_at = 0 if controls.first_tick_at is None else int(controls.first_tick_at.timestamp())
     ledger = ledgers.folded(
-        ledger, as_of=profile.as_of, window_days=policy.ledger.refund_window_days, first_tick_at=first_tick_at,
+        ledger, as_of=profile.as_of, window_days=policy.ledger.refund_window_days, first_tick_at=controls.first_tick_at,
         zone=policy.shop.time_zone,
     )  # fmt: skip
     return profile if ledger is profile.ledger else replace(profile, ledger=ledger)

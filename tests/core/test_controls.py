@@ -55,7 +55,7 @@ def test_kinds_may_come_in_any_order() -> None:
 
 def test_the_first_tick_is_remembered_and_the_last_one_counts() -> None:
     state = all_of(tick(1), tick(5), tick(3))
-    assert (state.first_tick_at, state.tick_at) == (day(1), day(5))
+    assert (state.first_tick_at, state.tick_at) == (day(1).timestamp(), day(5).timestamp())
 
 
 def test_a_changelog_gives_the_same_state_back() -> None:
@@ -89,5 +89,5 @@ def test_scopes_are_bounded_but_time_and_policy_always_pass() -> None:
     state = Controls(latest={f"ChannelCostRevised/{number}/2026-01": cost(1) for number in range(SCOPES_MAX)})
     assert adopt(state, cost(1, channel="one more")) is state
     assert adopt(state, logged.ModelFitted(fitted_at=day(1))) is state
-    assert adopt(state, tick(1)).tick_at == day(1)
+    assert adopt(state, tick(1)).tick_at == day(1).timestamp()
     assert adopt(state, adopted(policy(guard_rails__messages_max=3), 1)).policy.guard_rails.messages_max == 3

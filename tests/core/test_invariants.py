@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, get_args
+from unittest.mock import patch
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from pipeline.core import decide
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY
 from pipeline.core.codec import pack, unpack
@@ -189,6 +191,16 @@ def test_a_replay_gives_the_same_bytes_and_the_same_decisions(life: list[Any]) -
     replayed = replay(records)
     assert replayed.profiles == {customer: pack(profile) for customer, profile in lived_once.profiles.items()}
     assert replayed.decisions == lived_once.decisions
+
+
+@STEADY
+@given(lives)
+def test_looking_only_at_what_may_move_decides_what_looking_at_everything_does(life: list[Any]) -> None:
+    quick = live(life, Driver(policy=HASTY))
+    with patch.object(decide, "waiting", return_value=0):
+        thorough = live(life, Driver(policy=HASTY))
+    assert quick.decisions == thorough.decisions
+    assert quick.profiles == thorough.profiles
 
 
 @STEADY

@@ -30,7 +30,7 @@ from pipeline.core.view import view
 from pipeline.schemas import logged
 from tests.conftest import REPOSITORY
 from tests.core.builders import cancelled, consent, day, opened, order, policy, refund, resolved, said, seconds, ticket
-from tests.core.lives import HASTY, STEADY, histories, live, lives, naive_value
+from tests.core.lives import HASTY, MOVES, STEADY, histories, live, lived, lives, naive_value
 from tests.driver import Driver, replay
 
 ARRIVAL = {"lifecycle_since_at", "stage_since_at", "offset"}
@@ -193,9 +193,12 @@ def test_a_replay_gives_the_same_bytes_and_the_same_decisions(life: list[Any]) -
     assert replayed.decisions == lived_once.decisions
 
 
-@STEADY
-@given(lives)
-def test_looking_only_at_what_may_move_decides_what_looking_at_everything_does(life: list[Any]) -> None:
+@pytest.mark.parametrize("seed", range(40))
+def test_looking_only_at_what_may_move_decides_what_looking_at_everything_does(seed: int) -> None:
+    chance = random.Random(seed)  # long lives: what is left out by mistake shows only after some looks
+    life = list(
+        lived([(chance.choice(MOVES), chance.choice((0, 0.25, 1, 3)), chance.randrange(4), 0) for _ in range(80)])
+    )
     quick = live(life, Driver(policy=HASTY))
     with patch.object(decide, "waiting", return_value=0):
         thorough = live(life, Driver(policy=HASTY))

@@ -18,7 +18,7 @@ import structlog
 
 from pipeline import metrics, topics
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import Peek, pack, peek, unpack
+from pipeline.core.codec import Peek, pack, peek, stand_alike, unpack
 from pipeline.core.decisions import Decision, trigger
 from pipeline.core.decisions import Outcome as DecisionOutcome
 from pipeline.core.profile import Profile
@@ -208,17 +208,16 @@ class Customers:
             if len(self._recent) > RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
             self._unseen[key] = None
-            after = peek(packed)
-            self._calendar.put(key, after.next_review_at)
-            self._moved(None if before is None else peek(before), after, work)
+            self._calendar.put(key, profile.next_review_at)
+            if before is None or not stand_alike(before, packed):
+                self._moved(before, peek(packed), work)
         work.profiles.clear()
 
-    def _moved(self, before: Peek | None, after: Peek, work: _Work) -> None:
-        if before is None:
-            self.population[after.stage, after.lifecycle] += 1
-        elif (before.stage, before.lifecycle) != (after.stage, after.lifecycle):
+    def _moved(self, packed_before: bytes | None, after: Peek, work: _Work) -> None:
+        self.population[after.stage, after.lifecycle] += 1
+        if packed_before is not None:
+            before = peek(packed_before)
             self.population[before.stage, before.lifecycle] -= 1
-            self.population[after.stage, after.lifecycle] += 1
             work.moves.append((before, after))
 
     def _decided(self, key: bytes, decision: Decision, event: logged.CustomerEvent | logged.Tick, work: _Work) -> None:
@@ -298,11 +297,16 @@ def _count_events(work: _Work) -> None:
 
 
 def _count_decisions(work: _Work) -> None:
+    ended: Counter[tuple[str, str, str]] = Counter()
+    unsent: Counter[tuple[str, str]] = Counter()
     for decision in work.decisions:
-        metrics.DECISIONS.labels(type=decision.rule, outcome=decision.outcome, arm=decision.arm).inc()
+        ended[decision.rule, decision.outcome, decision.arm] += 1
         if decision.outcome is not DecisionOutcome.SENT:
-            for reason in decision.reasons[:1]:
-                metrics.DECISIONS_UNSENT.labels(type=decision.rule, reason=reason).inc()
+            unsent[decision.rule, decision.reasons[0]] += 1
+    for (rule, outcome, arm), count in ended.items():
+        metrics.DECISIONS.labels(type=rule, outcome=outcome, arm=arm).inc(count)
+    for (rule, reason), count in unsent.items():
+        metrics.DECISIONS_UNSENT.labels(type=rule, reason=reason).inc(count)
     if work.caused_at:
         now = metrics.now_seconds()
         metrics.TRIGGER_LATENCY.observe_many([now - at for at in work.caused_at])

@@ -15,6 +15,8 @@ from pipeline.core.profile import Lifecycle, Profile, Stage
 
 VERSION: Final = 1
 _HEADER: Final = struct.Struct(">BIBBB")
+_STANDING: Final = slice(5, 7)
+"""Where in it stage and lifecycle are."""
 _PROSPECT_OVERDUE: Final = 1
 _COMPLAINT_OPEN: Final = 2
 
@@ -39,7 +41,7 @@ class Peek(NamedTuple):
 def pack(profile: Profile) -> bytes:
     """The profile's bytes."""
     flags = (_PROSPECT_OVERDUE if profile.prospect_overdue else 0) | (
-        _COMPLAINT_OPEN if any(ticket.is_complaint for ticket in profile.tickets) else 0
+        _COMPLAINT_OPEN if profile.tickets and any(ticket.is_complaint for ticket in profile.tickets) else 0
     )
     review_at = min(max(profile.next_review_at, 0), 0xFFFFFFFF)
     return _HEADER.pack(VERSION, review_at, profile.stage, profile.lifecycle, flags) + _encode(profile)
@@ -58,3 +60,8 @@ def peek(packed: bytes) -> Peek:
     if version != VERSION:
         raise UnknownVersion(f"packed profile: expected version {VERSION}, got {version}")
     return Peek(next_review_at, _STAGES[stage], _LIFECYCLES[lifecycle])
+
+
+def stand_alike(one: bytes, other: bytes) -> bool:
+    """Whether two packed profiles have the same stage and lifecycle."""
+    return one[_STANDING] == other[_STANDING]

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from pipeline.core import decide
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY
-from pipeline.core.codec import pack, unpack
+from pipeline.core.codec import pack, stand_alike, unpack
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID, limit_of
 from pipeline.core.marks import trigger_id
 from pipeline.core.policy import DEFAULT
@@ -487,3 +487,12 @@ def is_given_by_id(event: Any) -> bool:
 def test_the_times_of_a_profile_are_whole_seconds() -> None:
     driver = live([order(0.000_001)], Driver())
     assert driver.profiles["c"].as_of == seconds(0)
+
+
+def test_packed_profiles_show_whether_stage_and_lifecycle_are_the_same() -> None:
+    standings = [(stage, lifecycle) for stage in range(4) for lifecycle in range(6)]
+    packed = [pack(Profile(first_seen_at=1, as_of=2, stage=stage, lifecycle=state)) for stage, state in standings]
+    later = [pack(Profile(first_seen_at=9, as_of=9, next_review_at=7, stage=a, lifecycle=b)) for a, b in standings]
+    for one, each in zip(standings, packed, strict=True):
+        for other, that in zip(standings, later, strict=True):
+            assert stand_alike(each, that) is (one == other)

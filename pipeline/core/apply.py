@@ -104,14 +104,14 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     )  # fmt: skip
     if after is before:
         return None
-    known = ledgers.find(before, key)
-    if known is None and not ledgers.is_given_back(after, key):  # a new one, and nothing about it has come before
+    is_new = len(after.orders) > len(before.orders)
+    if is_new and not ledgers.is_given_back(after, key):  # nothing about it has come before
         booked = buckets.add(profile.buckets, now.day, Measure.ORDERS, 1, now.today)
         booked = buckets.add(booked, now.day, Measure.REVENUE_MINOR, event.revenue_minor, now.today)
     else:
-        booked = _booked(profile, (known, _there(after, key)), after, now)
+        booked = _booked(profile, (ledgers.find(before, key), _there(after, key)), after, now)
     changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked}
-    if known is None and now.at >= profile.as_of and now.at > before.last_at > 0:
+    if is_new and now.at >= profile.as_of and now.at > before.last_at > 0:
         changes.update(_next_purchase_moves(profile, after, now))
     else:
         changes.update(_purchase_moves(profile, after, now))

@@ -112,7 +112,7 @@ def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:
 
 def is_given_back(ledger: Ledger, order: int) -> bool:
     """Whether anything of an order has been, the order here or still to come."""
-    return bool(ledger.refunds) and any(refund.order == order for refund in ledger.refunds)
+    return order in [refund.order for refund in ledger.refunds]
 
 
 def refunded_minor(ledger: Ledger, order: Order) -> int:

@@ -59,7 +59,7 @@ def make_app(bootstrap: str, prefix: str, folder: str) -> faust.App:  # noqa: C9
                 for parsed in parse_batch([record], source.name)[0]:
                     received_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
                     admitted = admit(parsed.event, received_at=received_at, shop=shop)
-                    aliases = identity.aliases(parsed.event)
+                    aliases = identity.aliases(identity.named(parsed.event))
                     if isinstance(admitted, Admitted) and aliases:
                         alias = identity.alias_hash(*aliases[0], b"key")
                         key = ids.setdefault(alias, identity.mint(0, len(ids)).encode())

@@ -118,7 +118,7 @@ class Stages:
         for each in given:
             for parsed in parse_batch([Given(each.topic.name, each.value, each.key)], each.topic.name)[0]:
                 entry = admit(parsed.event, received_at=NOW, shop=SHOP)
-                aliases = identity.aliases(parsed.event)
+                aliases = identity.aliases(identity.named(parsed.event))
                 if isinstance(entry, Admitted) and aliases:
                     known = self.directory.customer_of(identity.alias_hash(*aliases[0], KEY))
                     assert known is not None

@@ -141,7 +141,7 @@ def _problem_of(events: Iterable[InboundEvent], shop: Shop) -> str | None:
 
 def _key(event: InboundEvent) -> bytes | None:
     """The strongest alias, so that a person's events stay in order; a channel's costs go by channel."""
-    aliases = identity.aliases(event)
+    aliases = identity.aliases(identity.named(event))
     if aliases:
         return aliases[0][1].encode()
     return event.channel.encode() if isinstance(event, CostRecorded) and event.channel else None

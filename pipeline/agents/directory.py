@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from pipeline.core.identity import Alias
+from pipeline.core.identity import Named
 from pipeline.engine.changelog import payload_of
 from pipeline.topics import LINK_PREFIX
 
@@ -28,7 +28,7 @@ class Directory:
 
     def __init__(self, client: Mapping[str, object], topic: str) -> None:
         self._links: dict[str, str] = {}
-        self._regulars: dict[Alias, str] = {}
+        self._regulars: dict[Named, str] = {}
         self._client = client
         self._topic = topic
         self._ready = threading.Event()
@@ -54,15 +54,18 @@ class Directory:
         """The customer an alias (its keyed hash) belongs to, as far as known here."""
         return self._links.get(alias)
 
-    def regular(self, alias: Alias) -> str | None:
-        """The customer of an alias that was asked for before: spares hashing it. None does not mean unknown."""
-        return self._regulars.get(alias)
+    def regular(self, named: Named) -> str | None:
+        """The customer whom an event named so before; None does not mean unknown. Spares naming and hashing aliases."""
+        return self._regulars.get(named)
 
-    def remember(self, alias: Alias, customer_id: str) -> None:
-        """Take note of an answer: a link does not move, so it stays right. When there are too many all are dropped."""
+    def remember(self, named: Named, customer_id: str) -> None:
+        """Take note that all these aliases are linked to a customer: links do not move, so it stays right.
+
+        When there are too many all are forgotten.
+        """
         if len(self._regulars) >= _REGULARS_MAX:
             self._regulars.clear()
-        self._regulars[alias] = customer_id
+        self._regulars[named] = customer_id
 
     def __len__(self) -> int:
         return len(self._links)

@@ -24,6 +24,7 @@ from pipeline.schemas.parse import parse_batch
 
 _TOLD_MAX: Final = 50_000
 """Aliases remembered as already told to their owner; then all are forgotten, and told once more."""
+_NONE: Final[Sequence[str]] = ()
 _NOBODY: Final = Refusal(
     Reason.NO_ALIAS,
     ("customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous",),
@@ -115,9 +116,9 @@ class Ingest:
             if item.index == refused_index:
                 continue  # what came along in a refused record (a touch, a consent) is refused with it
             event, record = item.event, records[item.index]
-            aliases = identity.aliases(event)
+            customer_id, loose = self._whose(event)
             admitted: Admitted | Refusal = _NOBODY
-            if aliases or may_be_nobodys(event):
+            if customer_id is not None or loose or may_be_nobodys(event):
                 admitted = admit(
                     event,
                     received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
@@ -131,25 +132,19 @@ class Ingest:
                 continue
             if admitted.mention is not None:
                 outbox.emit(self._names.mentions, None, admitted.mention, partition=0)
-            outside_log += self._send(event, aliases, admitted, record, outbox)
+            if customer_id is not None:
+                self._tell(customer_id, loose, outbox)
+                entry = Entry(event.id, logged.encode(admitted.logged), admitted.address, admitted.text)
+                deliver(customer_id, entry, self._names, outbox)
+            elif loose:
+                self._send_unidentified(event, admitted, loose, record, outbox)
+            else:
+                outside_log += 1  # it concerns no customer (a channel's cost) and stays
         outbox.on_commit(lambda: self._count(len(records), outside_log, refusals))
         return len(records)
 
-    def _send(
-        self,
-        event: InboundEvent,
-        aliases: Sequence[identity.Alias],
-        admitted: Admitted,
-        record: Record,
-        outbox: Outbox,
-    ) -> int:
-        """To its customer's log, or to be identified; 1 if it concerns no customer (a channel's cost) and stays."""
-        if not aliases:
-            return 1
-        customer_id, loose = self._resolve(aliases)
-        if customer_id is None:
-            self._send_unidentified(event, admitted, loose, record, outbox)
-            return 0
+    def _tell(self, customer_id: str, loose: Sequence[str], outbox: Outbox) -> None:
+        """Tell the owners of aliases that are not (yet) this customer's that they were seen together."""
         for alias in loose:
             if self._told.get(alias) != customer_id:
                 if len(self._told) >= _TOLD_MAX:
@@ -157,9 +152,6 @@ class Ingest:
                 self._told[alias] = customer_id
                 seen = unidentified.AliasSeen(alias=alias, customer_id=customer_id)
                 outbox.emit(self._names.unidentified_events, alias.encode(), unidentified.encode(seen))
-        entry = Entry(event.id, logged.encode(admitted.logged), admitted.address, admitted.text)
-        deliver(customer_id, entry, self._names, outbox)
-        return 0
 
     def _send_unidentified(
         self, event: InboundEvent, admitted: Admitted, hashes: Sequence[str], record: Record, outbox: Outbox
@@ -176,23 +168,28 @@ class Ingest:
         )  # fmt: skip
         outbox.emit(self._names.unidentified_events, hashes[0].encode(), unidentified.encode(waiting))
 
-    def _resolve(self, aliases: Sequence[identity.Alias]) -> tuple[str | None, list[str]]:
+    def _whose(self, event: InboundEvent) -> tuple[str | None, Sequence[str]]:
+        """Whose event it is, if known, and the hashes of its aliases that are not (yet) linked to them."""
+        named = identity.named(event)
+        regular = self._directory.regular(named)
+        if regular is not None:
+            return regular, _NONE
+        customer_id, loose = self._resolve(identity.aliases(named))
+        if customer_id is not None and not loose:
+            self._directory.remember(named, customer_id)
+        return customer_id, loose
+
+    def _resolve(self, aliases: Sequence[identity.Alias]) -> tuple[str | None, Sequence[str]]:
         """Whose aliases these are, by the strongest that is known, and the hashes of those not (yet) linked to them."""
         customer_id: str | None = None
         loose: list[str] = []
         for alias in aliases:
-            known = self._directory.regular(alias)
-            if known is None:
-                hashed = identity.alias_hash(*alias, self._key)
-                known = self._directory.customer_of(hashed)
-                if known is None:
-                    loose.append(hashed)
-                    continue
-                self._directory.remember(alias, known)
+            hashed = identity.alias_hash(*alias, self._key)
+            known = self._directory.customer_of(hashed)
             if customer_id is None:
                 customer_id = known
-            elif known != customer_id:
-                loose.append(identity.alias_hash(*alias, self._key))
+            if known is None or known != customer_id:
+                loose.append(hashed)
         return customer_id, loose
 
     def _referred(self, event: InboundEvent) -> str | None:

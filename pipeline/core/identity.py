@@ -13,6 +13,9 @@ from pipeline.schemas.events import InboundEvent, ReferralMade
 Alias = tuple[str, str]
 """(kind, normalised value)"""
 
+Named = tuple[str | None, str | None, str | None, str | None]
+"""How an event names somebody: customer id, e-mail, phone, handle, as given."""
+
 KINDS: Final = ("customer_id", "email", "phone", "handle")
 """Strongest first: the publisher's own id names one person, a handle may change hands."""
 
@@ -32,19 +35,20 @@ _NOT_DIGITS: Final = re.compile(r"\D")
 _REMEMBERED_MAX: Final = 100_000
 
 
-def aliases(event: InboundEvent) -> list[Alias]:
-    """The event's aliases, strongest first. Values that mean nobody (`0`, `null`, `anonymous`...) are none."""
+def named(event: InboundEvent) -> Named:
+    """Whom the event names, in its own words."""
+    handle = event.handle
+    if handle is None and event.type == "MentionPosted" and event.author_handle is not None:
+        handle = f"{event.platform}:{event.author_handle}"
+    return (event.customer_id, event.email, event.phone, handle)
+
+
+def aliases(named: Named) -> list[Alias]:
+    """The aliases that somebody is named by, strongest first. Values that mean nobody (`0`, `null`...) are none."""
     found: list[Alias] = []
-    if event.customer_id is not None:
-        _add(found, "customer_id", event.customer_id)
-    if event.email is not None:
-        _add(found, "email", event.email)
-    if event.phone is not None:
-        _add(found, "phone", event.phone)
-    if event.handle is not None:
-        _add(found, "handle", event.handle)
-    if event.type == "MentionPosted" and event.author_handle is not None and event.handle is None:
-        _add(found, "handle", f"{event.platform}:{event.author_handle}")
+    for kind, value in zip(KINDS, named, strict=True):
+        if value is not None:
+            _add(found, kind, value)
     return found
 
 

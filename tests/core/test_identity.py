@@ -12,6 +12,7 @@ from pipeline.core.identity import (
     alias_hash,
     aliases,
     mint,
+    named,
     normalised,
     possible_aliases,
     referred_alias,
@@ -22,7 +23,7 @@ from tests.core.inbound import inbound
 
 def of(**who: Any) -> list[tuple[str, str]]:
     """The aliases of an event of this person."""
-    return aliases(inbound("TouchRecorded", channel="email", **{"customer_id": None, **who}))
+    return aliases(named(inbound("TouchRecorded", channel="email", **{"customer_id": None, **who})))
 
 
 def test_the_strongest_alias_comes_first() -> None:
@@ -62,9 +63,9 @@ def test_a_phone_without_a_number_is_no_alias(nobody: str) -> None:
 
 def test_a_mention_is_of_its_author() -> None:
     mention = {"customer_id": None, "mention_id": "1", "platform": "insta"}
-    assert aliases(inbound("MentionPosted", **mention, author_handle="Ann")) == [("handle", "insta:ann")]
-    assert aliases(inbound("MentionPosted", **mention, author_handle="Ann", handle="x:b")) == [("handle", "x:b")]
-    assert aliases(inbound("MentionPosted", **mention)) == []
+    assert aliases(named(inbound("MentionPosted", **mention, author_handle="Ann"))) == [("handle", "insta:ann")]
+    assert aliases(named(inbound("MentionPosted", **mention, author_handle="Ann", handle="x:b"))) == [("handle", "x:b")]
+    assert aliases(named(inbound("MentionPosted", **mention))) == []
 
 
 def test_the_friend_of_a_referral_is_named_by_id_before_address() -> None:

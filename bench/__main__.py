@@ -1,6 +1,6 @@
 """`python -m bench`: the figures that the README quotes, in one table, from one run on this machine.
 
-python -m bench [--events 300000] [--customers 100000] [--only full,latency,faust]
+python -m bench [--events 300000] [--customers 100000] [--only full,split,latency,faust]
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from pipeline import topics
 from pipeline.local.kafka import run_kafka
 
 OUT = Path("bench/out")
-PARTS = ("full", "latency", "faust")
+PARTS = ("full", "split", "latency", "faust")
+SPLIT = ("doors", "customers")
 FAUST_EVENTS = 20_000
 TOLD = re.compile(r"(\d+) (\d+\.\d+)$")
 
@@ -99,6 +100,9 @@ def main() -> None:
                     if "full" not in parts:
                         full.throughput(shop, 1_000, given.customers)
                     figures["latency"] = full.latency(shop, given.latency_rate, given.latency_seconds)
+            if "split" in parts:
+                with open_shop(kafka.bootstrap_servers, folder / "split", "split") as shop:
+                    figures["split"] = full.throughput(shop, given.events, given.customers, SPLIT)
             if "faust" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "faust", "faust") as shop:
                     figures["faust"] = naive_faust(shop, kafka.bootstrap_servers, given.customers)

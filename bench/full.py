@@ -20,11 +20,11 @@ from pipeline.kafka_clients import librdkafka_config
 _LAST_SECONDS = 10.0
 
 
-def throughput(shop: Shop, count: int, customers: int) -> dict[str, float]:
-    """Let a worker work off `count` records that wait for it; everybody is known already."""
+def throughput(shop: Shop, count: int, customers: int, roles: tuple[str, ...] = ("all",)) -> dict[str, float]:
+    """Let a worker (one for each role) work off `count` records that wait; everybody is known already."""
     at = now() - timedelta(hours=1)
     began_ms = _ms()
-    shop.start()
+    shop.start(roles)
     known, _ = shop.publish(load.people(customers, at - timedelta(days=1)))
     shop.use_policy_that_sends_at_once()
     shop.tick(at)
@@ -35,7 +35,7 @@ def throughput(shop: Shop, count: int, customers: int) -> dict[str, float]:
     figures = {"newcomers_events_per_second": known / took}
     published, _ = shop.publish(load.events(count, now(), customers=customers))
     began_ms = _ms()
-    shop.start()
+    shop.start(roles)
     shop.wait_until_done()
     took = _span_seconds(shop, began_ms)
     shop.stop()

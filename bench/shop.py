@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,16 +36,20 @@ _PATIENCE_SECONDS = 600.0
 
 @dataclass
 class Shop:
-    """Where things are, and the worker while it runs."""
+    """Where things are, and the workers while they run."""
 
     settings: Settings
     admin: Admin
     folder: Path
     metrics_port: int
-    worker: subprocess.Popen[bytes] | None = None
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, command: tuple[str, ...] = ("-m", "pipeline", "worker")) -> None:
-        """Start the worker process (or something else in its place)."""
+    def start(self, roles: tuple[str, ...] = ("all",)) -> None:
+        """Start a worker process for each role."""
+        for number, role in enumerate(roles):
+            self.workers.append(self._worker(role, 0 if number else self.metrics_port))
+
+    def _worker(self, role: str, metrics_port: int) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "WAFA_KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
@@ -53,11 +57,13 @@ class Shop:
             "WAFA_WORKER_APP_ID": self.settings.worker_app_id,
             "WAFA_CLOCK_SOURCE": "publisher",
             "WAFA_SHOP_CURRENCY": "EUR",
-            "WAFA_METRICS_PORT": str(self.metrics_port),
-            "WAFA_WORKER_DATA_DIR": str(self.folder / "worker"),
+            "WAFA_METRICS_PORT": str(metrics_port),
+            "WAFA_WORKER_ROLE": role,
+            "WAFA_WORKER_DATA_DIR": str(self.folder / f"worker-{role}"),
         }
+        command = [sys.executable, "-m", "pipeline", "worker"]
         with (self.folder / "worker.log").open("ab") as log:
-            self.worker = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def wait_until_ready(self) -> None:
         """Until every partition is recovered and flows."""
@@ -71,11 +77,12 @@ class Shop:
         raise TimeoutError("the worker is not ready")
 
     def stop(self) -> None:
-        """End the worker."""
-        if self.worker is not None:
-            self.worker.terminate()
-            self.worker.wait(30)
-            self.worker = None
+        """End the workers."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.wait(30)
+        self.workers.clear()
 
     def publish(self, records: Iterable[Given]) -> tuple[int, dict[str, int]]:
         """Publish, as fast as the broker takes it; how many, by topic too."""
@@ -104,9 +111,12 @@ class Shop:
         for wanted in (topics.SOURCES, (topics.UNIDENTIFIED_EVENTS,), (topics.CONTROLS,), (topics.CUSTOMER_EVENTS,)):
             ends = self.admin.end_offsets(wanted)
             while not self._has_passed(ends):
-                if self.worker is None or self.worker.poll() is not None or time.monotonic() > deadline:
+                if self._has_ended() or time.monotonic() > deadline:
                     raise TimeoutError((self.folder / "worker.log").read_text()[-3000:])
                 time.sleep(1.0)  # asking costs the broker time
+
+    def _has_ended(self) -> bool:
+        return not self.workers or any(worker.poll() is not None for worker in self.workers)
 
     def wait_until_shown(self, customers: int) -> None:
         """Until at least so many views are out: else they would burden the next measurement."""
@@ -117,7 +127,7 @@ class Shop:
             time.sleep(0.5)
 
     def _has_passed(self, ends: dict[tuple[str, int], int]) -> bool:
-        reached = self.admin.group_positions(self.settings.worker_app_id)
+        reached = self.admin.positions()
         return all(reached.get(place, 0) >= end for place, end in ends.items())
 
     def use_policy_that_sends_at_once(self) -> None:

@@ -27,7 +27,14 @@ from pipeline.topics import Topic
 
 T = TypeVar("T")
 
-WORKER_INPUTS: Final = (*rows.SOURCES, rows.UNIDENTIFIED_EVENTS, rows.CONTROLS, rows.CUSTOMER_EVENTS, rows.MENTIONS)
+DOOR_INPUTS: Final = (*rows.SOURCES, rows.UNIDENTIFIED_EVENTS, rows.CONTROLS, rows.MENTIONS)
+INPUTS_OF_ROLE: Final[dict[str, tuple[Topic, ...]]] = {
+    "all": (*DOOR_INPUTS, rows.CUSTOMER_EVENTS),
+    "doors": DOOR_INPUTS,
+    "customers": (rows.CUSTOMER_EVENTS,),
+}
+"""What a worker consumes, by its role."""
+WORKER_INPUTS: Final = INPUTS_OF_ROLE["all"]
 """What the worker consumes, and so can be behind on."""
 
 _TIMEOUT_SECONDS: Final = 10.0
@@ -285,6 +292,14 @@ class Admin:
         found = self._ask(lambda client: client.list_partition_offsets(specs, isolation, timeout_ms=timeout_ms))
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
+    def positions(self) -> dict[tuple[str, int], int]:
+        """How far the workers have come, in whatever roles, by (full topic name, partition); none where nobody was."""
+        reached: dict[tuple[str, int], int] = {}
+        for role in INPUTS_OF_ROLE:  # a position never goes back: of two groups' the later is right
+            for place, position in self.group_positions(self._settings.worker_group(role)).items():
+                reached[place] = max(position, reached.get(place, 0))
+        return reached
+
     def group_positions(self, group: str) -> dict[tuple[str, int], int]:
         """What a consumer group committed, by (full topic name, partition). A group nobody knows has none."""
         found = self._ask(lambda client: client.list_group_offsets(group))
@@ -293,12 +308,12 @@ class Admin:
         }
 
     def lag(self, wanted: Sequence[Topic] = WORKER_INPUTS) -> list[Lag]:
-        """How far the worker's group is behind, by topic and partition.
+        """How far the workers are behind, by topic and partition.
 
-        Positions are read before ends, so lag is never understated. The group's offsets are published about once a
+        Positions are read before ends, so lag is never understated. The groups' offsets are published about once a
         second for tools such as this; the worker itself resumes from its changelogs.
         """
-        positions = self.group_positions(self._settings.worker_app_id)
+        positions = self.positions()
         states = self.topic_states(wanted)
         ends = self._offsets(states.values(), OffsetSpec.LATEST)
         unread = {

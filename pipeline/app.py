@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from faust.types.auth import CredentialsT
 
 from pipeline import metrics, topics
-from pipeline.admin import WORKER_INPUTS, Admin
+from pipeline.admin import INPUTS_OF_ROLE, Admin
 from pipeline.agents import (
     clock,
     complaints,
@@ -102,7 +102,7 @@ class Worker:
                 source, names=door_names, directory=self._directory, key=key, shop=self._shop, fuse=fuse
             )
             doors.append(Spec("ingest", name(source.name), door, self._shared_place(source)))
-        return [
+        specs = [
             *doors,
             Spec(
                 "identify", name(topics.UNIDENTIFIED_EVENTS.name), identify.factory(door_names),
@@ -119,6 +119,8 @@ class Worker:
             ),
             Spec("reputation", name(topics.MENTIONS.name), reputation.factory(), self._own_place(topics.REPUTATION)),
         ]  # fmt: skip
+        inputs = {name(topic.name) for topic in INPUTS_OF_ROLE[settings.worker_role]}
+        return [spec for spec in specs if spec.topic in inputs]
 
     def _own_place(self, changelog: topics.Topic) -> Callable[[int], ChangelogPlace]:
         return lambda partition: ChangelogPlace(self.settings.topic(changelog.name), partition)
@@ -140,7 +142,7 @@ class Worker:
         settings = self.settings
         tls = tls_context(settings)
         shell = Shell(
-            app_id=settings.worker_app_id,
+            app_id=settings.worker_group(settings.worker_role),
             bootstrap_servers=settings.kafka_bootstrap_servers,
             data_dir=settings.worker_data_dir,
             session_timeout_seconds=settings.kafka_session_timeout_seconds,
@@ -150,11 +152,12 @@ class Worker:
             tls=tls,
         )
         app = faust_app(shell, self.engine)
-        for topic, agent in AGENTS.items():
+        for topic in INPUTS_OF_ROLE[settings.worker_role]:
+            agent = AGENTS[topic]
             attach(app, agent.__name__, settings.topic(topic.name), agent(self.engine.take))
         app.task(self._watch)
         app.on_before_shutdown.connect(self._finish, weak=False)
-        if settings.clock_source == "wall":
+        if settings.clock_source == "wall" and topics.CONTROLS in INPUTS_OF_ROLE[settings.worker_role]:
             app.task(self._keep_time)
         return app
 
@@ -173,13 +176,14 @@ class Worker:
             raise CannotStart(
                 f"The broker's topics are not as Wafa needs them (`wafa topics create` makes them):\n{listed}"
             )
-        self._directory.start()
-        if not self._directory.wait_until_read(_DIRECTORY_SECONDS):
-            raise CannotStart(f"crm.identities.v1 was not read to its end in {_DIRECTORY_SECONDS:.0f} s")
+        if self.settings.worker_role != "customers":  # who is who is asked at the doors
+            self._directory.start()
+            if not self._directory.wait_until_read(_DIRECTORY_SECONDS):
+                raise CannotStart(f"crm.identities.v1 was not read to its end in {_DIRECTORY_SECONDS:.0f} s")
+            log.info("directory_read", aliases=len(self._directory))
         self._started = True
-        for topic in WORKER_INPUTS:  # as checked just now
+        for topic in INPUTS_OF_ROLE[self.settings.worker_role]:  # as checked just now
             metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(topic.partitions)
-        log.info("directory_read", aliases=len(self._directory))
 
     def run(self) -> None:
         """Work until told to stop (SIGTERM, SIGINT). Does not return: Faust's worker ends the process."""
@@ -224,7 +228,7 @@ class Worker:
         around = clock.Surroundings(
             is_ours=lambda: self.engine.owns(settings.topic(topics.CONTROLS.name), 0),
             end_offsets=self._admin.end_offsets,
-            reached=lambda: self._admin.group_positions(settings.worker_app_id),
+            reached=self._admin.positions,
             append=self._append_control,
         )
         await clock.keep_time(

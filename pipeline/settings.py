@@ -70,7 +70,12 @@ class Settings(BaseSettings):
 
     topics_prefix: str = Field("crm.", pattern=r"^[a-z0-9.-]*$", description="Begins every topic's name.")
     worker_app_id: str = Field(
-        "wafa", pattern=r"^[a-z0-9][a-z0-9-]*$", description="Consumer group, and start of every transactional.id."
+        "wafa",
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="Consumer group (or its start), and start of every transactional.id.",
+    )
+    worker_role: Literal["all", "doors", "customers"] = Field(
+        "all", description="What a worker does: all, or only one half, so that each half can have processes of its own."
     )
     worker_data_dir: Path = Field(Path(".wafa/worker"), description="Where Faust may write; nothing of value is there.")
     worker_batch_records_max: int = Field(8000, ge=1, le=100_000, description="Records in one transaction, at most.")
@@ -135,6 +140,10 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def worker_group(self, role: str) -> str:
+        """The consumer group of the workers in this role."""
+        return self.worker_app_id if role == "all" else f"{self.worker_app_id}-{role}"
 
     def topic(self, name: str) -> str:
         """A topic's full name on the broker."""

@@ -102,7 +102,7 @@ class Publisher:
         self._wait(self._reader.has_identified, "identify")
 
     def _has_group_reached(self, ends: dict[tuple[str, int], int]) -> bool:
-        reached = self._admin.group_positions(self._settings.worker_app_id)
+        reached = self._admin.positions()
         return all(reached.get(place, 0) >= end for place, end in ends.items())
 
     def _wait(self, condition: Callable[[], bool], what: str, poll_seconds: float = 0.0) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 
 from pipeline import topics
+from pipeline.admin import WORKER_INPUTS, Admin
 from pipeline.inquiry import customer_ids, scan
 from tests.pipeline.history import event, order, person, weeks
 from tests.pipeline.shop import Shop, at
@@ -114,6 +115,38 @@ def test_two_workers_share_the_partitions_and_hand_them_over(shop: Shop) -> None
         shop.tick(at(7 * week + 8))
     first.popen.send_signal(signal.SIGTERM)
     first.popen.wait(20)
+    for week, events in enumerate(history[6:], 6):
+        shop.publish(events)
+        shop.tick(at(7 * week + 8))
+    shop.wait_until_done()
+    shop.check_against_core()
+    assert shop.triggers()
+
+
+def test_doors_and_customers_work_in_processes_of_their_own_and_one_takes_over_from_both(shop: Shop) -> None:
+    doors, customers = shop.start(WAFA_WORKER_ROLE="doors"), shop.start(WAFA_WORKER_ROLE="customers")
+    history = list(weeks(40, 9))
+    for week, events in enumerate(history[:3]):
+        shop.publish(events)
+        shop.tick(at(7 * week + 8))
+    customers.popen.send_signal(signal.SIGKILL)
+    customers.popen.wait(10)
+    customers = shop.start(WAFA_WORKER_ROLE="customers")
+    for week, events in enumerate(history[3:6], 3):
+        shop.publish(events)
+        shop.tick(at(7 * week + 8))
+    shop.wait_until_done()
+    partitions = {topic: topic.partitions for topic in WORKER_INPUTS}
+    shop.wait(
+        lambda: doors.metric("wafa_assigned_partitions{") == sum(partitions.values()) - 8, "the doors have theirs"
+    )
+    assert customers.metric("wafa_assigned_partitions{") == topics.CUSTOMER_EVENTS.partitions == 8
+    with Admin(shop.settings) as admin:
+        shop.wait(lambda: all(each.records == 0 for each in admin.lag()), "lag is told of both halves")
+    for each in (doors, customers):
+        each.popen.send_signal(signal.SIGTERM)
+        each.popen.wait(20)
+    shop.start()
     for week, events in enumerate(history[6:], 6):
         shop.publish(events)
         shop.tick(at(7 * week + 8))

@@ -39,6 +39,8 @@ WORKER_INPUTS: Final = INPUTS_OF_ROLE["all"]
 
 _TIMEOUT_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.2
+_SHOWN_SECONDS: Final = 10.0
+"""A broker busy with other things shows a changed setting within this time."""
 _REPLICATED: Final = 3
 _TOPIC_EXISTS: Final = 36  # Kafka's error codes
 _UNKNOWN_TOPIC: Final = 3
@@ -174,7 +176,11 @@ class Admin:
         fixable = [difference for difference in differences if difference.is_fixable]
         if fix and fixable:
             self._set(fixable)
+            deadline = time.monotonic() + _SHOWN_SECONDS
             differences = self.check_topics(wanted)
+            while any(each.is_fixable for each in differences) and time.monotonic() < deadline:
+                time.sleep(_RETRY_SECONDS)
+                differences = self.check_topics(wanted)
         fixed = {difference.topic for difference in fixable} if fix else set()
         outcomes = []
         for name in (self._settings.topic(topic.name) for topic in wanted):

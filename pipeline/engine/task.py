@@ -29,6 +29,8 @@ log = structlog.get_logger("wafa.engine")
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PENDING_BATCHES = 3
+_BEHIND_BATCHES = 4
+"""Where so many batches wait already they are taken as one: fewer commits, and a customer's many events packed once."""
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
 _FLUSH_SHARE = 0.005
@@ -404,8 +406,12 @@ class Task:
         return False
 
     def _batch_records(self) -> int:
+        """How many records the next transaction takes: its time's worth, or more while far more are waiting."""
         limits = self._around.limits
-        return max(1, min(limits.batch_records_max, int(limits.batch_seconds_max / self._seconds_per_record)))
+        records = int(limits.batch_seconds_max / self._seconds_per_record)
+        if len(self._pending) >= _BEHIND_BATCHES * records:
+            records *= _BEHIND_BATCHES
+        return max(1, min(limits.batch_records_max, records))
 
     async def _transact(self, *, flush: bool) -> None:
         """One batch, one transaction: outputs, changed state and position, or nothing."""

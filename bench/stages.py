@@ -21,6 +21,7 @@ from bench import load
 from pipeline import topics
 from pipeline.agents import customers, ingest
 from pipeline.agents.directory import Directory
+from pipeline.app import collect_rarely
 from pipeline.core import identity
 from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
@@ -208,6 +209,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="also where the time goes, function by function")
     given = parser.parse_args()
     stages = Stages(given.events, given.customers)
+    collect_rarely()
     print(f"{given.events} events of {given.customers} customers; microseconds an event:")
     rows = [
         ("the door, in all", best(3, stages.ingest)),

@@ -188,7 +188,7 @@ class Worker:
     def run(self) -> None:
         """Work until told to stop (SIGTERM, SIGINT). Does not return: Faust's worker ends the process."""
         self.settings.worker_data_dir.mkdir(parents=True, exist_ok=True)
-        _collect_rarely()
+        collect_rarely()
         # Logging is set up already (`logs`); Faust would put its own in its place, and terminal codes into the output.
         worker = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None
@@ -273,7 +273,7 @@ class Worker:
         return not reasons, reasons
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Let the cyclic garbage collector run a hundred times less often: parsing costs half as much.
 
     A batch makes tens of thousands of small objects that die by themselves; cycles are rare here, and still collected.

@@ -1,0 +1,111 @@
+"""How regularly a customer buys, and how that sharpens "overdue": the gaps of `timing`, less scattered.
+
+Beside irregular buyers (k = 1, as `timing` has them) there are regular ones, whose gaps scatter as Gamma(k): k = 2 and 4.
+A customer is a little of each, weighed by how well each explains their own gaps. Probabilities of return come from
+k = 1 all the same: the mixture knows when they buy, and is too sure whether (docs/prediction.md).
+Source: Platzer & Reutterer (2016), Marketing Science 35(5), 779-799 (whole k: closed forms, no special function).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, fsum, lgamma, log, log1p
+from typing import Final
+
+from pipeline.core.timing import Timing
+
+REGULARITIES: Final = (1, 2, 4)
+"""The k there are; sums over k have at most four terms."""
+BISECTIONS: Final = 60
+_LEAST: Final = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How the shop's customers buy when some are regular; shared parameters, and the share of each regularity."""
+
+    timing: Timing
+    shares: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if min(self.shares) < 0.0 or abs(fsum(self.shares) - 1.0) > 1e-6:
+            raise ValueError(f"expected three shares that make 1, got {self.shares}")
+
+
+def tail(timing: Timing, k: int, frequency: int, recency: float, silence: float) -> float:
+    """Probability that somebody of regularity k who stays would be silent for longer than this."""
+    n = timing.r + k * frequency
+    start = timing.alpha / k + recency
+    done = silence / (start + silence)
+    term = summed = 1.0
+    for step in range(1, k):
+        term *= (n + step - 1) / step * done
+        summed += term
+    return min(1.0, exp(-n * log1p(silence / start)) * summed)
+
+
+def weights(rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float) -> tuple[float, ...]:
+    """How much of each regularity a customer is, by their own gaps and silence; together 1."""
+    timing = rhythm.timing
+    logs = []
+    for k, share in zip(REGULARITIES, rhythm.shares, strict=True):
+        n = timing.r + k * frequency
+        rate = timing.alpha / k
+        of_gaps = (k - 1) * sum_log_gap - frequency * lgamma(k) + lgamma(n) - n * log(rate + recency) + timing.r * log(rate)
+        silent = tail(timing, k, frequency, recency, silence) + timing.a / (timing.b + frequency)
+        logs.append(log(max(share, _LEAST)) + of_gaps + log(silent))
+    most = max(logs)
+    parts = [exp(each - most) for each in logs]
+    total = fsum(parts)
+    return tuple(part / total for part in parts)
+
+
+def regularity(rhythm: Rhythm, frequency: int, recency: float, sum_log_gap: float) -> int:
+    """The k that explains a customer best, as known at their last purchase."""
+    found = weights(rhythm, frequency, recency, 0.0, sum_log_gap)
+    return max(zip(found, REGULARITIES, strict=True))[1]
+
+
+def p_longer_gap(rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float) -> float:
+    """Probability that somebody like this who stays would be silent for longer."""
+    mixed = zip(weights(rhythm, frequency, recency, 0.0, sum_log_gap), REGULARITIES, strict=True)
+    return fsum(weight * tail(rhythm.timing, k, frequency, recency, silence) for weight, k in mixed)
+
+
+def p_return(
+    rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float, weeks: float
+) -> float:
+    """Probability of a purchase within so many weeks: too sure by itself, useful to the calibration."""
+    timing = rhythm.timing
+    left = timing.a / (timing.b + frequency)
+    parts = []
+    for weight, k in zip(weights(rhythm, frequency, recency, silence, sum_log_gap), REGULARITIES, strict=True):
+        now = tail(timing, k, frequency, recency, silence)
+        then = tail(timing, k, frequency, recency, silence + weeks)
+        parts.append(weight * (now - then) / (now + left))
+    return fsum(parts)
+
+
+def deadline(rhythm: Rhythm, frequency: int, recency: float, sum_log_gap: float, level: float) -> float:
+    """Weeks of silence that only a fraction `level` of their own gaps would exceed, by the k that fits them best.
+
+    In closed form for k = 1. For a regular customer the answer lies between that one's and 0, and is found by halving.
+    """
+    timing = rhythm.timing
+    k = regularity(rhythm, frequency, recency, sum_log_gap)
+    n = timing.r + k * frequency
+    start = timing.alpha / k + recency
+    exponent = min(-log(level) / n, 700.0)
+    low = start * (exp(exponent) - 1.0)
+    if k == 1:
+        return low
+    high = low * k + start
+    while tail(timing, k, frequency, recency, high) > level and high < 1e12:
+        high *= 2.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2.0
+        if tail(timing, k, frequency, recency, middle) > level:
+            low = middle
+        else:
+            high = middle
+    return high

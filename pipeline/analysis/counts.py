@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.core.history import Cell
 
@@ -29,11 +29,10 @@ class Counts:
         return float(self.customers.sum())
 
 
-def counts_of(frequency: Iterable[float], recency: Iterable[float], tenure: Iterable[float]) -> Counts:
+def counts_of(frequency: ArrayLike, recency: ArrayLike, tenure: ArrayLike) -> Counts:
     """One cell for each customer: nothing is rounded. For published checks and small shops."""
-    arrays = [np.asarray(list(each) if not isinstance(each, np.ndarray) else each, float)
-              for each in (frequency, recency, tenure)]  # fmt: skip
-    return Counts(*arrays, np.ones(len(arrays[0])))
+    x, last, age = (np.asarray(each, np.float64) for each in (frequency, recency, tenure))
+    return Counts(x, last, age, np.ones(len(x)))
 
 
 def counted(counts: Counts) -> Counts:
@@ -48,7 +47,8 @@ def counted(counts: Counts) -> Counts:
     keys, inverse = np.unique((times * high + weeks) * wide + tenure, return_inverse=True)
     rest, last = np.divmod(keys, wide)
     often, first = np.divmod(rest, high)
-    return _cells(often, first, last, np.bincount(inverse, weights=counts.customers, minlength=len(keys)))
+    customers = np.bincount(inverse, weights=counts.customers, minlength=len(keys)).astype(np.float64)
+    return _cells(often, first, last, customers)
 
 
 def counts_at(table: Mapping[Cell, int], week: int) -> Counts:

@@ -15,6 +15,7 @@ from pipeline.core.rhythm import REGULARITIES, Rhythm
 
 CUSTOMERS_MAX: Final = 20_000
 """Beyond so many a sample is fitted: every so-manieth customer."""
+_BOUND: Final = 12.0
 _SHARES_SPREAD: Final = 1.5
 
 
@@ -44,10 +45,10 @@ def fit_rhythm(counts: Counts, sum_log_gap: Floats) -> RhythmFit | Refusal:
         away = (z - prior.mean) / prior.spread
         return -(log_likelihood(z, some, logs) - 0.5 * float(away @ away)) / total
 
-    bounds = [(each - 12.0, each + 12.0) for each in centre]
+    bounds = [(each - _BOUND, each + _BOUND) for each in centre]
     found = minimize(loss, centre, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-10})
     z = np.asarray(found.x, float)
-    if not found.success or np.any(np.abs(z - centre) > 11.99):
+    if not found.success or np.any(np.abs(z - centre) >= _BOUND):
         return "the search did not settle"
     first, second, third = (float(each) for each in _shares(z))
     return RhythmFit(Rhythm(timing_of(z[:4]), (first, second, third)), log_likelihood(z, some, logs), len(logs))
@@ -73,6 +74,18 @@ def by_regularity(z: Floats, counts: Counts, sum_log_gap: Floats) -> Floats:
         silent = np.log(tails(k, n, rate + counts.recency, silence) + timing.a / (timing.b + x))
         parts.append(np.log(share) + of_gaps + leaving + silent)
     return np.array(parts)
+
+
+def heaviest(rhythm: Rhythm, frequency: Floats, recency: Floats, sum_log_gap: Floats) -> Floats:
+    """`core.rhythm.regularity` for many: the k that explains each customer best at their last purchase."""
+    timing = rhythm.timing
+    fits = []
+    for k, share in zip(REGULARITIES, rhythm.shares, strict=True):
+        n, rate = timing.r + k * frequency, timing.alpha / k
+        fit = np.log(max(share, 1e-300)) + (k - 1) * sum_log_gap - frequency * gammaln(k) + gammaln(n)
+        fits.append(fit + timing.r * np.log(rate) - n * np.log(rate + recency))
+    best: Floats = np.array(REGULARITIES, np.float64)[np.argmax(fits, axis=0)]
+    return best
 
 
 def tails(k: int, n: Floats, start: Floats, silence: Floats) -> Floats:

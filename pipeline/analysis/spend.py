@@ -1,4 +1,4 @@
-"""Fitting `core.spend` to what repeat purchase days brought: MAP with a weak prior for use, MLE for published checks."""
+"""Fitting `core.spend` to what repeat purchase days brought: MAP for use, MLE for published checks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pipeline.core.spend import Spend
 Refusal = Literal["nobody has spent twice", "margins out of order", "the search did not settle"]
 DEPENDENCE_MAX: Final = 0.3
 """Correlation of frequency and mean margin beyond which the model's assumption is in doubt."""
+_BOUND: Final = 8.0
+_SLOPE_MAX: Final = 1e-3
 _SPREAD: Final = np.array([0.7, 0.7, 0.5])
 
 
@@ -48,11 +50,15 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
             value, slope = value - 0.5 * float(away @ away), slope - away / _SPREAD
         return -value / len(x), -slope / len(x)
 
-    bounds = [(each - 8.0, each + 8.0) for each in centre]
+    bounds = [(each - _BOUND, each + _BOUND) for each in centre]
     found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds,
                      options={"maxiter": 500, "ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
     z = np.asarray(found.x, float)
-    if not np.isfinite(found.fun) or float(np.abs(loss(z)[1]).max()) > 1e-3 or np.any(np.abs(z - centre) > 7.99):
+    if (
+        not np.isfinite(found.fun)
+        or float(np.abs(loss(z)[1]).max()) > _SLOPE_MAX
+        or np.any(np.abs(z - centre) >= _BOUND)
+    ):
         return "the search did not settle"
     p, q, mean = np.exp(z[0]), 1.0 + np.exp(z[1]), np.exp(z[2]) * unit
     likelihood = _log_likelihood(z, x, scaled)[0] - len(x) * np.log(unit)

@@ -1,8 +1,8 @@
 """Fitting `core.timing` to a shop's customers: the parameters under which what they did was most likely.
 
 With a weak prior (MAP) for use, so that twenty customers give a sane answer; without (MLE) for published checks.
-The fit sees z = (ln r, ln(r / alpha), logit(a / (a + b)), ln(a + b)): the mean rate and chance of leaving, and how alike
-customers are in each. Its curvature at the answer says how sure the answer is.
+The fit sees z = (ln r, ln(r / alpha), logit(a / (a + b)), ln(a + b)): the mean rate and chance of leaving, and how
+alike customers are in each. Its curvature at the answer says how sure the answer is.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SPREAD_OF_SHOPS: Final = (0.7, 1.0, 1.0, 1.0)
 SPREAD_OF_SEGMENTS: Final = (0.35, 0.5, 0.5, 0.5)
 """How far a cohort or channel differs from its shop."""
 _BOUND: Final = 12.0
+_SLOPE_MAX: Final = 1e-3
 _STEP: Final = 1e-4
 
 
@@ -83,8 +84,8 @@ def fit_timing(
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
                      options={"maxiter": ITERATIONS_MAX, "ftol": 1e-14, "gtol": 1e-9})  # fmt: skip
     z = np.asarray(found.x, float)
-    at_bound = bool(np.any(np.abs(z - start) >= _BOUND - 1e-6))
-    if at_bound or not np.isfinite(found.fun) or float(np.abs(loss(z)[1]).max()) > 1e-3:
+    at_bound = bool(np.any(np.abs(z - start) >= _BOUND))
+    if at_bound or not np.isfinite(found.fun) or float(np.abs(loss(z)[1]).max()) > _SLOPE_MAX:
         return "the search did not settle"
     curvature = np.array([(loss(z + step)[1] - loss(z - step)[1]) / (2.0 * _STEP) for step in np.eye(4) * _STEP])
     covariance = np.linalg.pinv((curvature + curvature.T) / 2.0 * total, hermitian=True)
@@ -137,7 +138,11 @@ def log_likelihood(z: Floats, counts: Counts, *, leaves_at_first: bool = True) -
     by_r = weights @ (psi(n) - psi(r) + np.log(alpha) - share_stays * late - share_left * soon)
     by_alpha = weights @ (r / alpha - n * over)
     common = psi(a + b) - psi(shape)
-    of_b = share_stays / (b + x) if leaves_at_first else np.where(x > 0, -share_left / np.where(x > 0, b + x - 1.0, 1.0), 0.0)
+    of_b = (
+        share_stays / (b + x)
+        if leaves_at_first
+        else np.where(x > 0, -share_left / np.where(x > 0, b + x - 1.0, 1.0), 0.0)
+    )
     by_a = weights @ (common + share_left / a)
     by_b = weights @ (common + psi(b + x) - psi(b) + of_b)
     leaning = a * b / (a + b)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import Final, NamedTuple
 
+from pipeline.core.rhythm import Gaps
+
 DAYS_KEPT: Final = 32
 """Purchase days remembered one by one, so that a late order finds its neighbours."""
 WEEK_DAYS: Final = 7.0
@@ -61,6 +63,11 @@ class History:
         return self.recency / self.frequency if self.frequency else 0.0
 
     @property
+    def gaps(self) -> Gaps:
+        """What their gaps showed at the last purchase."""
+        return Gaps(self.frequency, self.recency, self.sum_log_gap)
+
+    @property
     def cell(self) -> Cell:
         """Where they count in the shop's table."""
         return Cell(self.frequency, self.first.day // 7, self.recent[-1].day // 7)
@@ -100,7 +107,9 @@ def moved(before: History | None, after: History) -> tuple[tuple[Cell, int], ...
 
 def _first_day_grew(history: History, margin_minor: int) -> History:
     grown = Day(history.first.day, history.first.margin_minor + margin_minor)
-    return replace(history, first=grown, recent=tuple(grown if each.day == grown.day else each for each in history.recent))
+    return replace(
+        history, first=grown, recent=tuple(grown if each.day == grown.day else each for each in history.recent)
+    )
 
 
 def _day_grew(history: History, known: Day, margin_minor: int) -> History:

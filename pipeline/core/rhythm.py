@@ -1,6 +1,6 @@
 """How regularly a customer buys, and how that sharpens "overdue": the gaps of `timing`, less scattered.
 
-Beside irregular buyers (k = 1, as `timing` has them) there are regular ones, whose gaps scatter as Gamma(k): k = 2 and 4.
+Beside irregular buyers (k = 1, as `timing` has them) there are regular ones: gaps that scatter as Gamma(2) or Gamma(4).
 A customer is a little of each, weighed by how well each explains their own gaps. Probabilities of return come from
 k = 1 all the same: the mixture knows when they buy, and is too sure whether (docs/prediction.md).
 Source: Platzer & Reutterer (2016), Marketing Science 35(5), 779-799 (whole k: closed forms, no special function).
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, fsum, lgamma, log, log1p
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.core.timing import Timing
 
@@ -18,6 +18,8 @@ REGULARITIES: Final = (1, 2, 4)
 """The k there are; sums over k have at most four terms."""
 BISECTIONS: Final = 60
 _LEAST: Final = 1e-300
+_NEVER_WEEKS: Final = 1e12
+_SUM_ERROR_MAX: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,17 @@ class Rhythm:
     shares: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        if min(self.shares) < 0.0 or abs(fsum(self.shares) - 1.0) > 1e-6:
+        if min(self.shares) < 0.0 or abs(fsum(self.shares) - 1.0) > _SUM_ERROR_MAX:
             raise ValueError(f"expected three shares that make 1, got {self.shares}")
+
+
+class Gaps(NamedTuple):
+    """What a customer's gaps between purchase days showed, as known at the last; weeks."""
+
+    frequency: int
+    recency: float
+    sum_log_gap: float
+    """Sum of the logarithms of the gaps: with the others it says how regular they are."""
 
 
 def tail(timing: Timing, k: int, frequency: int, recency: float, silence: float) -> float:
@@ -44,14 +55,16 @@ def tail(timing: Timing, k: int, frequency: int, recency: float, silence: float)
     return min(1.0, exp(-n * log1p(silence / start)) * summed)
 
 
-def weights(rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float) -> tuple[float, ...]:
+def weights(rhythm: Rhythm, gaps: Gaps, silence: float) -> tuple[float, ...]:
     """How much of each regularity a customer is, by their own gaps and silence; together 1."""
-    timing = rhythm.timing
+    timing, (frequency, recency, sum_log_gap) = rhythm.timing, gaps
     logs = []
     for k, share in zip(REGULARITIES, rhythm.shares, strict=True):
         n = timing.r + k * frequency
         rate = timing.alpha / k
-        of_gaps = (k - 1) * sum_log_gap - frequency * lgamma(k) + lgamma(n) - n * log(rate + recency) + timing.r * log(rate)
+        of_gaps = (
+            (k - 1) * sum_log_gap - frequency * lgamma(k) + lgamma(n) - n * log(rate + recency) + timing.r * log(rate)
+        )
         silent = tail(timing, k, frequency, recency, silence) + timing.a / (timing.b + frequency)
         logs.append(log(max(share, _LEAST)) + of_gaps + log(silent))
     most = max(logs)
@@ -60,39 +73,37 @@ def weights(rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_
     return tuple(part / total for part in parts)
 
 
-def regularity(rhythm: Rhythm, frequency: int, recency: float, sum_log_gap: float) -> int:
+def regularity(rhythm: Rhythm, gaps: Gaps) -> int:
     """The k that explains a customer best, as known at their last purchase."""
-    found = weights(rhythm, frequency, recency, 0.0, sum_log_gap)
+    found = weights(rhythm, gaps, 0.0)
     return max(zip(found, REGULARITIES, strict=True))[1]
 
 
-def p_longer_gap(rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float) -> float:
+def p_longer_gap(rhythm: Rhythm, gaps: Gaps, silence: float) -> float:
     """Probability that somebody like this who stays would be silent for longer."""
-    mixed = zip(weights(rhythm, frequency, recency, 0.0, sum_log_gap), REGULARITIES, strict=True)
-    return fsum(weight * tail(rhythm.timing, k, frequency, recency, silence) for weight, k in mixed)
+    mixed = zip(weights(rhythm, gaps, 0.0), REGULARITIES, strict=True)
+    return fsum(weight * tail(rhythm.timing, k, gaps.frequency, gaps.recency, silence) for weight, k in mixed)
 
 
-def p_return(
-    rhythm: Rhythm, frequency: int, recency: float, silence: float, sum_log_gap: float, weeks: float
-) -> float:
+def p_return(rhythm: Rhythm, gaps: Gaps, silence: float, weeks: float) -> float:
     """Probability of a purchase within so many weeks: too sure by itself, useful to the calibration."""
-    timing = rhythm.timing
+    timing, (frequency, recency, _) = rhythm.timing, gaps
     left = timing.a / (timing.b + frequency)
     parts = []
-    for weight, k in zip(weights(rhythm, frequency, recency, silence, sum_log_gap), REGULARITIES, strict=True):
+    for weight, k in zip(weights(rhythm, gaps, silence), REGULARITIES, strict=True):
         now = tail(timing, k, frequency, recency, silence)
         then = tail(timing, k, frequency, recency, silence + weeks)
         parts.append(weight * (now - then) / (now + left))
     return fsum(parts)
 
 
-def deadline(rhythm: Rhythm, frequency: int, recency: float, sum_log_gap: float, level: float) -> float:
+def deadline(rhythm: Rhythm, gaps: Gaps, level: float) -> float:
     """Weeks of silence that only a fraction `level` of their own gaps would exceed, by the k that fits them best.
 
     In closed form for k = 1. For a regular customer the answer lies between that one's and 0, and is found by halving.
     """
-    timing = rhythm.timing
-    k = regularity(rhythm, frequency, recency, sum_log_gap)
+    timing, (frequency, recency, _) = rhythm.timing, gaps
+    k = regularity(rhythm, gaps)
     n = timing.r + k * frequency
     start = timing.alpha / k + recency
     exponent = min(-log(level) / n, 700.0)
@@ -100,7 +111,7 @@ def deadline(rhythm: Rhythm, frequency: int, recency: float, sum_log_gap: float,
     if k == 1:
         return low
     high = low * k + start
-    while tail(timing, k, frequency, recency, high) > level and high < 1e12:
+    while tail(timing, k, frequency, recency, high) > level and high < _NEVER_WEEKS:
         high *= 2.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0

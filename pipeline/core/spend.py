@@ -1,4 +1,4 @@
-"""What a customer's next purchase is worth: the Gamma-Gamma model of margin, pulled to the shop's where little is known.
+"""What a next purchase is worth: the Gamma-Gamma model of margin, drawn to the shop's where little is known.
 
 It assumes that who buys often does not, for that, spend more or less at a time; the fit reports how far that holds.
 Source: Fader, Hardie & Lee (2005), Journal of Marketing Research 42(4), 415-430; brucehardie.com/notes/025.

@@ -1,0 +1,203 @@
+"""A shop's whole model from its purchase days, checked against the one in force before it takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from pipeline.analysis import calibration as learned
+from pipeline.analysis import spend as spending
+from pipeline.analysis import timing as buying
+from pipeline.analysis.chances import p_return
+from pipeline.analysis.counts import Counts, counted
+from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
+from pipeline.analysis.purchases import Purchases, snapshot, states_on
+from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
+from pipeline.analysis.season import fit_season, weeks_of
+from pipeline.analysis.timing import SPREAD_OF_SEGMENTS, Prior, TimingFit, fit_timing, log_likelihood, z_of
+from pipeline.core.calibration import Calibration
+from pipeline.core.predict import HORIZON_DAYS, Model
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.spend import Spend
+from pipeline.core.timing import Timing
+
+HELD_OUT_WEEKS: Final = 4
+"""Weeks kept from the candidate and used to compare it with the model in force."""
+WORSE_BY: Final = 2.0
+"""Log-likelihood, in all, that a candidate may be worse by: less than chance alone makes of two equal models."""
+LEVEL_WEEKS: Final = 13
+"""Weeks on which the level of "overdue" is set."""
+SNAPSHOTS: Final = 4
+"""Earlier days whose predictions, matured since, teach the calibration; a month between them."""
+SHARE_OF_SECONDS: Final = 0.8
+SECOND_ORDER_WEEKS: Final = 26.0
+"""Patience with who bought once, while the shop has too few second orders to say."""
+SEGMENTS_MAX: Final = 256
+_DEFAULT_LEVEL: Final = 0.02
+_PRIOR_SPEND: Final = (4.0, 3.5)
+
+Refusal = buying.Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model to put in force, and what was seen on the way: numbers by name, for `ModelFitted`."""
+
+    model: Model
+    diagnostics: Mapping[str, float]
+    remarks: tuple[str, ...]
+    """What could not be learned, and what stands in for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A candidate against the model in force, both asked about weeks the candidate did not see."""
+
+    gain: float
+    """Log-likelihood of those weeks under the candidate, less under the model in force."""
+    customers: float
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the candidate may take its place."""
+        return self.gain >= -WORSE_BY
+
+
+def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) -> Judgement:
+    """How much better the candidate foretold what happened between two counts of the same shop.
+
+    The likelihood of the weeks between is that of all up to `after` over that of all up to `before`: two tables are
+    enough, and no customer has to be followed.
+    """
+
+    def of_weeks_between(timing: Timing) -> float:
+        z, first = z_of(timing), timing.leaves_at_first
+        later = log_likelihood(z, after, leaves_at_first=first)[0]
+        return later - log_likelihood(z, before, leaves_at_first=first)[0]
+
+    return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
+
+
+def fit_segments(segments: Mapping[str, Counts], shop: TimingFit) -> dict[str, TimingFit]:
+    """Each cohort's or channel's own parameters, drawn to the shop's the more the less it has shown; at most 256.
+
+    A segment that allows no fit, or has bought nothing twice, is left out: the shop's model speaks for it.
+    """
+    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
+    fits = {}
+    for name in sorted(segments)[:SEGMENTS_MAX]:
+        found = fit_timing(segments[name], prior, leaves_at_first=shop.timing.leaves_at_first)
+        if isinstance(found, TimingFit):
+            fits[name] = found
+    return fits
+
+
+def fit_model(
+    purchases: Purchases, day: int, in_force: Model | None = None, *, alarms_a_week: float, value_weeks: float = 156.0
+) -> Fitted | Refusal:
+    """The model of a shop as of a day (since 1970), or why nothing can be said.
+
+    How customers buy is learned anew only where that has proved no worse than the model in force; season, calibration
+    and the level of "overdue" follow the latest weeks in any case.
+    """
+    now = states_on(purchases, day)
+    found = fit_timing(counted(now.counts))
+    rhythm = fit_rhythm(now.counts, now.sum_log_gap)
+    if not isinstance(found, TimingFit):
+        return found
+    if not isinstance(rhythm, RhythmFit):
+        return rhythm
+    seen = {"customers": found.customers, "log_likelihood": found.log_likelihood}
+    seen["repeat_customers"] = float((now.counts.frequency > 0).sum())
+    remarks: list[str] = []
+    buys = Model(
+        timing=found.timing,
+        spend=_spend(spending.fit_spend(now.spend_days, now.mean_margin_minor), purchases, seen, remarks),
+        rhythm=rhythm.rhythm,
+        level=_DEFAULT_LEVEL,
+        fitted_on=day,
+        second_order_weeks=_second(purchases, day, remarks),
+        value_weeks=value_weeks,
+    )
+    against = None if in_force is None else _against(in_force, purchases, day, seen)
+    if in_force is not None and against is not None:
+        remarks.append(f"buying: as the model in force has it ({against})")
+        buys = replace(buys, timing=in_force.timing, rhythm=in_force.rhythm, fitted_on=in_force.fitted_on)
+    season = fit_season(weeks_of(buys.timing, purchases, day))
+    seen["season_level"] = season.level
+    follows = replace(buys, season=season, level=_level(purchases, day, alarms_a_week, buys.rhythm, remarks))
+    follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
+    return Fitted(follows, seen, tuple(remarks))
+
+
+def _against(in_force: Model, purchases: Purchases, day: int, seen: dict[str, float]) -> str | None:
+    """What speaks against learning anew how customers buy, beside the model in force.
+
+    A model is judged by weeks it has not seen, and so is the one in force: until they have passed it stays.
+    """
+    held_out = day - HELD_OUT_WEEKS * 7
+    if in_force.fitted_on > held_out:
+        return "it has not been in force for the weeks it would be judged by"
+    before, after = (counted(states_on(purchases, each).counts) for each in (held_out, day))
+    candidate = fit_timing(before)
+    if not isinstance(candidate, TimingFit):
+        return candidate
+    judgement = judge(candidate.timing, in_force.timing, before, after)
+    seen["held_out_gain"] = judgement.gain
+    return None if judgement.accepted else "the new one is worse on the held-out weeks"
+
+
+def _spend(
+    found: spending.SpendFit | spending.Refusal, purchases: Purchases, seen: dict[str, float], remarks: list[str]
+) -> Spend:
+    if isinstance(found, spending.SpendFit):
+        seen["spend_dependence"] = found.dependence
+        if abs(found.dependence) > spending.DEPENDENCE_MAX:
+            remarks.append("margin hangs on frequency: forecasts of margin are in doubt")
+        return found.spend
+    remarks.append(f"margin: {found}; every customer is taken for the average one")
+    p, q = _PRIOR_SPEND
+    earned = purchases.margin_minor[purchases.margin_minor > 0]
+    mean = float(earned.mean()) if len(earned) else 1.0
+    return Spend(p, q, mean * (q - 1.0) / p)
+
+
+def _level(purchases: Purchases, day: int, budget: float, rhythm: Rhythm, remarks: list[str]) -> float:
+    spells = spells_of(purchases)
+    if not len(spells.day):
+        remarks.append("overdue: no rhythm seen yet")
+        return _DEFAULT_LEVEL
+    return level_for(rhythm, spells, (day - LEVEL_WEEKS * 7 + 1, day), budget)
+
+
+def _second(purchases: Purchases, day: int, remarks: list[str]) -> float:
+    weeks = weeks_to_second(purchases, day, SHARE_OF_SECONDS)
+    if weeks is None:
+        remarks.append(f"overdue after one order: too few second orders, so after {SECOND_ORDER_WEEKS:g} weeks")
+        return SECOND_ORDER_WEEKS
+    return weeks
+
+
+def _calibration(
+    model: Model, purchases: Purchases, day: int, seen: dict[str, float], remarks: list[str]
+) -> Calibration | None:
+    """Learned from predictions that had matured when the latest matured one was made; that one checks it.
+
+    If it passes it is learned again from both, since the latest say most.
+    """
+    timing, rhythm, horizon = model.timing, model.rhythm, HORIZON_DAYS[1]
+    weeks = horizon / 7.0
+    check, recent = snapshot(purchases, day - horizon, horizon), snapshot(purchases, day - horizon - 30, horizon)
+    learn = [snapshot(purchases, day - 2 * horizon - 30 * step, horizon) for step in range(SNAPSHOTS)]
+    found = learned.fit_calibration(timing, rhythm, weeks, learn, check)
+    if not isinstance(found, Calibration):
+        remarks.append(f"calibration: {found}")
+        return None
+    looks = learned.features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
+    seen["log_loss_raw"] = learned.log_loss(p_return(timing, check.counts, weeks), check.returned)
+    seen["log_loss_calibrated"] = learned.log_loss(learned.calibrated(found, looks), check.returned)
+    again = learned.fit_calibration(timing, rhythm, weeks, [check, recent, *learn])
+    return again if isinstance(again, Calibration) else found

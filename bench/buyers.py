@@ -26,9 +26,10 @@ class Buyers:
     """Purchases in the `ahead` weeks after."""
 
 
-def simulate(timing: Timing, customers: int, tenure: Floats | float, ahead: float, seed: int, k: int = 1) -> Buyers:
-    """Customers who buy and leave as MBG/NBD says; gaps of regularity `k`."""
-    chance = np.random.default_rng(seed)
+def simulate(timing: Timing, customers: int, tenure: Floats | float, ahead: float, **options: int) -> Buyers:
+    """Customers who buy and leave as MBG/NBD says. Options: `seed`, and `k`, the regularity of their gaps."""
+    k = options.get("k", 1)
+    chance = np.random.default_rng(options["seed"])
     rate = chance.gamma(timing.r, k / timing.alpha, customers)
     leaving = chance.beta(timing.a, timing.b, customers)
     ages = np.broadcast_to(np.asarray(tenure, float), customers).copy()

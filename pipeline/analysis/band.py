@@ -11,7 +11,7 @@ from pipeline.analysis.chances import p_alive
 from pipeline.analysis.counts import Counts, Floats
 from pipeline.analysis.timing import TimingFit, timing_of
 
-DRAWS: Final = 400
+DRAWS: Final = 200
 CUSTOMERS_MAX: Final = 20_000
 """Beyond so many a part is simulated and scaled up: then the parameters' doubt is all that counts."""
 _LEAST_CHANCE: Final = 1e-9

@@ -14,6 +14,8 @@ from pipeline.core.season import MONTHS, Season, month_of
 from pipeline.core.timing import Timing, expected_orders
 
 YEAR_WEEKS: Final = 52
+YEARS_MIN: Final = 2
+"""Whole years before months are judged. On CDNOW months of one year, in which customers came too, did harm."""
 HALF_LIFE_WEEKS: Final = 4.0
 """After so many weeks a week counts half towards the level."""
 PRIOR_ORDERS: Final = 20.0
@@ -61,14 +63,17 @@ def weeks_of(timing: Timing, purchases: Purchases, until: int) -> list[Week]:
 
 
 def _months(weeks: Sequence[Week]) -> tuple[float, ...]:
+    """Each whole year is set against itself, so that growth is no season."""
     years = len(weeks) // YEAR_WEEKS
-    if not years:
+    if years < YEARS_MIN:
         return (1.0,) * MONTHS
-    whole = weeks[-years * YEAR_WEEKS :]
     expected, came = np.zeros(MONTHS), np.zeros(MONTHS)
-    for week in whole:
-        expected[week.month] += week.expected
-        came[week.month] += week.came
-    overall = came.sum() / expected.sum() if expected.sum() else 1.0
-    factors: Floats = (PRIOR_ORDERS + came) / (PRIOR_ORDERS + expected * overall)
+    for year in range(years):
+        begins = len(weeks) - (years - year) * YEAR_WEEKS
+        whole = weeks[begins : begins + YEAR_WEEKS]
+        overall = sum(week.came for week in whole) / max(sum(week.expected for week in whole), 1e-9)
+        for week in whole:
+            expected[week.month] += week.expected * overall
+            came[week.month] += week.came
+    factors: Floats = (PRIOR_ORDERS + came) / (PRIOR_ORDERS + expected)
     return tuple(float(each) for each in factors / factors.mean())

@@ -46,10 +46,11 @@ def features(timing: Timing, rhythm: Rhythm, weeks: float, gaps: Gaps, silence: 
     """What the correction looks at, in the order of `FEATURES`; for who has bought twice (`frequency` above 0)."""
     frequency, recency, _ = gaps
     tenure = recency + silence
+    returns, longer = regular.chances(rhythm, gaps, silence, weeks)
     return (
         _logit(irregular.p_return(timing, frequency, recency, tenure, weeks)),
-        _logit(regular.p_return(rhythm, gaps, silence, weeks)),
-        log(max(_TAIL_MIN, regular.p_longer_gap(rhythm, gaps, silence))),
+        _logit(returns),
+        log(max(_TAIL_MIN, longer)),
         log1p(silence),
         log1p(frequency),
         log1p(tenure),

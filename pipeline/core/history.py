@@ -6,9 +6,11 @@ last purchase) lives here and in the models, nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import log
 from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.rhythm import Gaps
 
@@ -32,8 +34,7 @@ class Cell(NamedTuple):
     last_week: int
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True, gc=False):
     """One customer's purchases, as the models see them."""
 
     first: Day

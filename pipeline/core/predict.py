@@ -12,6 +12,8 @@ from functools import lru_cache
 from math import log
 from typing import Final, Literal
 
+import msgspec
+
 from pipeline.core import rhythm as regular
 from pipeline.core import timing as irregular
 from pipeline.core.calibration import FEATURES, Calibration, calibrated, features
@@ -24,7 +26,9 @@ from pipeline.core.timing import Timing
 HORIZON_DAYS: Final = (30, 90, 365)
 OUTLOOKS_KEPT: Final = 65_536
 """Outlooks remembered, by model, frequency and whole week of tenure."""
-BAND: Final = (0.1, 0.9)
+FACTORS_KEPT: Final = 1_024
+"""Days whose seasonal factors are remembered."""
+BAND: Final = (0.1, 0.5, 0.9)
 """Of those who stay, one in ten is earlier than the band of the next order, one in ten later."""
 YEARLY_DISCOUNT: Final = log(1.15) / 52.0
 """15 % a year, continuously, a week."""
@@ -52,8 +56,7 @@ class Model:
     discount: float = YEARLY_DISCOUNT
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What is expected of one customer from a day on."""
 
     basis: Basis
@@ -79,25 +82,28 @@ def predict(model: Model, history: History, day: int) -> Prediction:
     alive = irregular.p_alive(timing, x, recency, tenure)
     outlook = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
-    orders = tuple(
-        alive * each * factor(model.season, day, days / WEEK_DAYS)
-        for each, days in zip(outlook, HORIZON_DAYS, strict=False)
-    )
+    soon, later, year = _factors(model.season, day)
+    orders = (alive * outlook[0] * soon, alive * outlook[1] * later, alive * outlook[2] * year)
     weeks = HORIZON_DAYS[1] / WEEK_DAYS if model.calibration is None else model.calibration.weeks
     chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
         chance = calibrated(model.calibration, seen)
-    early, late = (irregular.next_order_quantile(timing, x, tenure, each) for each in BAND)
+    early, median, late = BAND
+    quantile = irregular.next_order_quantile
     return Prediction(
         basis="own purchases" if x else "the shop's average",
         p_alive=alive,
         p_return=chance,
         return_weeks=weeks,
         orders=orders,
-        margin_minor=tuple(each * margin for each in orders),
+        margin_minor=(orders[0] * margin, orders[1] * margin, orders[2] * margin),
         value_minor=alive * outlook[-1] * margin,
-        next_order_weeks=(early, irregular.next_order_quantile(timing, x, tenure, 0.5), late),
+        next_order_weeks=(
+            quantile(timing, x, tenure, early),
+            quantile(timing, x, tenure, median),
+            quantile(timing, x, tenure, late),
+        ),
     )
 
 
@@ -116,6 +122,12 @@ def _outlook(timing: Timing, frequency: int, week: int, value_weeks: float, disc
     """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left."""
     ahead = tuple(irregular.orders_if_alive(timing, frequency, week, days / WEEK_DAYS) for days in HORIZON_DAYS)
     return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, week, value_weeks, discount))
+
+
+@lru_cache(maxsize=FACTORS_KEPT)
+def _factors(season: Season, day: int) -> tuple[float, ...]:
+    """The season's factor over each horizon."""
+    return tuple(factor(season, day, days / WEEK_DAYS) for days in HORIZON_DAYS)
 
 
 def to_parameters(model: Model) -> dict[str, float]:

@@ -9,6 +9,7 @@ Source: Platzer & Reutterer (2016), Marketing Science 35(5), 779-799 (whole k: c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, fsum, lgamma, log, log1p
 from typing import Final, NamedTuple
 
@@ -17,7 +18,10 @@ from pipeline.core.timing import Timing
 REGULARITIES: Final = (1, 2, 4)
 """The k there are; sums over k have at most four terms."""
 BISECTIONS: Final = 60
+RHYTHMS_KEPT: Final = 256
+"""Shops and segments whose constants are remembered."""
 _LEAST: Final = 1e-300
+_LGAMMA: Final = {k: lgamma(k) for k in REGULARITIES}
 _NEVER_WEEKS: Final = 1e12
 _SUM_ERROR_MAX: Final = 1e-6
 
@@ -55,46 +59,48 @@ def tail(timing: Timing, k: int, frequency: int, recency: float, silence: float)
     return min(1.0, exp(-n * log1p(silence / start)) * summed)
 
 
-def weights(rhythm: Rhythm, gaps: Gaps, silence: float) -> tuple[float, ...]:
-    """How much of each regularity a customer is, by their own gaps and silence; together 1."""
-    timing, (frequency, recency, sum_log_gap) = rhythm.timing, gaps
-    logs = []
-    for k, share in zip(REGULARITIES, rhythm.shares, strict=True):
-        n = timing.r + k * frequency
-        rate = timing.alpha / k
-        of_gaps = (
-            (k - 1) * sum_log_gap - frequency * lgamma(k) + lgamma(n) - n * log(rate + recency) + timing.r * log(rate)
-        )
-        silent = tail(timing, k, frequency, recency, silence) + timing.a / (timing.b + frequency)
-        logs.append(log(max(share, _LEAST)) + of_gaps + log(silent))
-    most = max(logs)
-    parts = [exp(each - most) for each in logs]
+def fits(rhythm: Rhythm, gaps: Gaps) -> list[float]:
+    """How likely a customer's gaps are under each regularity, its share included; in logarithms, up to a constant."""
+    frequency, recency, sum_log_gap = gaps
+    found = []
+    for k, (r, alpha, constant) in zip(REGULARITIES, _constants(rhythm), strict=True):
+        n = r + k * frequency
+        of_gaps = (k - 1) * sum_log_gap - frequency * _LGAMMA[k] + lgamma(n) - n * log(alpha + recency)
+        found.append(constant + of_gaps)
+    return found
+
+
+def weights(fitting: list[float], tails: list[float], left: float) -> list[float]:
+    """How much of each regularity a customer is, by their own gaps (`fits`) and silence (`tails`); together 1.
+
+    `left` is the odds of having left at the last purchase, a / (b + x).
+    """
+    most = max(fitting)
+    parts = [exp(fit - most) * (tail_of + left) for fit, tail_of in zip(fitting, tails, strict=True)]
     total = fsum(parts)
-    return tuple(part / total for part in parts)
+    return [part / total for part in parts]
 
 
 def regularity(rhythm: Rhythm, gaps: Gaps) -> int:
     """The k that explains a customer best, as known at their last purchase."""
-    found = weights(rhythm, gaps, 0.0)
-    return max(zip(found, REGULARITIES, strict=True))[1]
+    found = fits(rhythm, gaps)
+    return REGULARITIES[found.index(max(found))]
 
 
-def p_longer_gap(rhythm: Rhythm, gaps: Gaps, silence: float) -> float:
-    """Probability that somebody like this who stays would be silent for longer."""
-    mixed = zip(weights(rhythm, gaps, 0.0), REGULARITIES, strict=True)
-    return fsum(weight * tail(rhythm.timing, k, gaps.frequency, gaps.recency, silence) for weight, k in mixed)
+def chances(rhythm: Rhythm, gaps: Gaps, silence: float, weeks: float) -> tuple[float, float]:
+    """Chance of a purchase within so many weeks, and chance that a gap of somebody who stays would be longer than this.
 
-
-def p_return(rhythm: Rhythm, gaps: Gaps, silence: float, weeks: float) -> float:
-    """Probability of a purchase within so many weeks: too sure by itself, useful to the calibration."""
+    The first is too sure by itself, and useful to the calibration.
+    """
     timing, (frequency, recency, _) = rhythm.timing, gaps
     left = timing.a / (timing.b + frequency)
-    parts = []
-    for weight, k in zip(weights(rhythm, gaps, silence), REGULARITIES, strict=True):
-        now = tail(timing, k, frequency, recency, silence)
-        then = tail(timing, k, frequency, recency, silence + weeks)
-        parts.append(weight * (now - then) / (now + left))
-    return fsum(parts)
+    fitting = fits(rhythm, gaps)
+    now = [tail(timing, k, frequency, recency, silence) for k in REGULARITIES]
+    then = [tail(timing, k, frequency, recency, silence + weeks) for k in REGULARITIES]
+    silent = weights(fitting, now, left)
+    returns = fsum(w * (a - b) / (a + left) for w, a, b in zip(silent, now, then, strict=True))
+    before = weights(fitting, [1.0] * len(REGULARITIES), left)
+    return returns, fsum(w * a for w, a in zip(before, now, strict=True))
 
 
 def deadline(rhythm: Rhythm, gaps: Gaps, level: float) -> float:
@@ -120,3 +126,13 @@ def deadline(rhythm: Rhythm, gaps: Gaps, level: float) -> float:
         else:
             high = middle
     return high
+
+
+@lru_cache(maxsize=RHYTHMS_KEPT)
+def _constants(rhythm: Rhythm) -> tuple[tuple[float, float, float], ...]:
+    """For each regularity r, alpha / k, and what of `fits` no customer changes."""
+    timing = rhythm.timing
+    return tuple(
+        (timing.r, timing.alpha / k, log(max(share, _LEAST)) + timing.r * log(timing.alpha / k))
+        for k, share in zip(REGULARITIES, rhythm.shares, strict=True)
+    )

@@ -1,6 +1,7 @@
 """How busy the time ahead is, against what the timing model expects: the month of the year, and how it has gone.
 
-The timing model knows no seasons. Months count once the shop has shown a whole year; the level follows the last weeks.
+The timing model knows no seasons. Months count once the shop has shown two whole years; the level follows the last
+weeks.
 """
 
 from __future__ import annotations

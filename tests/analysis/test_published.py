@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.histories import day
 from pipeline.analysis.chances import p_alive, p_return
 from pipeline.analysis.counts import Counts, counted, counts_of
 from pipeline.analysis.purchases import Purchases, bought_between, states_on
@@ -17,7 +18,6 @@ from pipeline.analysis.score import orders_if_alive
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.spend import expected_margin
-from tests.analysis.conftest import day
 
 END = day(1997, 9, 30)
 
@@ -43,9 +43,13 @@ def numbers(found: TimingFit) -> list[float]:
     ],
 )
 def test_the_parameters_are_those_published(
-    request: pytest.FixtureRequest, which: str, leaves_at_first: bool, expected: tuple[float, ...],
-    likelihood: float, digits: float,
-) -> None:  # fmt: skip
+    request: pytest.FixtureRequest,
+    which: str,
+    leaves_at_first: bool,  # noqa: FBT001 - a row of the table
+    expected: tuple[float, ...],
+    likelihood: float,
+    digits: float,
+) -> None:
     counts = states_on(request.getfixturevalue(which), END).counts
     found = fitted(counts, leaves_at_first=leaves_at_first)
     assert numbers(found) == pytest.approx(expected, abs=digits)
@@ -96,7 +100,12 @@ def test_spend_is_as_published(wheel: Path) -> None:
     [(False, -0.121, 0.785, 0.626, 0.81), (True, -0.162, 0.765, 0.627, 0.45)],
 )
 def test_the_39_weeks_after_are_foretold_no_worse_than_elsewhere(
-    sample: Purchases, leaves_at_first: bool, total: float, mean_error: float, correlation: float, alive: float
+    sample: Purchases,
+    leaves_at_first: bool,  # noqa: FBT001 - a row of the table
+    total: float,
+    mean_error: float,
+    correlation: float,
+    alive: float,
 ) -> None:
     """1,882 purchases came. The same model done elsewhere errs by so much, in all and per customer."""
     states = states_on(sample, END)

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from bench.buyers import simulate
+from bench.histories import day
 from pipeline.analysis.band import forecast_band
 from pipeline.analysis.chances import p_alive, p_return
 from pipeline.analysis.counts import Counts, counted, counts_at, counts_of
@@ -16,7 +17,6 @@ from pipeline.analysis.score import orders_if_alive
 from pipeline.analysis.timing import TimingFit, fit_timing, log_likelihood, timing_of, z_of
 from pipeline.core.history import Cell
 from pipeline.core.timing import Timing
-from tests.analysis.conftest import day
 
 TRUTH = Timing(0.525, 6.183, 0.891, 1.614)
 
@@ -28,7 +28,7 @@ def fit(counts: Counts, **options: object) -> TimingFit:
 
 
 @pytest.mark.parametrize("leaves_at_first", [True, False])
-def test_the_slope_is_the_slope(leaves_at_first: bool) -> None:
+def test_the_slope_is_the_slope(leaves_at_first: bool) -> None:  # noqa: FBT001 - a row of the table
     counts = counts_of([0, 1, 4, 9], [0.0, 3.0, 11.0, 30.0], [20.0, 21.0, 30.0, 31.0])
     z = np.array([-0.5, -2.0, -0.8, 1.2])
     slope = approx_fprime(z, lambda at: log_likelihood(at, counts, leaves_at_first=leaves_at_first)[0], 1e-7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import reduce
+from itertools import pairwise
 from math import log
 
 import pytest
@@ -30,7 +31,7 @@ def reckoned(orders: list[tuple[int, int]]) -> tuple[int, float, float, int, int
         by_day[day] += margin
     days = sorted(by_day)
     spent = [by_day[day] for day in days[1:] if by_day[day] > 0]
-    gaps = sum(log((b - a) / 7) for a, b in zip(days, days[1:], strict=False))
+    gaps = sum(log((b - a) / 7) for a, b in pairwise(days))
     return len(days) - 1, (days[-1] - days[0]) / 7, gaps, len(spent), sum(spent)
 
 

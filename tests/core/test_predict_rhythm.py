@@ -30,7 +30,9 @@ def test_the_tail_is_the_incomplete_beta_function(k: int, silence: float) -> Non
 
 def test_all_irregular_is_the_plain_model() -> None:
     plain = Rhythm(SHOP, (1.0, 0.0, 0.0))
-    assert rhythm.p_return(plain, EVERY_WEEK, 3.0, 4.0) == pytest.approx(timing.p_return(SHOP, 20, 20.0, 23.0, 4.0))
+    returns, longer = rhythm.chances(plain, EVERY_WEEK, 3.0, 4.0)
+    assert returns == pytest.approx(timing.p_return(SHOP, 20, 20.0, 23.0, 4.0))
+    assert longer == pytest.approx(timing.p_longer_gap(SHOP, 20, 20.0, 3.0))
     assert rhythm.deadline(plain, EVERY_WEEK, 0.01) == pytest.approx(timing.deadline(SHOP, 20, 20.0, 0.01))
 
 
@@ -48,7 +50,9 @@ def test_a_regular_deadline_is_the_silence_that_the_stated_fraction_of_gaps_exce
 
 
 def test_weights_are_shares_of_one() -> None:
-    assert sum(rhythm.weights(HALF, EVERY_WEEK, 2.0)) == pytest.approx(1.0)
+    found = rhythm.weights(rhythm.fits(HALF, EVERY_WEEK), [0.4, 0.2, 0.1], 0.1)
+    assert sum(found) == pytest.approx(1.0)
+    assert max(found) == found[2]
 
 
 def test_shares_that_do_not_make_one_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import exp, inf, isfinite, log
 
 import numpy as np
@@ -61,7 +62,7 @@ def likelihood(rate: float, leaving: float, timing: Timing, state: tuple[int, fl
 
 
 def integrated(timing: Timing, state: tuple[int, float, float], weeks: float) -> tuple[float, float, float]:
-    """P(alive), P(return) and expected orders, by quadrature over rate and chance of leaving. Independent of the code."""
+    """P(alive), P(return) and expected orders, by quadrature over rate and chance of leaving. No code of ours."""
     x, _, age = state
     points, weights = np.polynomial.legendre.leggauss(160)
     # Both ends of each density may be steep: substitute rate = (u / (1 - u))^4 scaled, p = v^4 / (v^4 + (1 - v)^4).
@@ -105,7 +106,7 @@ def test_discounted_orders_are_the_sum_of_small_steps() -> None:
     """What each day brings, times what a unit then is worth: 3 years by days, at 15 % a year."""
     rate = log(1.15) / 52
     days = [expected_orders(MBG, 3, 12.0, 20.0, day / 7) for day in range(1093)]
-    worth = sum((b - a) * exp(-rate * (day + 0.5) / 7) for day, (a, b) in enumerate(zip(days, days[1:], strict=False)))
+    worth = sum((b - a) * exp(-rate * (day + 0.5) / 7) for day, (a, b) in enumerate(pairwise(days)))
     of_alive = discounted_orders_if_alive(MBG, 3, 20.0, 156.0, rate)
     assert p_alive(MBG, 3, 12.0, 20.0) * of_alive == pytest.approx(worth, rel=1e-5)
 

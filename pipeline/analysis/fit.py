@@ -53,6 +53,14 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """The same cohort or channel, counted before the held-out weeks and after."""
+
+    before: Counts
+    after: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A candidate against the model in force, both asked about weeks the candidate did not see."""
 
@@ -81,18 +89,26 @@ def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) ->
     return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
 
 
-def fit_segments(segments: Mapping[str, Counts], shop: TimingFit) -> dict[str, TimingFit]:
-    """Each cohort's or channel's own parameters, drawn to the shop's the more the less it has shown; at most 256.
+def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: TimingFit) -> dict[str, TimingFit]:
+    """The cohorts and channels that deserve parameters of their own; at most 256 are looked at, by name.
 
-    A segment that allows no fit, or has bought nothing twice, is left out: the shop's model speaks for it.
+    Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
+    before, would not have foretold the weeks since better.
     """
-    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
     fits = {}
     for name in sorted(segments)[:SEGMENTS_MAX]:
-        found = fit_timing(segments[name], prior, leaves_at_first=shop.timing.leaves_at_first)
-        if isinstance(found, TimingFit):
+        each = segments[name]
+        candidate, found = _drawn(each.before, shop_before), _drawn(each.after, shop)
+        if not (isinstance(candidate, TimingFit) and isinstance(found, TimingFit)):
+            continue
+        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain > 0.0:
             fits[name] = found
     return fits
+
+
+def _drawn(counts: Counts, shop: TimingFit) -> TimingFit | buying.Refusal:
+    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
+    return fit_timing(counts, prior, leaves_at_first=shop.timing.leaves_at_first)
 
 
 def fit_model(

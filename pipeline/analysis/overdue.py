@@ -16,6 +16,8 @@ from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
 
 HALVINGS: Final = 40
+SPELLS_MAX: Final = 100_000
+"""Beyond so many silences the level is set on a sample, with its share of the budget."""
 LEVEL_LEAST: Final = 1e-9
 LEVEL_MOST: Final = 0.5
 """A deadline that half of a customer's own gaps exceed warns of nothing."""
@@ -134,11 +136,13 @@ def tuned(
 
 def level_for(rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float) -> float:
     """The level of "overdue" that would have kept to a weekly budget between two days."""
-    open_then = (spells.ends >= days[0]) & (spells.day <= days[1])
+    open_then = np.flatnonzero((spells.ends >= days[0]) & (spells.day <= days[1]))
+    step = max(1, -(-len(open_then) // SPELLS_MAX))
+    open_then = open_then[::step]
     some = Spells(*(getattr(spells, field.name)[open_then] for field in fields(spells)))
     weeks = (days[1] - days[0] + 1) / 7.0
     ends = (LEVEL_LEAST, LEVEL_MOST)
-    return tuned(lambda level: deadlines(rhythm, some, level), some, days, alarms_a_week * weeks, ends)
+    return tuned(lambda level: deadlines(rhythm, some, level), some, days, alarms_a_week * weeks / step, ends)
 
 
 def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | None:

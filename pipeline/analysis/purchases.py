@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline.analysis.calibration import Snapshot
 from pipeline.analysis.counts import Counts, Floats
 
+CUSTOMERS_MAX: Final = 20_000
+"""Beyond so many a snapshot is of a sample: every so-manieth customer."""
 Whole = NDArray[np.int64]
 
 
@@ -104,7 +107,8 @@ def bought_between(purchases: Purchases, customer: Whole, after: int | Whole, da
 def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
     """Who had bought twice by a day, and whether they bought in the days after."""
     states = states_on(purchases, day)
-    twice = states.counts.frequency > 0
+    twice = np.flatnonzero(states.counts.frequency > 0)
+    twice = twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))]
     returned = bought_between(purchases, states.customer[twice], day, horizon_days) > 0
     counts = states.counts
     some = Counts(*(each[twice] for each in (counts.frequency, counts.recency, counts.tenure, counts.customers)))

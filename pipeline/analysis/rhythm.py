@@ -13,7 +13,7 @@ from pipeline.analysis.counts import Counts, Floats
 from pipeline.analysis.timing import Prior, Refusal, prior_of_shops, problem_with, timing_of
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 
-CUSTOMERS_MAX: Final = 20_000
+CUSTOMERS_MAX: Final = 10_000
 """Beyond so many a sample is fitted: every so-manieth customer."""
 _BOUND: Final = 12.0
 _SHARES_SPREAD: Final = 1.5

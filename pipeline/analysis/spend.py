@@ -13,6 +13,8 @@ from pipeline.analysis.counts import Floats
 from pipeline.core.spend import Spend
 
 Refusal = Literal["nobody has spent twice", "margins out of order", "the search did not settle"]
+CUSTOMERS_MAX: Final = 30_000
+"""Beyond so many a sample is fitted: every so-manieth customer."""
 DEPENDENCE_MAX: Final = 0.3
 """Correlation of frequency and mean margin beyond which the model's assumption is in doubt."""
 _BOUND: Final = 8.0
@@ -36,7 +38,8 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
     if not (np.isfinite(days).all() and np.isfinite(mean_margin).all() and (days >= 0).all()):
         return "margins out of order"
     known = (days > 0) & (mean_margin > 0)
-    x, m = days[known], mean_margin[known]
+    step = max(1, -(-int(known.sum()) // CUSTOMERS_MAX))
+    x, m = days[known][::step], mean_margin[known][::step]
     if not len(x):
         return "nobody has spent twice"
     unit = float(x @ m / x.sum())

@@ -6,7 +6,8 @@ last purchase) lives here and in the models, nowhere else.
 
 from __future__ import annotations
 
-from math import log
+from itertools import pairwise
+from math import fsum, log
 from typing import Final, NamedTuple
 
 import msgspec
@@ -91,12 +92,42 @@ def bought(history: History | None, day: int, margin_minor: int) -> History:
     if history is None:
         first = Day(day, margin_minor)
         return History(first, (first,))
-    if day == history.first.day:
-        return _first_day_grew(history, margin_minor)
-    known = next((each for each in history.recent if each.day == day), None)
+    known = _known(history, day)
+    return _with_new_day(history, Day(day, margin_minor)) if known is None else _grown(history, known, margin_minor)
+
+
+def revised(history: History, day: int, change_minor: int) -> History:
+    """The history after the margin of a purchase day has changed: a refund, an order told anew.
+
+    Of a repeat day that is not kept any more only the sum is corrected.
+    """
+    known = _known(history, day)
     if known is not None:
-        return _day_grew(history, known, margin_minor)
-    return _with_new_day(history, Day(day, margin_minor))
+        return _grown(history, known, change_minor)
+    return replace(history, spend_minor=max(0, history.spend_minor + change_minor)) if history.spend_days else history
+
+
+def withdrawn(history: History, day: int) -> History | None:
+    """The history after every order of a day was cancelled; None if they never bought.
+
+    A day that is not kept any more stays, and so does the first once the second is not kept.
+    """
+    known = _known(history, day)
+    if known is None or (known == history.first and history.frequency >= DAYS_KEPT):
+        return history
+    if history.frequency == 0:
+        return None
+    recent = tuple(each for each in history.recent if each != known)
+    first, counted = (recent[0], recent[0]) if known == history.first else (history.first, known)
+    days = sorted({each.day for each in (history.first, *history.recent)})
+    left = replace(
+        history,
+        first=first,
+        recent=recent or (first,),
+        frequency=history.frequency - 1,
+        sum_log_gap=history.sum_log_gap - _logs_added(days, day),
+    )
+    return _spent(left, counted.margin_minor, 0)
 
 
 def moved(before: History | None, after: History) -> tuple[tuple[Cell, int], ...]:
@@ -106,40 +137,41 @@ def moved(before: History | None, after: History) -> tuple[tuple[Cell, int], ...
     return () if before.cell == after.cell else ((before.cell, -1), (after.cell, 1))
 
 
-def _first_day_grew(history: History, margin_minor: int) -> History:
-    grown = Day(history.first.day, history.first.margin_minor + margin_minor)
-    return replace(
-        history, first=grown, recent=tuple(grown if each.day == grown.day else each for each in history.recent)
-    )
+def _known(history: History, day: int) -> Day | None:
+    return next((each for each in (history.first, *history.recent) if each.day == day), None)
 
 
-def _day_grew(history: History, known: Day, margin_minor: int) -> History:
+def _grown(history: History, known: Day, margin_minor: int) -> History:
     grown = Day(known.day, known.margin_minor + margin_minor)
-    recent = tuple(grown if each is known else each for each in history.recent)
+    recent = tuple(grown if each == known else each for each in history.recent)
+    if known == history.first:
+        return replace(history, first=grown, recent=recent)
     return _spent(replace(history, recent=recent), known.margin_minor, grown.margin_minor)
 
 
 def _with_new_day(history: History, new: Day) -> History:
     earliest = new.day < history.first.day
-    later = [each.day for each in history.recent if each.day > new.day]
-    before = max((each.day for each in (history.first, *history.recent) if each.day < new.day), default=None)
-    gaps = 0.0
-    if before is not None:
-        gaps += log((new.day - before) / WEEK_DAYS)
-    if later or earliest:
-        after = history.first.day if earliest else later[0]
-        gaps += log((after - new.day) / WEEK_DAYS)
-        if before is not None:
-            gaps -= log((after - before) / WEEK_DAYS)
-    recent = tuple(sorted({*history.recent, new})[-DAYS_KEPT:])
-    after_it = replace(
+    days = sorted({new.day, *(each.day for each in (history.first, *history.recent))})
+    grown = replace(
         history,
         first=new if earliest else history.first,
-        recent=recent,
+        recent=tuple(sorted((*history.recent, new))[-DAYS_KEPT:]),
         frequency=history.frequency + 1,
-        sum_log_gap=history.sum_log_gap + gaps,
+        sum_log_gap=history.sum_log_gap + _logs_added(days, new.day),
     )
-    return _spent(after_it, 0, history.first.margin_minor if earliest else new.margin_minor)
+    return _spent(grown, 0, history.first.margin_minor if earliest else new.margin_minor)
+
+
+def _logs_added(days: list[int], day: int) -> float:
+    """What a day among others (in order, itself included) adds to the sum of the gaps' logarithms."""
+    place = days.index(day)
+    near = days[max(0, place - 1) : place + 2]
+    without = [each for each in near if each != day]
+    return _logs(near) - _logs(without)
+
+
+def _logs(days: list[int]) -> float:
+    return fsum(log((later - earlier) / WEEK_DAYS) for earlier, later in pairwise(days))
 
 
 def _spent(history: History, before_minor: int, after_minor: int) -> History:

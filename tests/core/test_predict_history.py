@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.history import DAYS_KEPT, Cell, History, bought, moved
+from pipeline.core.history import DAYS_KEPT, Cell, History, bought, moved, revised, withdrawn
 
 ORDERS = st.lists(st.tuples(st.integers(9_000, 9_400), st.integers(-500, 5_000)), min_size=1, max_size=DAYS_KEPT)
 
@@ -71,3 +71,33 @@ def test_an_order_older_than_every_day_kept_still_counts() -> None:
 def test_two_orders_of_a_day_are_one_purchase_day() -> None:
     history = reduce(lambda before, margin: bought(before, 9_007, margin), (300, 200), bought(None, 9_000, 100))
     assert (history.frequency, history.spend_days, history.mean_margin_minor) == (1, 1, 500.0)
+
+
+@given(ORDERS, st.data())
+def test_a_withdrawn_day_is_as_if_it_had_never_been(orders: list[tuple[int, int]], data: st.DataObject) -> None:
+    day = data.draw(st.sampled_from(orders))[0]
+    left = withdrawn(told(orders), day)
+    others = [order for order in orders if order[0] != day]
+    if not others:
+        assert left is None
+        return
+    assert left is not None
+    again = told(others)
+    assert (left.first, left.recent, left.frequency) == (again.first, again.recent, again.frequency)
+    assert (left.spend_days, left.spend_minor) == (again.spend_days, again.spend_minor)
+    assert left.sum_log_gap == pytest.approx(again.sum_log_gap, abs=1e-9)
+
+
+@given(ORDERS, st.data(), st.integers(-3_000, 3_000))
+def test_a_refund_is_as_if_the_order_had_been_smaller(
+    orders: list[tuple[int, int]], data: st.DataObject, change: int
+) -> None:
+    day = data.draw(st.sampled_from(orders))[0]
+    assert revised(told(orders), day, change) == told([*orders, (day, change)])
+
+
+def test_what_is_too_old_to_be_known_is_corrected_in_sum_or_left() -> None:
+    history = told([(9_000 + day, 100) for day in range(100)])
+    assert revised(history, 9_010, -40).spend_minor == history.spend_minor - 40
+    assert withdrawn(history, 9_010) == history
+    assert withdrawn(history, 9_000) == history

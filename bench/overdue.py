@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.analysis.counts import Floats
-from pipeline.analysis.overdue import Replay, Spells, deadlines, replay, spells_of, tuned
+from pipeline.analysis.overdue import Replay, Spells, deadlines, open_between, replay, spells_of, tuned
 from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.core.rhythm import Rhythm
@@ -39,7 +39,7 @@ def both(shop: Shop, volume: float) -> tuple[Replay, Replay]:
     """Own deadlines and the fixed window, each at `volume` alarms a customer."""
     first, last, _ = shop.window
     budget = volume * shop.customers
-    spells = shop.spells
+    spells = open_between(shop.spells, first, last)
 
     def own(level: float) -> Floats:
         return deadlines(shop.rhythm, spells, level)

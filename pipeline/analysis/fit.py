@@ -28,8 +28,8 @@ HELD_OUT_WEEKS: Final = 4
 """Weeks kept from the candidate and used to compare it with the model in force."""
 WORSE_BY: Final = 2.0
 """Log-likelihood, in all, that a candidate may be worse by: less than chance alone makes of two equal models."""
-LEVEL_WEEKS: Final = 13
-"""Weeks on which the level of "overdue" is set."""
+LEVEL_WEEKS: Final = 6
+"""Weeks on which the level of "overdue" is set: more lag behind a shop that grows older, fewer are noise."""
 SNAPSHOTS: Final = 4
 """Earlier days whose predictions, matured since, teach the calibration; a month between them."""
 SHARE_OF_SECONDS: Final = 0.8

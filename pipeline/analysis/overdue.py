@@ -71,6 +71,11 @@ def spells_of(purchases: Purchases, frequency_min: int = 1) -> Spells:
     return Spells(who[known], day[known], ends[known], *(row[known] for row in rows))
 
 
+def open_between(spells: Spells, first_day: int, last_day: int) -> Spells:
+    """The silences that lasted into these days."""
+    return _only(spells, (spells.ends >= first_day) & (spells.day <= last_day))
+
+
 def deadlines(rhythm: Rhythm, spells: Spells, level: float) -> Floats:
     """`core.rhythm.deadline` for many."""
     timing = rhythm.timing
@@ -136,10 +141,9 @@ def tuned(
 
 def level_for(rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float) -> float:
     """The level of "overdue" that would have kept to a weekly budget between two days."""
-    open_then = np.flatnonzero((spells.ends >= days[0]) & (spells.day <= days[1]))
-    step = max(1, -(-len(open_then) // SPELLS_MAX))
-    open_then = open_then[::step]
-    some = Spells(*(getattr(spells, field.name)[open_then] for field in fields(spells)))
+    known = open_between(spells, *days)
+    step = max(1, -(-len(known.day) // SPELLS_MAX))
+    some = _only(known, slice(None, None, step))
     weeks = (days[1] - days[0] + 1) / 7.0
     ends = (LEVEL_LEAST, LEVEL_MOST)
     return tuned(lambda level: deadlines(rhythm, some, level), some, days, alarms_a_week * weeks / step, ends)
@@ -160,3 +164,7 @@ def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | Non
     waiting = len(waited) - np.searchsorted(np.sort(waited), gaps)
     arrived = 1.0 - np.cumprod(1.0 - events / waiting)
     return float(gaps[np.searchsorted(arrived, share * arrived[-1])] / 7.0)
+
+
+def _only(spells: Spells, rows: NDArray[np.bool_] | slice) -> Spells:
+    return Spells(*(getattr(spells, field.name)[rows] for field in fields(spells)))

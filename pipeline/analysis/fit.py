@@ -6,28 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
-
 from pipeline.analysis import calibration as learned
 from pipeline.analysis import spend as spending
 from pipeline.analysis import timing as buying
 from pipeline.analysis.chances import p_return
-from pipeline.analysis.counts import Counts, counted
+from pipeline.analysis.counts import counted
+from pipeline.analysis.judge import judge
 from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.season import fit_season, weeks_of
-from pipeline.analysis.timing import SPREAD_OF_SEGMENTS, Prior, TimingFit, fit_timing, log_likelihood, z_of
+from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
 from pipeline.core.predict import HORIZON_DAYS, Model
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
-from pipeline.core.timing import Timing
 
 HELD_OUT_WEEKS: Final = 4
 """Weeks kept from the candidate and used to compare it with the model in force."""
-WORSE_BY: Final = 2.0
-"""Log-likelihood, in all, that a candidate may be worse by: less than chance alone makes of two equal models."""
 LEVEL_WEEKS: Final = 6
 """Weeks on which the level of "overdue" is set: more lag behind a shop that grows older, fewer are noise."""
 SNAPSHOTS: Final = 4
@@ -35,7 +31,6 @@ SNAPSHOTS: Final = 4
 SHARE_OF_SECONDS: Final = 0.8
 SECOND_ORDER_WEEKS: Final = 26.0
 """Patience with who bought once, while the shop has too few second orders to say."""
-SEGMENTS_MAX: Final = 256
 _DEFAULT_LEVEL: Final = 0.02
 _PRIOR_SPEND: Final = (4.0, 3.5)
 
@@ -50,65 +45,6 @@ class Fitted:
     diagnostics: Mapping[str, float]
     remarks: tuple[str, ...]
     """What could not be learned, and what stands in for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The same cohort or channel, counted before the held-out weeks and after."""
-
-    before: Counts
-    after: Counts
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A candidate against the model in force, both asked about weeks the candidate did not see."""
-
-    gain: float
-    """Log-likelihood of those weeks under the candidate, less under the model in force."""
-    customers: float
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the candidate may take its place."""
-        return self.gain >= -WORSE_BY
-
-
-def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) -> Judgement:
-    """How much better the candidate foretold what happened between two counts of the same shop.
-
-    The likelihood of the weeks between is that of all up to `after` over that of all up to `before`: two tables are
-    enough, and no customer has to be followed.
-    """
-
-    def of_weeks_between(timing: Timing) -> float:
-        z, first = z_of(timing), timing.leaves_at_first
-        later = log_likelihood(z, after, leaves_at_first=first)[0]
-        return later - log_likelihood(z, before, leaves_at_first=first)[0]
-
-    return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
-
-
-def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: TimingFit) -> dict[str, TimingFit]:
-    """The cohorts and channels that deserve parameters of their own; at most 256 are looked at, by name.
-
-    Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
-    before, would not have foretold the weeks since better.
-    """
-    fits = {}
-    for name in sorted(segments)[:SEGMENTS_MAX]:
-        each = segments[name]
-        candidate, found = _drawn(each.before, shop_before), _drawn(each.after, shop)
-        if not (isinstance(candidate, TimingFit) and isinstance(found, TimingFit)):
-            continue
-        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain > 0.0:
-            fits[name] = found
-    return fits
-
-
-def _drawn(counts: Counts, shop: TimingFit) -> TimingFit | buying.Refusal:
-    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
-    return fit_timing(counts, prior, leaves_at_first=shop.timing.leaves_at_first)
 
 
 def fit_model(

@@ -78,29 +78,6 @@ def p_return_if_alive(timing: Timing, frequency: int, tenure: float, weeks: floa
     return -expm1(-(timing.r + frequency) * log1p(weeks / (timing.alpha + tenure)))
 
 
-def silence_until_p_alive(timing: Timing, frequency: int, recency: float, level: float) -> float:
-    """Weeks of silence after which P(alive) has fallen to `level`; 0 if it never was above it."""
-    start = timing.alpha + recency
-    if frequency == 0 and not timing.leaves_at_first:
-        return inf
-    odds = (1.0 - level) / level * (timing.stays + frequency) / timing.a
-    return max(0.0, start * expm1(min(log(odds) / (timing.r + frequency), _LOGIT_MAX)))
-
-
-def p_longer_gap(timing: Timing, frequency: int, recency: float, silence: float) -> float:
-    """Probability that somebody who stays would be silent for longer than this: the tail of their own gaps."""
-    return exp(-(timing.r + frequency) * log1p(silence / (timing.alpha + recency)))
-
-
-def deadline(timing: Timing, frequency: int, recency: float, tail: float) -> float:
-    """Weeks of silence that only a fraction `tail` of their own gaps would exceed: after these they are overdue.
-
-    Known at the purchase, and good until the next one. Infinite only where it would overflow.
-    """
-    exponent = -log(tail) / (timing.r + frequency)
-    return inf if exponent > _LOGIT_MAX else (timing.alpha + recency) * expm1(exponent)
-
-
 def next_order_quantile(timing: Timing, frequency: int, tenure: float, fraction: float) -> float:
     """Weeks from now within which a fraction of customers like this one, if they stay, buy again; .5 is the median.
 
@@ -108,11 +85,6 @@ def next_order_quantile(timing: Timing, frequency: int, tenure: float, fraction:
     """
     exponent = -log1p(-fraction) / (timing.r + frequency)
     return inf if exponent > _LOGIT_MAX else (timing.alpha + tenure) * expm1(exponent)
-
-
-def own_rate(timing: Timing, frequency: int, recency: float) -> float:
-    """Purchases a week that they were making at their last purchase."""
-    return (timing.r + frequency) / (timing.alpha + recency)
 
 
 def expected_orders(timing: Timing, frequency: int, recency: float, tenure: float, weeks: float) -> float:

@@ -10,7 +10,8 @@ import pytest
 from bench.buyers import simulate
 from bench.histories import day
 from pipeline.analysis.counts import counted, counts_of
-from pipeline.analysis.fit import Fitted, fit_model, judge
+from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.judge import judge
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.score import score

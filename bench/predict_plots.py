@@ -1,0 +1,136 @@
+"""Figures and plots of docs/prediction.md, from two shops' histories: small SVG files, and lines on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from bench.histories import cdnow_purchases, day, journey_purchases
+from bench.overdue import both, shop
+from pipeline.analysis.calibration import brier, calibrated, features, fit_calibration, log_loss
+from pipeline.analysis.chances import p_return
+from pipeline.analysis.counts import Floats, counted
+from pipeline.analysis.purchases import Purchases, snapshot, states_on
+from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
+from pipeline.analysis.season import fit_season, weeks_of
+from pipeline.analysis.timing import TimingFit, fit_timing
+from pipeline.core.calibration import Calibration
+from pipeline.local import cdnow
+
+CACHE = Path(".wafa/cache")
+WIDE, HIGH, EDGE = 420, 300, 46
+COLOURS = ("#b3541e", "#1f6f8b", "#777777")
+Line = tuple[str, Sequence[tuple[float, float]]]
+
+
+def draw(folder: Path) -> None:
+    """Every plot into `folder`, every figure to the screen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = cdnow.fetch(CACHE, Console(stderr=True))
+    sample, master = cdnow_purchases(wheel, "sample"), cdnow_purchases(wheel, "master")
+    weekly = journey_purchases(CACHE)
+    for name, bought, on, days, step in (
+        ("CDNOW, 23,570 customers, 90 days", master, day(1997, 12, 31), 90, 30),
+        ("CDNOW, sample, 90 days", sample, day(1997, 12, 31), 90, 30),
+        ("Complete Journey, 28 days", weekly, day(2017, 8, 29), 28, 28),
+    ):
+        plot = calibration(name, bought, on, days, step)
+        if "sample" not in name:
+            (folder / f"calibration-{name.split(',')[0].lower().replace(' ', '-')}.svg").write_text(plot, "utf-8")
+    rules("Complete Journey", weekly, (day(2017, 8, 29), day(2017, 12, 3), 28, 2), (0.05, 0.1, 0.2))
+    rules("CDNOW sample", sample, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
+    rules("CDNOW all", master, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
+    season("sample", sample)
+    (folder / "weeks-cdnow.svg").write_text(season("all", master), "utf-8")
+
+
+def calibration(name: str, purchases: Purchases, on: int, days: int, step: int) -> str:
+    """Chance of return said on a day, against what came: the model alone, and corrected by earlier outcomes."""
+    states = states_on(purchases, on)
+    timing, rhythm = fit_timing(counted(states.counts)), fit_rhythm(states.counts, states.sum_log_gap)
+    assert isinstance(timing, TimingFit)
+    assert isinstance(rhythm, RhythmFit)
+    learn = [snapshot(purchases, on - days - step * each, days) for each in range(4)]
+    fitted = fit_calibration(timing.timing, rhythm.rhythm, days / 7, learn)
+    assert isinstance(fitted, Calibration)
+    check = snapshot(purchases, on, days)
+    raw = p_return(timing.timing, check.counts, days / 7)
+    seen = features(timing.timing, rhythm.rhythm, days / 7, check.counts, check.sum_log_gap)
+    better = calibrated(fitted, seen)
+    came = check.returned
+    for label, said in (("model alone", raw), ("corrected", better)):
+        print(f"{name}: {label}: log-loss {log_loss(said, came):.4f}, Brier {brier(said, came):.4f}, "
+              f"said {said.mean():.3f}, came {came.mean():.3f}, n {len(said)}")  # fmt: skip
+    lines: list[Line] = [
+        ("model alone", tenths(raw, came)),
+        ("corrected", tenths(better, came)),
+        ("right", [(0.0, 0.0), (1.0, 1.0)]),
+    ]
+    return svg(name, "chance that was said", "share that bought", lines, (1.0, 1.0))
+
+
+def tenths(said: Floats, came: Floats) -> list[tuple[float, float]]:
+    """Mean said and mean that came, in ten groups of equal size."""
+    groups = np.array_split(np.argsort(said), 10)
+    return [(float(said[each].mean()), float(came[each].mean())) for each in groups]
+
+
+def rules(name: str, purchases: Purchases, window: tuple[int, int, int, int], volumes: Sequence[float]) -> None:
+    """Own deadlines and the best fixed window, at equal numbers of alarms."""
+    fitted_on, last, horizon, least = window
+    found = shop(purchases, fitted_on, last, horizon, least)
+    for volume in volumes:
+        for label, each in zip(("own rhythm", "fixed window"), both(found, volume), strict=True):
+            print(f"{name}, {volume:.0%}: {label}: {each.alarms} alarms, lost {each.lost_per_alarm:.2f} "
+                  f"(+-{each.lost_error:.2f}), fell {each.fell_per_alarm:.2f} (+-{each.fell_error:.2f}), "
+                  f"quiet {each.quiet_fraction:.2f}, silent {each.silent_days:.0f} days")  # fmt: skip
+
+
+def season(name: str, purchases: Purchases) -> str:
+    """CDNOW's 39 weeks after the fit, each foretold from the weeks before it, without and with the level."""
+    found = fit_timing(counted(states_on(purchases, day(1997, 9, 30)).counts))
+    assert isinstance(found, TimingFit)
+    weeks = weeks_of(found.timing, purchases, day(1998, 6, 30))
+    first = len(weeks) - 39
+    came = np.array([week.came for week in weeks])
+    plain = np.array([week.expected for week in weeks])
+    led = plain[first:] * [fit_season(weeks[: first + week]).level for week in range(39)]
+    for label, said in (("without", plain[first:]), ("with level", led)):
+        wrong, true = np.abs(said - came[first:]), came[first:]
+        print(f"CDNOW {name}: {label}: errors in all {wrong.sum() / true.sum():.3f}, mean of weeks "
+              f"{np.mean(wrong / true):.3f}, total {said.sum() / true.sum() - 1:+.3f}")  # fmt: skip
+    most = float(came.max())
+    lines: list[Line] = [
+        ("without", [(week, value / most) for week, value in enumerate(plain[first:], first)]),
+        ("with level", [(week, value / most) for week, value in enumerate(led, first)]),
+        ("came", [(week, value / most) for week, value in enumerate(came)]),
+    ]
+    return svg(f"CDNOW, repeat orders a week (of {most:,.0f})", "week", "share of the most", lines, (len(weeks), 1.0))
+
+
+def svg(title: str, across: str, up: str, lines: Sequence[Line], ends: tuple[float, float]) -> str:
+    """Lines between 0 and `ends`, as a small picture."""
+
+    def at(x: float, y: float) -> str:
+        return f"{EDGE + x / ends[0] * (WIDE - 2 * EDGE):.1f},{HIGH - EDGE - y / ends[1] * (HIGH - 2 * EDGE):.1f}"
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {HIGH}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{WIDE}" height="{HIGH}" fill="white"/>',
+        f'<text x="{EDGE}" y="20" font-size="13">{title}</text>',
+        f'<text x="{WIDE // 2}" y="{HIGH - 8}" text-anchor="middle">{across}</text>',
+        f'<text transform="translate(12,{HIGH // 2}) rotate(-90)" text-anchor="middle">{up}</text>',
+    ]
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = at(tick * ends[0], 0.0).split(","), at(0.0, tick * ends[1]).split(",")
+        parts.append(f'<path d="M{y[0]},{y[1]}H{WIDE - EDGE}M{x[0]},{x[1]}V{EDGE}" stroke="#e4e4e4"/>')
+        parts.append(f'<text x="{x[0]}" y="{float(x[1]) + 14:.1f}" text-anchor="middle">{tick * ends[0]:g}</text>')
+        parts.append(f'<text x="{float(y[0]) - 5:.1f}" y="{float(y[1]) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for number, ((label, points), colour) in enumerate(zip(lines, COLOURS, strict=True)):
+        drawn = " ".join(at(*point) for point in points)
+        parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        parts.append(f'<text x="{WIDE - EDGE}" y="{20 + 13 * number}" text-anchor="end" fill="{colour}">{label}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"

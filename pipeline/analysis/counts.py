@@ -1,0 +1,70 @@
+"""Customers counted by what the timing model needs of them: a table of a few thousand cells says all of a million."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.core.history import Cell
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Cells of alike customers; every array is (cells,). Times in weeks."""
+
+    frequency: Floats
+    recency: Floats
+    tenure: Floats
+    customers: Floats
+    """How many are alike."""
+
+    @property
+    def total(self) -> float:
+        """Customers in all."""
+        return float(self.customers.sum())
+
+
+def counts_of(frequency: ArrayLike, recency: ArrayLike, tenure: ArrayLike) -> Counts:
+    """One cell for each customer: nothing is rounded. For published checks and small shops."""
+    x, last, age = (np.asarray(each, np.float64) for each in (frequency, recency, tenure))
+    return Counts(x, last, age, np.ones(len(x)))
+
+
+def counted(counts: Counts) -> Counts:
+    """The same customers with their times in whole weeks, alike ones counted together.
+
+    A repeat purchase keeps at least half a week between first and last.
+    """
+    weeks = np.rint(counts.recency).astype(np.int64)
+    tenure = np.maximum(np.rint(counts.tenure).astype(np.int64), weeks)
+    times = counts.frequency.astype(np.int64)
+    wide, high = int(tenure.max(initial=0)) + 1, int(weeks.max(initial=0)) + 1
+    keys, inverse = np.unique((times * high + weeks) * wide + tenure, return_inverse=True)
+    rest, last = np.divmod(keys, wide)
+    often, first = np.divmod(rest, high)
+    customers = np.bincount(inverse, weights=counts.customers, minlength=len(keys)).astype(np.float64)
+    return _cells(often, first, last, customers)
+
+
+def counts_at(table: Mapping[Cell, int], week: int) -> Counts:
+    """The running table (`core.history.Cell` -> customers) as it stands in a week; tenure joins here.
+
+    Cells of a later week, or of nobody, are left out.
+    """
+    held = [(cell, customers) for cell, customers in table.items() if customers > 0 and cell.last_week <= week]
+    columns = np.array([(*cell, customers) for cell, customers in held], np.int64).reshape(-1, 4).T
+    frequency, first, last, customers = columns
+    return _cells(frequency, last - first, np.full(len(held), week) - first, customers.astype(float))
+
+
+def _cells(
+    frequency: NDArray[np.int64], recency: NDArray[np.int64], tenure: NDArray[np.int64], customers: Floats
+) -> Counts:
+    bought = frequency > 0
+    weeks = np.where(bought, np.maximum(recency, 0.5), 0.0)
+    return Counts(frequency.astype(float), weeks, np.maximum(tenure.astype(float), weeks), customers)

@@ -1,0 +1,170 @@
+"""Setting the level of "overdue" to what the shop can act on, and replaying what its alarms would have caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.analysis.counts import Floats
+from pipeline.analysis.purchases import Purchases, Whole, bought_between
+from pipeline.analysis.rhythm import heaviest, tails
+from pipeline.core.rhythm import REGULARITIES, Rhythm
+from pipeline.core.timing import Timing
+
+HALVINGS: Final = 40
+SPELLS_MAX: Final = 100_000
+"""Beyond so many silences the level is set on a sample, with its share of the budget."""
+LEVEL_LEAST: Final = 1e-9
+LEVEL_MOST: Final = 0.5
+"""A deadline that half of a customer's own gaps exceed warns of nothing."""
+FIRST_REPEATS_MIN: Final = 20
+"""Second orders seen before the shop's own curve of them is used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spells:
+    """Silences, each from a purchase to the next; every array is (spells,). Times in weeks, days since 1970."""
+
+    customer: Whole
+    day: Whole
+    ends: Whole
+    """Day of the next purchase; far in the future if there was none."""
+    frequency: Floats
+    recency: Floats
+    sum_log_gap: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a rule would have done in a window: each silence gives one alarm at most."""
+
+    alarms: int
+    lost_per_alarm: float
+    """Purchases fewer than at the customer's own rate, in the horizon after the alarm."""
+    lost_error: float
+    """Standard error of it."""
+    fell_per_alarm: float
+    """The same against the horizon up to their last purchase: no model in it."""
+    fell_error: float
+    quiet_fraction: float
+    """Alarms with no purchase in the horizon after."""
+    silent_days: float
+    """Median silence at the alarm."""
+
+
+def spells_of(purchases: Purchases, frequency_min: int = 1) -> Spells:
+    """Every silence of customers who had bought often enough."""
+    who, day = purchases.customer, purchases.day
+    if not len(who):
+        return Spells(who, day, day, *(np.zeros(0) for _ in range(3)))
+    first = np.concatenate([[True], who[1:] != who[:-1]])
+    starts = np.maximum.accumulate(np.where(first, np.arange(len(who)), 0))
+    gaps = np.cumsum(np.log(np.where(first, 7, np.diff(day, prepend=0)) / 7.0))
+    ends = np.where(np.append(~first[1:], False), np.append(day[1:], 0), np.iinfo(np.int64).max // 4)
+    times = np.arange(len(who)) - starts
+    known = times >= frequency_min
+    rows = (times.astype(float), (day - day[starts]) / 7.0, gaps - gaps[starts])
+    return Spells(who[known], day[known], ends[known], *(row[known] for row in rows))
+
+
+def open_between(spells: Spells, first_day: int, last_day: int) -> Spells:
+    """The silences that lasted into these days."""
+    return _only(spells, (spells.ends >= first_day) & (spells.day <= last_day))
+
+
+def deadlines(rhythm: Rhythm, spells: Spells, level: float) -> Floats:
+    """`core.rhythm.deadline` for many."""
+    timing = rhythm.timing
+    regular = heaviest(rhythm, spells.frequency, spells.recency, spells.sum_log_gap)
+    n = timing.r + regular * spells.frequency
+    start = timing.alpha / regular + spells.recency
+    low: Floats = start * np.expm1(np.minimum(-np.log(level) / n, 700.0))
+    found: Floats = low.copy()
+    for k in REGULARITIES[1:]:
+        these = regular == k
+        shape, begin, short = n[these], start[these], low[these]
+        high = short * k + begin
+        for _ in range(HALVINGS):
+            high = np.where(tails(k, shape, begin, high) > level, high * 2.0, high)
+        for _ in range(HALVINGS):
+            middle = (short + high) / 2.0
+            beyond = tails(k, shape, begin, middle) > level
+            short, high = np.where(beyond, middle, short), np.where(beyond, high, middle)
+        found[these] = high
+    return found
+
+
+def alarms(spells: Spells, silence: Floats, first_day: int, last_day: int) -> tuple[NDArray[np.bool_], Floats]:
+    """Which silences would have raised an alarm within these days, and on which day each would."""
+    day = np.ceil(spells.day + np.maximum(np.minimum(silence, 1e6) * 7.0, 1.0))
+    return (day >= first_day) & (day <= last_day) & (day < spells.ends), day
+
+
+def replay(
+    purchases: Purchases, timing: Timing, spells: Spells, silence: Floats, window: tuple[int, int, int]
+) -> Replay:
+    """What alarms after such silences would have caught; `window` is first day, last day, and the horizon's days."""
+    first_day, last_day, horizon = window
+    fired, on = alarms(spells, silence, first_day, last_day)
+    who, day = spells.customer[fired], on[fired].astype(np.int64)
+    came = bought_between(purchases, who, day, horizon)
+    own = (timing.r + spells.frequency[fired]) / (timing.alpha + spells.recency[fired]) * horizon / 7.0
+    before = bought_between(purchases, who, spells.day[fired] - horizon, horizon)
+    number = int(fired.sum())
+    if not number:
+        return Replay(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    lost, fell = own - came, before - came
+    root = np.sqrt(number)
+    return Replay(
+        number, float(lost.mean()), float(lost.std() / root), float(fell.mean()), float(fell.std() / root),
+        float((came == 0).mean()), float(np.median(day - spells.day[fired])),
+    )  # fmt: skip
+
+
+def tuned(
+    rule: Callable[[float], Floats], spells: Spells, days: tuple[int, int], budget: float, ends: tuple[float, float]
+) -> float:
+    """The level of a rule at which it raises `budget` alarms between two days, between `ends` (fewest, most alarms)."""
+    fewest, most = ends
+    for _ in range(HALVINGS):
+        middle = float(np.sqrt(fewest * most))
+        if alarms(spells, rule(middle), *days)[0].sum() < budget:
+            fewest = middle
+        else:
+            most = middle
+    return fewest
+
+
+def level_for(rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float) -> float:
+    """The level of "overdue" that would have kept to a weekly budget between two days."""
+    known = open_between(spells, *days)
+    step = max(1, -(-len(known.day) // SPELLS_MAX))
+    some = _only(known, slice(None, None, step))
+    weeks = (days[1] - days[0] + 1) / 7.0
+    ends = (LEVEL_LEAST, LEVEL_MOST)
+    return tuned(lambda level: deadlines(rhythm, some, level), some, days, alarms_a_week * weeks / step, ends)
+
+
+def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | None:
+    """Weeks by which a share of those who come a second time have come, by the shop's own curve; None: too few yet.
+
+    Kaplan-Meier: who is still waiting counts as long as they have waited.
+    """
+    spells = spells_of(purchases, 0)
+    first = (spells.frequency == 0) & (spells.day <= day)
+    came = spells.ends[first] <= day
+    waited = np.minimum(spells.ends[first], day) - spells.day[first]
+    if came.sum() < FIRST_REPEATS_MIN:
+        return None
+    gaps, events = np.unique(waited[came], return_counts=True)
+    waiting = len(waited) - np.searchsorted(np.sort(waited), gaps)
+    arrived = 1.0 - np.cumprod(1.0 - events / waiting)
+    return float(gaps[np.searchsorted(arrived, share * arrived[-1])] / 7.0)
+
+
+def _only(spells: Spells, rows: NDArray[np.bool_] | slice) -> Spells:
+    return Spells(*(getattr(spells, field.name)[rows] for field in fields(spells)))

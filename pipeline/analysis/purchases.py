@@ -1,0 +1,115 @@
+"""A shop's purchase days as arrays, and what the models need of them as of any day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.analysis.calibration import Snapshot
+from pipeline.analysis.counts import Counts, Floats
+
+CUSTOMERS_MAX: Final = 20_000
+"""Beyond so many a snapshot is of a sample: every so-manieth customer."""
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Purchases:
+    """Purchase days, one row each, by customer and then day; every array is (purchase days,). Days since 1970."""
+
+    customer: Whole
+    """0, 1, 2, ...: the place of the customer among those given."""
+    day: Whole
+    margin_minor: Floats
+
+    def first_days(self, until: int) -> Whole:
+        """First purchase days up to a day, in order, (customers,)."""
+        return np.asarray(np.sort(self.day[self._is_first & (self.day <= until)]))
+
+    def repeat_days(self, until: int) -> Whole:
+        """Repeat purchase days up to a day, in order."""
+        return np.asarray(np.sort(self.day[~self._is_first & (self.day <= until)]))
+
+    @property
+    def _is_first(self) -> NDArray[np.bool_]:
+        return np.concatenate([[True], self.customer[1:] != self.customer[:-1]])[: len(self.customer)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """Where customers stood on a day; every array is (customers,)."""
+
+    customer: Whole
+    counts: Counts
+    sum_log_gap: Floats
+    spend_days: Floats
+    mean_margin_minor: Floats
+
+
+def purchases_of(customers: Iterable[Sequence[tuple[int, float]]]) -> Purchases:
+    """From each customer's (day, margin) pairs; several of a day are one."""
+    rows: list[tuple[int, int, float]] = []
+    for number, pairs in enumerate(customers):
+        merged: dict[int, float] = {}
+        for day, margin in pairs:
+            merged[day] = merged.get(day, 0.0) + margin
+        rows += [(number, day, merged[day]) for day in sorted(merged)]
+    return Purchases(
+        np.array([row[0] for row in rows], np.int64),
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[2] for row in rows], float),
+    )
+
+
+def states_on(purchases: Purchases, day: int) -> States:
+    """What was known of each customer at the end of a day; who had not bought by then is not in it."""
+    known = purchases.day <= day
+    who, days, margin = purchases.customer[known], purchases.day[known], purchases.margin_minor[known]
+    first = np.concatenate([[True], who[1:] != who[:-1]])[: len(who)]
+    starts = np.flatnonzero(first)
+    place = np.cumsum(first) - 1
+    size = np.diff(np.append(starts, len(who)))
+    gaps = np.log(np.where(first, 7, np.diff(days, prepend=0)) / 7.0)
+    spent = ~first & (margin > 0)
+    bought, total = (
+        np.bincount(place[spent], minlength=len(starts)),
+        np.bincount(place[spent], margin[spent], len(starts)),
+    )
+    last = starts + size - 1
+    counts = Counts(
+        (size - 1).astype(float),
+        (days[last] - days[starts]) / 7.0,
+        (day - days[starts]) / 7.0,
+        np.ones(len(starts)),
+    )
+    return States(
+        customer=who[starts],
+        counts=counts,
+        sum_log_gap=np.bincount(place, gaps, len(starts)).astype(np.float64),
+        spend_days=bought.astype(np.float64),
+        mean_margin_minor=(total / np.maximum(bought, 1)).astype(np.float64),
+    )
+
+
+def bought_between(purchases: Purchases, customer: Whole, after: int | Whole, days: int) -> Whole:
+    """Purchase days of these customers in the `days` after a day (not on it), (customers,)."""
+    wide = int(purchases.day.max(initial=0)) + days + 2
+    keys = purchases.customer * wide + purchases.day
+    low = customer * wide + np.minimum(after, wide - 1)
+    high = customer * wide + np.minimum(np.asarray(after) + days, wide - 1)
+    return np.asarray(np.searchsorted(keys, high, "right") - np.searchsorted(keys, low, "right"))
+
+
+def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
+    """Who had bought twice by a day, and whether they bought in the days after."""
+    states = states_on(purchases, day)
+    twice = np.flatnonzero(states.counts.frequency > 0)
+    twice = twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))]
+    returned = bought_between(purchases, states.customer[twice], day, horizon_days) > 0
+    counts = states.counts
+    some = Counts(*(each[twice] for each in (counts.frequency, counts.recency, counts.tenure, counts.customers)))
+    return Snapshot(some, states.sum_log_gap[twice], returned.astype(float))

@@ -1,0 +1,69 @@
+"""`core.predict` for a million customers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import hyp2f1, roots_legendre
+
+from pipeline.analysis.chances import p_alive, p_return
+from pipeline.analysis.counts import Floats
+from pipeline.analysis.purchases import States
+from pipeline.core.history import WEEK_DAYS
+from pipeline.core.predict import HORIZON_DAYS, Model
+from pipeline.core.season import factor
+from pipeline.core.timing import Timing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What is expected of each customer; every array is (customers,), but for the horizons' (horizons, customers)."""
+
+    p_alive: Floats
+    p_return: Floats
+    """Within 90 days, as the model alone says."""
+    orders: Floats
+    margin_minor: Floats
+    value_minor: Floats
+    next_order_weeks: Floats
+    """Median, if they stay."""
+
+
+def score(model: Model, states: States, day: int) -> Scores:
+    """Predictions for all on a day: reckoned once for each frequency and whole week of tenure, then looked up."""
+    counts, timing = states.counts, model.timing
+    alive = p_alive(timing, counts)
+    weeks = np.rint(counts.tenure)
+    keys = counts.frequency * (weeks.max(initial=0.0) + 1.0) + weeks
+    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    x, tenure = counts.frequency[places], weeks[places]
+    horizons = [(days / WEEK_DAYS, 0.0) for days in HORIZON_DAYS] + [(model.value_weeks, model.discount)]
+    outlook = np.array([orders_if_alive(timing, x, tenure, ahead, rate)[inverse] for ahead, rate in horizons])
+    spend = model.spend
+    known = states.spend_days * states.mean_margin_minor
+    margin = spend.p * (spend.gamma + known) / (spend.p * states.spend_days + spend.q - 1.0)
+    factors = np.array([factor(model.season, day, days / WEEK_DAYS) for days in HORIZON_DAYS])
+    orders = alive * outlook[:-1] * factors[:, None]
+    n, start = timing.r + counts.frequency, timing.alpha + counts.tenure
+    return Scores(
+        p_alive=alive,
+        p_return=p_return(timing, counts, HORIZON_DAYS[1] / WEEK_DAYS),
+        orders=orders,
+        margin_minor=orders * margin,
+        value_minor=alive * outlook[-1] * margin,
+        next_order_weeks=start * np.expm1(np.minimum(np.log(2.0) / n, 700.0)),
+    )
+
+
+def orders_if_alive(timing: Timing, frequency: Floats, tenure: Floats, weeks: float, discount: float = 0.0) -> Floats:
+    """`core.timing.discounted_orders_if_alive` for many, (cells,)."""
+    a, start = timing.a, timing.alpha + tenure
+    span = np.log1p(weeks / start)
+    places, weights = roots_legendre(8)
+    summed = np.zeros_like(start)
+    for place, weight in zip((places + 1.0) / 2.0, weights / 2.0, strict=True):
+        elapsed = span * place
+        series = hyp2f1(a, a + timing.stays - timing.r, a + timing.stays + frequency + 1.0, -np.expm1(-elapsed))
+        summed += weight * np.exp(-discount * start * np.expm1(elapsed) + (1.0 - a) * elapsed) * series
+    return np.asarray((timing.r + frequency) * span * summed)

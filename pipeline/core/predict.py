@@ -1,0 +1,179 @@
+"""What is expected of one customer: whether they come again, when, how often, and what it will be worth.
+
+A pure function of the shop's fitted model, the customer's history and a day. The model is a frozen value that travels
+in `ModelFitted`, as numbers by name; with the same numbers every replay predicts the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Final, Literal
+
+import msgspec
+
+from pipeline.core import rhythm as regular
+from pipeline.core import timing as irregular
+from pipeline.core.calibration import FEATURES, Calibration, calibrated, features
+from pipeline.core.history import WEEK_DAYS, History
+from pipeline.core.rhythm import REGULARITIES, Rhythm
+from pipeline.core.season import MONTHS, NO_SEASON, Season, factor
+from pipeline.core.spend import Spend, expected_margin
+from pipeline.core.timing import Timing
+
+HORIZON_DAYS: Final = (30, 90, 365)
+OUTLOOKS_KEPT: Final = 65_536
+"""Outlooks remembered, by model, frequency and whole week of tenure."""
+FACTORS_KEPT: Final = 1_024
+"""Days whose seasonal factors are remembered."""
+BAND: Final = (0.1, 0.5, 0.9)
+"""Of those who stay, one in ten is earlier than the band of the next order, one in ten later."""
+YEARLY_DISCOUNT: Final = log(1.15) / 52.0
+"""15 % a year, continuously, a week."""
+
+Basis = Literal["own purchases", "the shop's average"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All that was fitted to a shop (or to one cohort or channel of it). Times in weeks."""
+
+    timing: Timing
+    spend: Spend
+    rhythm: Rhythm
+    level: float
+    """Of a customer's own gaps this fraction is longer than their deadline: set by the shop's budget of alarms."""
+    fitted_on: int
+    """The day (since 1970) up to which buying was learned from."""
+    second_order_weeks: float
+    """Silence after which somebody who bought once is overdue: by the shop's own curve."""
+    season: Season = NO_SEASON
+    calibration: Calibration | None = None
+    value_weeks: float = 156.0
+    """How far ahead value is reckoned."""
+    discount: float = YEARLY_DISCOUNT
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """What is expected of one customer from a day on."""
+
+    basis: Basis
+    """Whose behaviour it rests on: who has bought once is taken for the shop's average, and this says so."""
+    p_alive: float
+    p_return: float
+    """Chance of a purchase within `return_weeks`; corrected by what came of earlier ones, where that was learned."""
+    return_weeks: float
+    orders: tuple[float, ...]
+    """Expected purchase days within 30, 90 and 365 days."""
+    margin_minor: tuple[float, ...]
+    """Expected margin within the same."""
+    value_minor: float
+    """Expected margin of the next `value_weeks`, discounted."""
+    next_order_weeks: tuple[float, float, float]
+    """Weeks until the next order if they stay: early, median, late."""
+
+
+def predict(model: Model, history: History, day: int) -> Prediction:
+    """The prediction for a customer at the end of a day (whole days since 1970)."""
+    x, recency, tenure = history.frequency, history.recency, max(history.tenure(day), history.recency)
+    timing = model.timing
+    alive = irregular.p_alive(timing, x, recency, tenure)
+    outlook = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
+    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
+    soon, later, year = _factors(model.season, day)
+    orders = (alive * outlook[0] * soon, alive * outlook[1] * later, alive * outlook[2] * year)
+    weeks = HORIZON_DAYS[1] / WEEK_DAYS if model.calibration is None else model.calibration.weeks
+    chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
+    if model.calibration is not None and x > 0:
+        seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
+        chance = calibrated(model.calibration, seen)
+    early, median, late = BAND
+    quantile = irregular.next_order_quantile
+    return Prediction(
+        basis="own purchases" if x else "the shop's average",
+        p_alive=alive,
+        p_return=chance,
+        return_weeks=weeks,
+        orders=orders,
+        margin_minor=(orders[0] * margin, orders[1] * margin, orders[2] * margin),
+        value_minor=alive * outlook[-1] * margin,
+        next_order_weeks=(
+            quantile(timing, x, tenure, early),
+            quantile(timing, x, tenure, median),
+            quantile(timing, x, tenure, late),
+        ),
+    )
+
+
+def overdue_after(model: Model, history: History) -> float:
+    """Weeks of silence after which a customer is overdue: reckoned once, at each purchase.
+
+    By their own rhythm and the shop's level. Who bought once has no rhythm yet: the shop's own curve of second orders.
+    """
+    if history.frequency == 0:
+        return model.second_order_weeks
+    return regular.deadline(model.rhythm, history.gaps, model.level)
+
+
+@lru_cache(maxsize=OUTLOOKS_KEPT)
+def _outlook(timing: Timing, frequency: int, week: int, value_weeks: float, discount: float) -> tuple[float, ...]:
+    """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left."""
+    ahead = tuple(irregular.orders_if_alive(timing, frequency, week, days / WEEK_DAYS) for days in HORIZON_DAYS)
+    return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, week, value_weeks, discount))
+
+
+@lru_cache(maxsize=FACTORS_KEPT)
+def _factors(season: Season, day: int) -> tuple[float, ...]:
+    """The season's factor over each horizon."""
+    return tuple(factor(season, day, days / WEEK_DAYS) for days in HORIZON_DAYS)
+
+
+def to_parameters(model: Model) -> dict[str, float]:
+    """The model as numbers by name, for `ModelFitted`."""
+    numbers = {f"timing.{name}": getattr(model.timing, name) for name in ("r", "alpha", "a", "b")}
+    numbers |= {f"spend.{name}": getattr(model.spend, name) for name in ("p", "q", "gamma")}
+    numbers |= {f"rhythm.{name}": getattr(model.rhythm.timing, name) for name in ("r", "alpha", "a", "b")}
+    numbers |= {f"rhythm.share_{k}": share for k, share in zip(REGULARITIES, model.rhythm.shares, strict=True)}
+    numbers |= {f"season.month_{month + 1}": each for month, each in enumerate(model.season.months)}
+    numbers |= {name: getattr(model, name) for name in _PLAIN}
+    numbers["fitted_on"] = float(model.fitted_on)
+    numbers["season.level"] = model.season.level
+    if model.calibration is not None:
+        numbers["calibration.weeks"] = model.calibration.weeks
+        numbers["calibration.intercept"] = model.calibration.intercept
+        named = zip(FEATURES, model.calibration.weights, strict=True)
+        numbers |= {f"calibration.{name}": weight for name, weight in named}
+    return numbers
+
+
+_PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount")
+
+
+def from_parameters(numbers: Mapping[str, float]) -> Model:
+    """The model that the numbers name. Raises KeyError for one that is missing, ValueError for one that cannot be."""
+
+    def of(part: str, *names: str) -> list[float]:
+        return [numbers[f"{part}.{name}"] for name in names]
+
+    calibration = None
+    if "calibration.weeks" in numbers:
+        weeks, intercept, *weights = of("calibration", "weeks", "intercept", *FEATURES)
+        calibration = Calibration(weeks, intercept, tuple(weights))
+    first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
+    season = Season(tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS)))), numbers["season.level"])
+    return Model(
+        timing=_timing(of("timing", "r", "alpha", "a", "b")),
+        spend=Spend(*of("spend", "p", "q", "gamma")),
+        rhythm=Rhythm(_timing(of("rhythm", "r", "alpha", "a", "b")), (first, second, third)),
+        season=NO_SEASON if season == NO_SEASON else season,
+        calibration=calibration,
+        fitted_on=int(numbers["fitted_on"]),
+        **{name: numbers[name] for name in _PLAIN},
+    )
+
+
+def _timing(numbers: list[float]) -> Timing:
+    r, alpha, a, b = numbers
+    return Timing(r, alpha, a, b)

@@ -1,0 +1,169 @@
+"""A shop's whole model: fitted, judged, kept or replaced; spend and rhythm; scores for many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.buyers import simulate
+from bench.histories import day
+from pipeline.analysis.counts import counted, counts_of
+from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.judge import judge
+from pipeline.analysis.purchases import Purchases, purchases_of, states_on
+from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
+from pipeline.analysis.score import score
+from pipeline.analysis.spend import SpendFit, fit_spend
+from pipeline.core import predict
+from pipeline.core.history import History, bought
+from pipeline.core.timing import Timing
+
+SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
+
+
+@pytest.fixture(scope="module")
+def fitted(sample: Purchases) -> Fitted:
+    found = fit_model(sample, MARCH, alarms_a_week=10.0)
+    assert isinstance(found, Fitted)
+    return found
+
+
+def test_a_shop_with_a_year_behind_it_gets_every_part(fitted: Fitted) -> None:
+    assert fitted.remarks == ()
+    assert fitted.model.calibration is not None
+    assert fitted.diagnostics["log_loss_calibrated"] < fitted.diagnostics["log_loss_raw"]
+    assert fitted.diagnostics["repeat_customers"] > 1_000
+    assert fitted.model.fitted_on == MARCH
+
+
+def test_a_young_shop_is_told_what_it_has_not_shown() -> None:
+    customers = [[(0, 900.0)]] * 18 + [[(0, 900.0), (20, 1_200.0)], [(3, 700.0), (11, 0.0), (30, 0.0)]]
+    found = fit_model(purchases_of(customers), 42, alarms_a_week=1.0)
+    assert isinstance(found, Fitted)
+    assert found.remarks == (
+        "overdue after one order: too few second orders, so after 26 weeks", "calibration: too few outcomes",
+    )  # fmt: skip
+    assert found.model.calibration is None
+    assert found.model.spend.mean_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+
+
+def test_a_shop_without_repeats_gets_a_reason_and_no_model() -> None:
+    assert fit_model(purchases_of([[(0, 900.0)]] * 30), 42, alarms_a_week=1.0) == "nobody has bought twice"
+
+
+def test_a_shop_without_customers_gets_a_reason_and_no_model() -> None:
+    assert fit_model(purchases_of([]), 42, alarms_a_week=1.0) == "no customers"
+
+
+def test_a_model_better_on_the_weeks_it_had_not_seen_takes_over(sample: Purchases, fitted: Fitted) -> None:
+    """The model in force believes that everybody buys once a week."""
+    poor = replace(fitted.model, timing=Timing(50.0, 50.0, 0.9, 1.6), fitted_on=0)
+    found = fit_model(sample, MARCH, poor, alarms_a_week=10.0)
+    assert isinstance(found, Fitted)
+    assert found.diagnostics["held_out_gain"] > 50.0
+    assert found.model.timing == fitted.model.timing
+    assert found.model.fitted_on == MARCH
+
+
+def test_a_model_worse_on_the_weeks_it_had_not_seen_is_refused(sample: Purchases, fitted: Fitted) -> None:
+    """Nobody buys any more in the last four weeks, and the model in force had said so: it stays, the level follows."""
+    kept = sample.day <= MARCH - 28
+    silent = Purchases(sample.customer[kept], sample.day[kept], sample.margin_minor[kept])
+    warned = replace(fitted.model, timing=replace(fitted.model.timing, a=30.0, b=1.0), fitted_on=0)
+    found = fit_model(silent, MARCH, warned, alarms_a_week=10.0)
+    assert isinstance(found, Fitted)
+    assert found.remarks[0] == "buying: as the model in force has it (the new one is worse on the held-out weeks)"
+    assert found.diagnostics["held_out_gain"] < -50.0
+    assert (found.model.timing, found.model.fitted_on) == (warned.timing, 0)
+    assert found.model.season != fitted.model.season
+
+
+def test_a_model_stays_until_it_has_been_in_force_for_the_weeks_it_is_judged_by(
+    sample: Purchases, fitted: Fitted
+) -> None:
+    found = fit_model(sample, MARCH + 7, fitted.model, alarms_a_week=10.0)
+    assert isinstance(found, Fitted)
+    assert found.model.timing == fitted.model.timing
+    assert found.model.season != fitted.model.season
+
+
+def test_a_judgement_is_the_likelihood_of_the_weeks_between() -> None:
+    """By simulation: the truth foretells better than a model off by half, on customers followed for 10 weeks more."""
+    truth, wrong = Timing(0.525, 6.183, 0.891, 1.614), Timing(0.525, 12.0, 0.891, 1.614)
+    long = simulate(truth, 5_000, 40.0, 1.0, seed=4)
+    seen = long.recency <= 30.0  # of these, nothing is known that happened after week 30
+    before = counts_of(long.frequency[seen], long.recency[seen], np.full(seen.sum(), 30.0))
+    after = counts_of(long.frequency[seen], long.recency[seen], long.tenure[seen])
+    assert judge(truth, wrong, before, after).gain == -judge(wrong, truth, before, after).gain
+    assert judge(truth, truth, before, after).gain == 0.0
+    assert judge(truth, truth, before, after).accepted
+
+
+def test_how_regular_simulated_customers_are_is_found() -> None:
+    """Half of the gaps are of k = 1, half of k = 4, of one shop."""
+    truth = Timing(1.4, 1.4, 0.5, 12.0)
+    shops = [simulate(truth, 1_500, 40.0, 1.0, seed=seed, k=k) for seed, k in ((1, 1), (2, 4))]
+    columns = [np.concatenate([getattr(each, name) for each in shops]) for name in ("frequency", "recency", "tenure")]
+    found = fit_rhythm(counts_of(*columns), np.concatenate([each.sum_log_gap for each in shops]))
+    assert isinstance(found, RhythmFit)
+    assert found.rhythm.shares == pytest.approx((0.5, 0.0, 0.5), abs=0.06)
+    assert found.rhythm.timing.r / found.rhythm.timing.alpha == pytest.approx(1.0, rel=0.1)
+
+
+def test_spend_of_simulated_customers_is_found() -> None:
+    """Each customer's scale is drawn, then their purchases around it."""
+    chance = np.random.default_rng(3)
+    days = chance.integers(1, 9, 20_000)
+    scale = chance.gamma(3.74, 1.0 / 1_544.0, 20_000)
+    mean = chance.gamma(6.25 * days, 1.0) / scale / days
+    found = fit_spend(days.astype(float), mean)
+    assert isinstance(found, SpendFit)
+    assert (found.spend.p, found.spend.q, found.spend.gamma) == pytest.approx((6.25, 3.74, 1_544.0), rel=0.08)
+    assert abs(found.dependence) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("days", "mean", "reason"),
+    [
+        ([0, 0], [0.0, 0.0], "nobody has spent twice"),
+        ([3], [0.0], "nobody has spent twice"),
+        ([1, 2], [5.0, float("nan")], "margins out of order"),
+    ],
+)
+def test_margins_that_allow_no_fit_are_refused_by_name(days: list[int], mean: list[float], reason: str) -> None:
+    assert fit_spend(np.array(days, float), np.array(mean)) == reason
+
+
+def test_one_repeat_customer_gives_a_finite_spend() -> None:
+    found = fit_spend(np.array([2.0]), np.array([1_000.0]))
+    assert isinstance(found, SpendFit)
+    assert 500.0 < found.spend.mean_minor < 2_000.0
+
+
+def histories(purchases: Purchases, on: int) -> list[History]:
+    found: dict[int, History] = {}
+    for who, at, margin in zip(purchases.customer, purchases.day, purchases.margin_minor, strict=True):
+        if at <= on:
+            found[int(who)] = bought(found.get(int(who)), int(at), int(margin))
+    return [found[who] for who in sorted(found)]
+
+
+def test_scores_for_many_are_predictions_for_each(sample: Purchases, fitted: Fitted) -> None:
+    """Array formulas and scalar formulas, each by its own hypergeometric function, on 2,357 customers."""
+    plain = replace(fitted.model, calibration=None)
+    many = score(plain, states_on(sample, MARCH), MARCH)
+    for row, history in enumerate(histories(sample, MARCH)):
+        one = predict.predict(plain, history, MARCH)
+        assert many.p_alive[row] == pytest.approx(one.p_alive)
+        assert many.p_return[row] == pytest.approx(one.p_return)
+        assert many.orders[:, row] == pytest.approx(one.orders, rel=1e-6)
+        assert many.margin_minor[:, row] == pytest.approx(one.margin_minor, rel=1e-6)
+        assert many.value_minor[row] == pytest.approx(one.value_minor, rel=1e-6)
+        assert many.next_order_weeks[row] == pytest.approx(one.next_order_weeks[1])
+
+
+def test_the_shops_cells_are_the_tables(sample: Purchases) -> None:
+    counts = states_on(sample, SEPTEMBER).counts
+    assert counted(counts).total == len(histories(sample, SEPTEMBER))

@@ -1,0 +1,117 @@
+""" "Overdue" on two shops' histories: against the best fixed window, at the same number of alarms.
+
+Parameters come from the time before; the level of each rule is set so that both raise equally many alarms after.
+"""
+
+from __future__ import annotations
+
+from math import hypot
+
+import numpy as np
+import pytest
+
+from bench.histories import day
+from bench.overdue import Shop, both, shop
+from pipeline.analysis.fit import LEVEL_WEEKS
+from pipeline.analysis.overdue import (
+    alarms,
+    deadlines,
+    level_for,
+    replay,
+    spells_of,
+    weeks_to_second,
+)
+from pipeline.analysis.purchases import Purchases, purchases_of
+from pipeline.core import rhythm as core
+from pipeline.core.rhythm import Gaps
+from pipeline.core.timing import Timing
+
+
+@pytest.fixture(scope="module")
+def grocer(weekly: Purchases) -> Shop:
+    return shop(weekly, day(2017, 8, 29), day(2017, 12, 3), 28, 2)
+
+
+@pytest.fixture(scope="module")
+def music(master: Purchases) -> Shop:
+    return shop(master, day(1997, 9, 30), day(1998, 4, 1), 90, 1)
+
+
+@pytest.mark.parametrize("volume", [0.05, 0.1, 0.2])
+def test_frequent_buyers_overdue_by_their_own_rhythm_beat_the_best_fixed_window(grocer: Shop, volume: float) -> None:
+    """More lost purchases for each alarm by either measure, by more than twice the error, and three weeks sooner."""
+    own, fixed = both(grocer, volume)
+    assert own.alarms == pytest.approx(fixed.alarms, rel=0.05)
+    assert own.lost_per_alarm > 2.0 * fixed.lost_per_alarm
+    assert own.fell_per_alarm > fixed.fell_per_alarm + 2.0 * hypot(own.fell_error, fixed.fell_error)
+    assert own.silent_days < fixed.silent_days - 21
+
+
+@pytest.mark.parametrize("volume", [0.1, 0.2])
+def test_occasional_buyers_overdue_by_their_own_rhythm_lose_to_no_fixed_window(music: Shop, volume: float) -> None:
+    """As many lost purchases for each alarm within twice the error, more against their own past, months sooner."""
+    own, fixed = both(music, volume)
+    assert own.alarms == pytest.approx(fixed.alarms, rel=0.05)
+    assert own.lost_per_alarm > fixed.lost_per_alarm - 2.0 * hypot(own.lost_error, fixed.lost_error)
+    assert own.fell_per_alarm > fixed.fell_per_alarm + 2.0 * hypot(own.fell_error, fixed.fell_error)
+    assert own.silent_days < fixed.silent_days - 60
+
+
+@pytest.mark.parametrize(("which", "a_week"), [("grocer", 20.0), ("music", 80.0)])
+def test_the_level_set_on_past_weeks_keeps_the_budget_in_the_next(
+    request: pytest.FixtureRequest, which: str, a_week: float
+) -> None:
+    """Set anew three times in twelve weeks: within a third of the budget, at CDNOW too, where no customer is new."""
+    shop = request.getfixturevalue(which)
+    raised = 0
+    for first in range(shop.window[0], shop.window[0] + 84, 28):
+        level = level_for(shop.rhythm, shop.spells, (first - LEVEL_WEEKS * 7, first - 1), a_week)
+        raised += alarms(shop.spells, deadlines(shop.rhythm, shop.spells, level), first, first + 27)[0].sum()
+    assert raised / 12.0 == pytest.approx(a_week, rel=1 / 3)
+
+
+def test_deadlines_for_many_are_those_for_one(grocer: Shop) -> None:
+    some = grocer.spells
+    many = deadlines(grocer.rhythm, some, 0.01)
+    for row in range(0, len(some.day), 9_973):
+        gaps = Gaps(int(some.frequency[row]), float(some.recency[row]), float(some.sum_log_gap[row]))
+        assert many[row] == pytest.approx(core.deadline(grocer.rhythm, gaps, 0.01), rel=1e-6)
+
+
+def test_second_orders_come_as_cdnows_do(sample: Purchases) -> None:
+    """48 % order again; of these half by week 8.0, 80 % by 28.6: counted elsewhere, without who still waits."""
+    weeks = [weeks_to_second(sample, day(1998, 6, 30), share) for share in (0.5, 0.8)]
+    assert weeks == pytest.approx([8.0, 28.6], rel=0.05)
+
+
+def test_who_still_waits_counts_as_long_as_they_have_waited() -> None:
+    """Kaplan-Meier by hand: 20 come after 1 week, 20 more after 3; 40 newcomers have waited 2.
+
+    After week 1: 20 of 80. At week 3, 20 of the 20 left: all come. So half of all have come by week 3, a quarter by 1.
+    """
+    customers = [[(0, 1.0), (7, 1.0)]] * 20 + [[(0, 1.0), (21, 1.0)]] * 20 + [[(7, 1.0)]] * 40
+    shop = purchases_of(customers)
+    assert weeks_to_second(shop, 21, 0.25) == 1.0
+    assert weeks_to_second(shop, 21, 0.5) == 3.0
+
+
+def test_too_few_second_orders_give_no_curve() -> None:
+    assert weeks_to_second(purchases_of([[(0, 1.0), (7, 1.0)]] * 19), 30, 0.8) is None
+
+
+def test_each_silence_raises_one_alarm_at_most_and_only_before_it_ends() -> None:
+    spells = spells_of(purchases_of([[(0, 1.0), (7, 1.0), (28, 1.0)]]))
+    fired, on = alarms(spells, np.array([2.0, 2.0]), 0, 100)
+    assert (list(fired), list(on)) == ([True, True], [21.0, 42.0])
+    assert list(alarms(spells, np.array([3.0, 2.0]), 0, 100)[0]) == [False, True]
+
+
+def test_a_replay_counts_what_came_after() -> None:
+    """Weekly for five weeks, then silence of five, then once: alarm at two weeks, one purchase in the four after."""
+    days = [(each * 7, 1.0) for each in (*range(6), 10)]
+    purchases = purchases_of([days])
+    spells = spells_of(purchases, 5)
+    timing = Timing(1.0, 1.0, 1.0, 1.0)
+    found = replay(purchases, timing, spells, np.array([2.0, 99.0]), (0, 60, 28))
+    assert (found.alarms, found.fell_per_alarm, found.silent_days) == (1, 3.0, 14.0)
+    assert found.lost_per_alarm == pytest.approx((1 + 5) / (1 + 5) * 4 - 1)

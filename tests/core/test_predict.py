@@ -1,0 +1,133 @@
+"""What is expected of one customer, put together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.core import timing as buying
+from pipeline.core.calibration import FEATURES, Calibration
+from pipeline.core.history import History, bought
+from pipeline.core.predict import Model, from_parameters, overdue_after, predict, to_parameters
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.season import MONTHS, Season, factor
+from pipeline.core.spend import Spend, expected_margin
+from pipeline.core.timing import Timing
+from pipeline.schemas import logged
+
+TIMING = Timing(0.525, 6.183, 0.891, 1.614)
+SPEND = Spend(6.2496, 3.7442, 15.4435)
+"""Fader & Hardie's Gamma-Gamma note, CDNOW, dollars."""
+MODEL = Model(
+    TIMING, SPEND, Rhythm(TIMING, (1.0, 0.0, 0.0)), level=0.05, fitted_on=9_900, second_order_weeks=28.6,
+)  # fmt: skip
+JANUARY = 10_227  # 1998-01-01
+
+
+def customer(*days: int, margin: int = 3_000) -> History:
+    history = None
+    for day in days:
+        history = bought(history, day, margin)
+    assert history is not None
+    return history
+
+
+@pytest.mark.parametrize(
+    ("days", "mean", "expected"),
+    [
+        (2, 22.35, 24.6586), (1, 11.77, 18.9115), (0, 0.0, 35.171), (7, 73.74, 71.4629), (2, 25.55, 27.2824),
+    ],
+)  # fmt: skip
+def test_spend_is_drawn_to_the_shops_as_published(days: int, mean: float, expected: float) -> None:
+    """Customers of CDNOW, from `lifetimes`' published check (means to a cent)."""
+    assert expected_margin(SPEND, days, mean) == pytest.approx(expected, abs=0.01)
+
+
+def test_who_bought_once_gets_the_shops_average_and_is_told_so() -> None:
+    once, twice = customer(9_900), customer(9_900, 9_950)
+    assert predict(MODEL, once, 9_960).basis == "the shop's average"
+    assert predict(MODEL, twice, 9_960).basis == "own purchases"
+    margins = [predict(MODEL, customer(9_900, margin=margin), 9_960).margin_minor for margin in (100, 90_000)]
+    assert margins[0] == margins[1]
+
+
+def test_a_prediction_is_what_the_models_say_of_the_customer() -> None:
+    """To 3 %: tenure is taken to the whole week, so that what is alike can be remembered."""
+    history = customer(9_900, 9_921, 9_963)
+    found = predict(MODEL, history, 9_993)
+    state = (2, 9.0, 93 / 7)
+    assert found.p_alive == pytest.approx(buying.p_alive(TIMING, *state))
+    for orders, days in zip(found.orders, (30, 90, 365), strict=True):
+        assert orders == pytest.approx(buying.expected_orders(TIMING, *state, days / 7), rel=0.03)
+    margin = expected_margin(SPEND, 2, 3_000)
+    assert found.margin_minor == pytest.approx([orders * margin for orders in found.orders])
+    assert found.p_return == pytest.approx(buying.p_return(TIMING, *state, 90 / 7))
+
+
+def test_value_is_discounted_and_looks_no_further_than_it_says() -> None:
+    history = customer(9_900, 9_921, 9_963)
+    year = replace(MODEL, value_weeks=365 / 7, discount=0.0)
+    assert predict(year, history, 9_993).value_minor == pytest.approx(predict(year, history, 9_993).margin_minor[2])
+    assert (
+        predict(MODEL, history, 9_993).value_minor < predict(replace(MODEL, discount=0.0), history, 9_993).value_minor
+    )
+
+
+def test_silence_lowers_every_expectation() -> None:
+    history = customer(9_900, 9_921, 9_963)
+    soon, late = predict(MODEL, history, 9_970), predict(MODEL, history, 10_100)
+    assert late.p_return < soon.p_return
+    assert late.value_minor < soon.value_minor
+    assert late.next_order_weeks[1] > soon.next_order_weeks[1]
+
+
+def test_the_band_of_the_next_order_holds_its_median() -> None:
+    early, median, late = predict(MODEL, customer(9_900, 9_921), 9_930).next_order_weeks
+    assert 0.0 < early < median < late
+
+
+def test_who_buys_more_often_is_overdue_sooner() -> None:
+    weekly = customer(*range(9_900, 9_970, 7))
+    monthly = customer(*range(9_900, 10_200, 30))
+    assert overdue_after(MODEL, weekly) < overdue_after(MODEL, monthly)
+
+
+def test_who_bought_once_is_overdue_by_the_shops_curve() -> None:
+    assert overdue_after(MODEL, customer(9_900)) == 28.6
+
+
+def test_a_busy_month_raises_the_orders_and_not_the_chance_that_they_stay() -> None:
+    december = Season((*(1.0,) * 11, 2.0), 0.5)
+    history = customer(10_100, 10_150)
+    plain, busy = (predict(replace(MODEL, season=season), history, 10_195) for season in (Season(), december))
+    assert factor(december, 10_195, 30 / 7) == pytest.approx(1.0)  # 30 November and on: twice, at half the level
+    assert factor(december, JANUARY, 30 / 7) == pytest.approx(0.5)
+    assert busy.orders[0] == pytest.approx(plain.orders[0], rel=0.01)
+    assert busy.orders[1] < plain.orders[1]
+    assert busy.p_alive == plain.p_alive
+
+
+def test_a_calibration_speaks_of_those_who_have_bought_twice() -> None:
+    even = Calibration(12.0, 0.0, (0.0,) * len(FEATURES))
+    model = replace(MODEL, calibration=even)
+    assert predict(model, customer(9_900, 9_950), 9_960).p_return == 0.5
+    once = predict(model, customer(9_900), 9_960)
+    assert once.p_return == pytest.approx(buying.p_return(TIMING, 0, 0.0, 60 / 7, 12.0))
+
+
+@pytest.mark.parametrize("calibration", [None, Calibration(4.0, 0.1, tuple(range(len(FEATURES))))])
+def test_a_model_travels_through_the_log_and_back(calibration: Calibration | None) -> None:
+    model = replace(MODEL, calibration=calibration, season=Season(tuple(1.0 + m / 10 for m in range(MONTHS)), 1.2))
+    event = logged.ModelFitted(fitted_at=datetime(1998, 1, 1, tzinfo=UTC), parameters=to_parameters(model))
+    back = logged.decode(logged.encode(event))
+    assert isinstance(back, logged.ModelFitted)
+    assert from_parameters(back.parameters) == model
+
+
+def test_a_model_without_one_of_its_numbers_is_refused() -> None:
+    numbers = to_parameters(MODEL)
+    del numbers["timing.b"]
+    with pytest.raises(KeyError, match=r"timing\.b"):
+        from_parameters(numbers)

@@ -292,6 +292,11 @@ class Admin:
             (place.topic, place.partition): at.offset for place, at in found.get(group, {}).items() if at.offset >= 0
         }
 
+    def group_members(self, group: str) -> list[str]:
+        """Who is in a consumer group, as `client@host`. A group nobody knows has nobody."""
+        found = self._ask(lambda client: client.describe_groups([group]))
+        return [f"{each['client_id']}@{each['client_host'].lstrip('/')}" for each in found[group]["members"]]
+
     def lag(self, wanted: Sequence[Topic] = WORKER_INPUTS) -> list[Lag]:
         """How far the worker's group is behind, by topic and partition.
 

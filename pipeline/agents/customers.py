@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from pipeline import metrics, topics
+from pipeline.agents import skipping
 from pipeline.core import controls as core_controls
 from pipeline.core.codec import Peek, pack, peek, unpack
 from pipeline.core.decisions import Decision, trigger
@@ -31,8 +32,7 @@ from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason, dead_letter
 from pipeline.schemas.triggers import trigger_headers
 
-_CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
-_SKIPPED_PREFIX: Final = b"__skipped__/"
+CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
 VISITS_MAX: Final = 2_000
 """Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
 RECENT_MAX: Final = 1_024
@@ -101,6 +101,10 @@ class Calendar:
         return found
 
 
+PassesOver = Callable[[bytes, logged.Tick], bool]
+"""Whether a customer's visit at this Tick is left out."""
+
+
 class Customers:
     """One partition's customers."""
 
@@ -108,7 +112,16 @@ class Customers:
     live: ClassVar[weakref.WeakSet[Customers]] = weakref.WeakSet()
     """Every partition that runs in this process, for the population metrics."""
 
-    def __init__(self, partition: int, state: State, unflushed: Sequence[bytes], *, names: Names) -> None:
+    def __init__(
+        self,
+        partition: int,
+        state: State,
+        unflushed: Sequence[bytes],
+        *,
+        names: Names,
+        passes_over: PassesOver | None = None,
+    ) -> None:
+        """`passes_over`: visits that a rebuild leaves out, since they were not made."""
         self.topic = names.customer_events
         self.partition = partition
         self._names = names
@@ -116,14 +129,16 @@ class Customers:
         self.population: Counter[tuple[str, str]] = Counter()
         entries: dict[str, bytes] = {}
         for key, value in state.items():
-            if key.startswith(_CONTROL_PREFIX):
-                entries[key[len(_CONTROL_PREFIX) :].decode()] = value
-            elif not key.startswith(_SKIPPED_PREFIX):
+            if key.startswith(CONTROL_PREFIX):
+                entries[key[len(CONTROL_PREFIX) :].decode()] = value
+            elif not skipping.is_mark(key):
                 glance = peek(value)
                 self._calendar.put(key, glance.next_review_at)
                 self.population[glance.stage, glance.lifecycle] += 1
         self._controls = core_controls.from_entries(entries)
         self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
+        self._skipped = skipping.Skipped(state)
+        self._passes_over = passes_over
         self._recent: dict[bytes, tuple[bytes, Profile]] = {}
         """What the latest packed profiles were before they were packed: the busiest need no unpacking."""
         self._visiting: list[tuple[int, bytes]] | None = None
@@ -163,10 +178,13 @@ class Customers:
         try:
             stepped = step(key.decode(), profile, event, self._controls)
         except Exception as error:  # noqa: BLE001 - one bad record must not stop a partition; it is kept and said
-            self._skip(key, record, error, work)
+            self._skip(key, event, record, error, work)
             return
         work.outcomes[type(event), stepped.outcome] += 1
-        if not isinstance(event, logged.Tick):
+        if isinstance(event, logged.Tick):
+            if self._skipped:
+                self._skipped.visited(key, event.as_of, work.state)
+        else:
             work.occurred_at.append(event.occurred_at.timestamp())
         if stepped.outcome is Outcome.TOO_OLD and record is not None:
             self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
@@ -176,14 +194,21 @@ class Customers:
         for decision in stepped.decisions:
             self._decided(key, decision, event, work)
 
-    def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
+    def _skip(
+        self,
+        key: bytes,
+        event: logged.CustomerEvent | logged.Tick,
+        record: Record | None,
+        error: Exception,
+        work: _Work,
+    ) -> None:
         """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
         problem = f"{type(error).__name__}: {error}"
         log.error("step_failed", partition=self.partition, offset=record.offset if record else None, problem=problem)
-        if record is None:  # a Tick's visit: the customer is marked, not the Tick
-            work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
-        else:
-            work.state.put(_SKIPPED_PREFIX + b"offset/" + str(record.offset).encode(), problem.encode()[:500])
+        if isinstance(event, logged.Tick):  # the customer is marked, not the Tick
+            self._skipped.failed(key, event.as_of, problem, work.state)
+        elif record is not None:
+            skipping.mark_record(work.state, record.offset, problem)
             self._refuse(record, Reason.STEP_FAILED, problem, work)
 
     def _profile(self, key: bytes, work: _Work) -> Profile | None:
@@ -256,7 +281,7 @@ class Customers:
         before = self._controls
         self._controls = core_controls.adopt(before, control)
         for name, value in core_controls.changed_entries(before, self._controls).items():
-            work.state.put(_CONTROL_PREFIX + name.encode(), value)
+            work.state.put(CONTROL_PREFIX + name.encode(), value)
         if not isinstance(control, logged.Tick) or self._controls.tick_at != control.as_of:
             return True
         if self._visiting is None:
@@ -264,7 +289,8 @@ class Customers:
         room = VISITS_MAX - work.visits
         while self._visiting and room > 0:
             _, key = self._visiting.pop()
-            self._step(key, control, None, work)
+            if self._passes_over is None or not self._passes_over(key, control):
+                self._step(key, control, None, work)
             room -= 1
             work.visits += 1
         if self._visiting:

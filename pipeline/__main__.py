@@ -263,6 +263,45 @@ def rebuild_command(
         raise typer.Exit(REFUSED)
 
 
+@app.command("repartition", rich_help_panel=PROCESSES)
+def repartition_command(
+    count: Annotated[
+        int | None, typer.Argument(metavar="N", help="How many partitions the customers' log shall have.", min=1)
+    ] = None,
+    *,
+    give_up: Annotated[
+        bool, typer.Option("--abandon", help="Give an unfinished one up: the log is used as it was.")
+    ] = False,
+) -> None:
+    """Write the customers' log and state with another partition count; order and state are kept, nothing is sent.
+
+    Stop the workers first, and afterwards set WAFA_LOG_PARTITIONS for every process. The old topics stay, sealed.
+    """
+    from pipeline.progress import Shown  # noqa: PLC0415
+    from pipeline.rebuilding import CannotRebuild  # noqa: PLC0415
+    from pipeline.recutting import CannotRepartition  # noqa: PLC0415
+    from pipeline.repartitioning import abandon, repartition  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    if (count is None) != give_up:
+        _end("expected a partition count, or --abandon", BAD_INPUT)
+    with _explained(), Shown(ERR) as shown:
+        try:
+            if count is None:
+                abandon(settings)
+                OUT.print("Abandoned: the log is used as it was.")
+                return
+            done = repartition(settings, count, on_progress=shown.at)
+        except (CannotRepartition, CannotRebuild) as error:
+            _end(str(error), REFUSED)
+    OUT.print(
+        f"{done.events:,} records, {done.customers:,} customers: the log has {count} partitions. Set "
+        f"WAFA_LOG_PARTITIONS={count} for every process, and start the workers. {' and '.join(done.old_topics)} are "
+        "sealed; delete them when you no longer want them.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
 # -- topics and lag ----------------------------------------------------------------------------------------------------
 
 
@@ -319,7 +358,7 @@ def topics_show() -> None:
             else f"{(topic.retention_ms or 0) // topics.DAY_MS} days"
         )
         kept = "latest by key" if topic.cleanup == "compact" else days
-        table.add_row(settings.topic(topic.name), topic.key, str(topic.partitions), kept, topic.about)
+        table.add_row(settings.topic(topic.name), topic.key, str(settings.partitions(topic)), kept, topic.about)
     OUT.print(table)
 
 

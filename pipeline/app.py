@@ -110,7 +110,7 @@ class Worker:
             ),
             Spec(
                 "controls", name(topics.CONTROLS.name),
-                controls.factory(name(topics.CUSTOMER_EVENTS.name), topics.CUSTOMER_EVENTS.partitions),
+                controls.factory(name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS)),
                 self._shared_place(topics.CONTROLS),
             ),
             Spec(
@@ -178,7 +178,7 @@ class Worker:
             raise CannotStart(f"crm.identities.v1 was not read to its end in {_DIRECTORY_SECONDS:.0f} s")
         self._started = True
         for topic in WORKER_INPUTS:  # as checked just now
-            metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(topic.partitions)
+            metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(self.settings.partitions(topic))
         log.info("directory_read", aliases=len(self._directory))
 
     def run(self) -> None:

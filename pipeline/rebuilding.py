@@ -19,17 +19,18 @@ import msgspec
 
 from pipeline import topics
 from pipeline.admin import Admin
-from pipeline.agents.customers import CONTROL_PREFIX, Customers, Names
+from pipeline.agents.customers import CONTROL_PREFIX, VIEWS_KEY, Customers, Names
 from pipeline.agents.skipping import Skipped, is_mark
 from pipeline.core.codec import UnknownVersion, peek
 from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Record, State
 from pipeline.engine.producer import TransactionalProducer, transactional_id
-from pipeline.inquiry import need_topics
+from pipeline.inquiry import need_topics, scan
 from pipeline.kafka_clients import librdkafka_config
 from pipeline.replaying import Bounds, Read, bounds_of, replay
 from pipeline.schemas import logged
 from pipeline.settings import Settings
+from pipeline.topics import partition_of
 
 DIFFERENCES_MAX: Final = 1_000
 """Differences named, a partition; the rest is counted."""
@@ -103,11 +104,13 @@ def rebuild(
     Raises CannotRebuild, Fenced (somebody took the partition: nothing is changed there), Uncertain, BadChangelog,
     LogSilent and KafkaException.
     """
-    count = topics.CUSTOMER_EVENTS.partitions
+    count = settings.partitions(topics.CUSTOMER_EVENTS)
     unknown = [number for number in partitions or () if number >= count]
     if unknown:
         raise CannotRebuild(f"partition: expected 0 to {count - 1}, got {unknown[0]}")
     need_topics(settings, topics.CUSTOMER_EVENTS, topics.CUSTOMER_STATE)
+    if not check:
+        _need_open_log(settings)
     for partition in partitions or range(count):
         yield _rebuild_partition(
             settings, partition, check=check, retry_skipped=retry_skipped, on_progress=on_progress
@@ -125,12 +128,20 @@ def need_no_worker(settings: Settings) -> None:
         )
 
 
+def _need_open_log(settings: Settings) -> None:
+    log = settings.topic(topics.CUSTOMER_EVENTS.name)
+    with Admin(settings) as admin:
+        if admin.use_of(log) is not None:
+            raise CannotRebuild(f"{log} is sealed or retired by a repartition: `wafa topics check` says which")
+
+
 def _rebuild_partition(
     settings: Settings, partition: int, *, check: bool, retry_skipped: bool, on_progress: OnProgress
 ) -> Rebuilt:
     producer = None if check else own(settings, partition)
     try:
-        old, position = held(settings, partition, is_owned=not check)
+        found = held(settings, partition, is_owned=not check)
+        old, position = found.state, found.position
         log = settings.topic(topics.CUSTOMER_EVENTS.name)
         bounds = bounds_of(settings, log, partition, committed_only=True)
         rebuilt = Rebuilt(partition, bounds.high if position is None else position.next_offset, position is not None)
@@ -161,18 +172,27 @@ def own(settings: Settings, partition: int) -> TransactionalProducer:
     return producer
 
 
-def held(settings: Settings, partition: int, *, is_owned: bool) -> tuple[State, Position | None]:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a partition's changelog holds. `unflushed`: customers whose views are due."""
+
+    state: State
+    position: Position | None = None
+    unflushed: frozenset[bytes] = frozenset()
+
+
+def held(settings: Settings, partition: int, *, is_owned: bool) -> Held:
     """State and position as the changelog has them. Not owned: as of the last whole transaction."""
     place, state = place_of(settings, partition), State()
     bounds = bounds_of(settings, place.topic, partition, committed_only=not is_owned)
     if bounds.low == bounds.high:
-        return state, None
+        return Held(state)
     restored = restore(
         place, state, librdkafka_config(settings), begin_offset=bounds.low, end_offset=bounds.high,
         on_progress=lambda remaining: None, should_stop=lambda: False,
     )  # fmt: skip
     assert restored is not None
-    return state, restored.position
+    return Held(state, restored.position, frozenset(restored.unflushed))
 
 
 class _Derivation:
@@ -221,10 +241,14 @@ class _Derivation:
             on_progress(
                 f"partition {rebuilt.partition}", min(records[-1].offset + 1, rebuilt.position), rebuilt.position
             )
-        if not self._retry_skipped:
-            for key, value in self._old.items():
-                if is_mark(key):
-                    self._state.put(key, value)
+        for key, value in self._old.items():
+            if key == VIEWS_KEY or (is_mark(key) and not self._retry_skipped):  # what no replay leads to
+                self._state.put(key, value)
+        if (
+            not rebuilt.had_position
+            and (highest := _highest_view(self._settings, rebuilt.partition)) > rebuilt.position
+        ):
+            self._state.put(VIEWS_KEY, str(highest).encode())  # of before a repartition; those to come are later
         rebuilt.customers = sum(not key.startswith(b"__") for key, _ in self._state.items())
         return self._state
 
@@ -265,6 +289,22 @@ class _Derivation:
         return (self._unvisited is not None and customer in self._unvisited) or self._skipped.covers(
             customer, tick.as_of
         )
+
+
+def _highest_view(settings: Settings, partition: int) -> int:
+    """The highest offset that a view of this partition's customers carries."""
+    count = settings.partitions(topics.CUSTOMER_EVENTS)
+    views = (each for each in scan(settings, topics.PROFILES) if partition_of(each.key or b"", count) == partition)
+    return max((_offset_of(each.value).offset for each in views if each.value is not None), default=0)
+
+
+class _Offset(msgspec.Struct, frozen=True):
+    """What a view says of the log's offset."""
+
+    offset: int
+
+
+_offset_of: Final = msgspec.json.Decoder(_Offset).decode
 
 
 def _review_at(packed: bytes | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -45,7 +45,7 @@ class Bounds:
     high: int
 
 
-def _consumer(settings: Settings, isolation: str) -> Consumer:
+def _consumer(settings: Settings, isolation: str, ahead_bytes: int = _AHEAD_BYTES) -> Consumer:
     return Consumer(
         {
             **librdkafka_config(settings),
@@ -54,23 +54,31 @@ def _consumer(settings: Settings, isolation: str) -> Consumer:
             "enable.partition.eof": True,
             "isolation.level": isolation,
             "auto.offset.reset": "error",
+            "max.poll.interval.ms": 24 * 60 * 60 * 1000,  # a reader may wait for its turn
             "fetch.wait.max.ms": 20,
-            "queued.max.messages.kbytes": _AHEAD_BYTES // 1024,
+            "queued.max.messages.kbytes": ahead_bytes // 1024,
         }
     )
 
 
 def bounds_of(settings: Settings, topic: str, partition: int, *, committed_only: bool) -> Bounds:
     """Where a partition begins and ends: with `committed_only`, short of the first open transaction."""
+    return all_bounds(settings, topic, [partition], committed_only=committed_only)[0]
+
+
+def all_bounds(settings: Settings, topic: str, partitions: Iterable[int], *, committed_only: bool) -> list[Bounds]:
+    """The same of several partitions."""
     consumer = _consumer(settings, "read_committed" if committed_only else "read_uncommitted")
     try:
-        place = TopicPartition(topic, partition)
-        return Bounds(*consumer.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False))
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        return [Bounds(*consumer.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False)) for place in places]
     finally:
         consumer.close()
 
 
-def replay(settings: Settings, topic: str, partition: int, *, begin: int, end: int) -> Iterator[list[Read]]:
+def replay(  # noqa: PLR0913 - what to read, from where to where
+    settings: Settings, topic: str, partition: int, *, begin: int, end: int, ahead_bytes: int = _AHEAD_BYTES
+) -> Iterator[list[Read]]:
     """Every committed record from `begin` up to `end`, in lists of at most 5,000.
 
     The end is a position, never the last record seen: control records and compaction leave gaps. Raises LogSilent and
@@ -78,7 +86,7 @@ def replay(settings: Settings, topic: str, partition: int, *, begin: int, end: i
     """
     if begin >= end:
         return
-    consumer = _consumer(settings, "read_committed")
+    consumer = _consumer(settings, "read_committed", ahead_bytes)
     try:
         consumer.assign([TopicPartition(topic, partition, begin)])
         at, moved_at = begin, time.monotonic()

@@ -1,7 +1,8 @@
 """Each customer, kept current: one step an event, one visit a Tick to those who are due.
 
 A batch unpacks only the customers it touches and packs them once. What leaves with the same transaction: every
-decision, the triggers among them, and, at most once a second, the views of customers that changed.
+decision, the triggers among them, and, at most once a second, the views of customers that changed. Their partition is
+the key's: these topics keep their counts when the log is given another.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from pipeline.schemas.dead_letters import Reason, dead_letter
 from pipeline.schemas.triggers import trigger_headers
 
 CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
+VIEWS_KEY: Final = b"__views__"
+"""Entry of the state: what is added to a view's offset, so that one made after a repartition is the later."""
 VISITS_MAX: Final = 2_000
 """Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
 RECENT_MAX: Final = 1_024
@@ -127,10 +130,13 @@ class Customers:
         self._names = names
         self._calendar = Calendar()
         self.population: Counter[tuple[str, str]] = Counter()
+        self._views_from = 0
         entries: dict[str, bytes] = {}
         for key, value in state.items():
             if key.startswith(CONTROL_PREFIX):
                 entries[key[len(CONTROL_PREFIX) :].decode()] = value
+            elif key == VIEWS_KEY:
+                self._views_from = int(value)
             elif not skipping.is_mark(key):
                 glance = peek(value)
                 self._calendar.put(key, glance.next_review_at)
@@ -248,12 +254,10 @@ class Customers:
 
     def _decided(self, key: bytes, decision: Decision, event: logged.CustomerEvent | logged.Tick, work: _Work) -> None:
         work.decisions.append(decision)
-        work.outbox.emit(self._names.decisions, key, _encode(decision), partition=self.partition)
+        work.outbox.emit(self._names.decisions, key, _encode(decision))
         if decision.outcome is DecisionOutcome.SENT:
             sent = trigger(decision)
-            work.outbox.emit(
-                self._names.triggers, key, _encode(sent), partition=self.partition, headers=trigger_headers(sent)
-            )
+            work.outbox.emit(self._names.triggers, key, _encode(sent), headers=trigger_headers(sent))
             if not isinstance(event, logged.Tick):
                 work.caused_at.append(event.received_at.timestamp())
 
@@ -263,9 +267,10 @@ class Customers:
             packed = work.state.get(key)
             shown = None
             if packed is not None:
-                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=offset)
+                at = self._views_from + offset
+                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=at)
                 shown = _encode(document)
-            work.outbox.emit(self._names.profiles, key, shown, partition=self.partition)
+            work.outbox.emit(self._names.profiles, key, shown)
             del self._unseen[key]
 
     def _refuse(self, record: Record, reason: Reason, problem: str, work: _Work) -> None:

@@ -38,7 +38,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def mark_record(state: State, offset: int, problem: str) -> None:
     """The record at this offset was passed over."""
-    state.put(_OFFSET + str(offset).encode(), problem.encode()[:_PROBLEM_BYTES])
+    state.put(record_key(offset), problem.encode()[:_PROBLEM_BYTES])
 
 
 class Skipped:
@@ -89,6 +89,21 @@ class Skipped:
         else:
             del self._visits[customer]
             state.delete(_CUSTOMER + customer)
+
+
+def record_of(key: bytes) -> int | None:
+    """The offset that an entry marks, if it marks one."""
+    return int(key[len(_OFFSET) :]) if key.startswith(_OFFSET) else None
+
+
+def customer_of(key: bytes) -> bytes | None:
+    """The customer that an entry marks, if it marks one."""
+    return key[len(_CUSTOMER) :] if key.startswith(_CUSTOMER) else None
+
+
+def record_key(offset: int) -> bytes:
+    """The key of a record's mark."""
+    return _OFFSET + str(offset).encode()
 
 
 def is_mark(key: bytes) -> bool:

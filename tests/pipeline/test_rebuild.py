@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pipeline import topics
 from pipeline.admin import Admin
 from pipeline.agents.skipping import Skipped
 from pipeline.engine.processor import State
+from pipeline.inquiry import scan
 from pipeline.rebuilding import rebuild
 from pipeline.schemas import logged
 from tests.core.builders import consent, day, order
@@ -111,6 +112,21 @@ def test_a_lost_changelog_is_written_anew_and_workers_go_on_without_saying_anyth
     shop.tick(at(90))
     shop.wait_until_done()
     shop.check_against_core()
+
+
+def test_after_a_lost_changelog_views_are_later_than_those_of_before_a_repartition(shop: Shop) -> None:
+    (who, *_) = customers_of(PARTITION, 1)
+    write_log(shop, PARTITION, history([who]))
+    producer = Producer({"bootstrap.servers": shop.bootstrap})
+    producer.produce(shop.settings.topic(topics.PROFILES.name), b'{"partition":1,"offset":500}', who.encode())
+    assert producer.flush(20) == 0
+    assert shop.wafa("rebuild").returncode == 0
+    shop.start()
+    write_log(shop, PARTITION, [(who.encode(), order(2, "more"))])
+    shop.wait(lambda: len(list(scan(shop.settings, topics.PROFILES))) > 1, "a view")
+    assert [msgspec.json.decode(record.value or b"")["offset"] for record in scan(shop.settings, topics.PROFILES)][
+        -1
+    ] > 500
 
 
 def made_anew(shop: Shop, topic: topics.Topic) -> None:

@@ -90,6 +90,7 @@ class Rebuilt:
                 f"partition {self.partition}: the changelog had no position; taken: {self.position}, the end of the "
                 "log. What workers had not come to is in the state, and nothing is sent for it"
             )
+            return  # everybody is missing, then
         yield from map(str, self.differences)
         if self.differences_count > len(self.differences):
             yield f"partition {self.partition}: {self.differences_count - len(self.differences):,} more"

@@ -68,7 +68,10 @@ def _explained() -> Iterator[None]:
     from pipeline.adoption import NotDelivered  # noqa: PLC0415
     from pipeline.core.policy import BadPolicy  # noqa: PLC0415
     from pipeline.core.rates import BadRates  # noqa: PLC0415
+    from pipeline.engine.changelog import BadChangelog  # noqa: PLC0415
+    from pipeline.engine.producer import Fenced, Uncertain  # noqa: PLC0415
     from pipeline.inquiry import NotAnswered  # noqa: PLC0415
+    from pipeline.replaying import LogSilent  # noqa: PLC0415
     from pipeline.serving.read import RedisUnreachable  # noqa: PLC0415
 
     try:
@@ -77,11 +80,13 @@ def _explained() -> Iterator[None]:
         _end(str(error), BAD_INPUT)
     except BadRates as error:
         _end(f"WAFA_SHOP_RATES_FILE: {error}", BAD_INPUT)
-    except (BrokerUnreachable, RedisUnreachable, NotAnswered, NotDelivered) as error:
+    except Fenced as error:
+        _end(f"somebody took the partition meanwhile, and has it as it was (a worker that runs?): {error}", REFUSED)
+    except (BrokerUnreachable, RedisUnreachable, NotAnswered, NotDelivered, LogSilent, Uncertain) as error:
         _end(str(error), UNREACHABLE)
     except KafkaException as error:
         _end(f"Kafka: {error.args[0].str()} ({error.args[0].name()})", UNREACHABLE)
-    except (BrokerRefused, TopicsMissing) as error:
+    except (BrokerRefused, TopicsMissing, BadChangelog) as error:
         _end(str(error), REFUSED)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
@@ -213,6 +218,90 @@ def _run_kafka(settings: Settings, data: Path, port: int | None) -> None:
                 _end(f"the broker ended by itself; its log: {server.log_path}", REFUSED)
 
 
+@app.command("rebuild", rich_help_panel=PROCESSES)
+def rebuild_command(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare, and name who differs; workers may run.")
+    ] = False,
+    retry_skipped: Annotated[
+        bool, typer.Option("--retry-skipped", help="Try again what failed and was passed over: for a mended version.")
+    ] = False,
+    partition: Annotated[
+        list[int] | None, typer.Option(help="Only this partition; repeatable. All of them unless given.", min=0)
+    ] = None,
+) -> None:
+    """Derive every customer's state anew from their log, and put it in place of what is kept. Sends nothing.
+
+    Stop the workers first. With --check: exit 1 if the state is not what the log leads to, and nothing is changed.
+    """
+    from pipeline.progress import Shown  # noqa: PLC0415
+    from pipeline.rebuilding import CannotRebuild, need_no_worker, rebuild  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    events = customers = differences = 0
+    with _explained(), Shown(ERR) as shown:
+        try:
+            if not check:
+                need_no_worker(settings)
+            for each in rebuild(
+                settings, partitions=partition, check=check, retry_skipped=retry_skipped, on_progress=shown.at
+            ):
+                events, customers = events + each.events, customers + each.customers
+                differences += each.differences_count
+                for line in each.lines():
+                    shown.say(line)
+        except CannotRebuild as error:
+            _end(str(error), REFUSED)
+    told = "differ" if check else "were put right"
+    OUT.print(
+        f"{events:,} events, {customers:,} customers: {differences:,} entries {told}." if differences else
+        f"{events:,} events, {customers:,} customers: the state is what the log leads to.",
+        highlight=False,
+    )  # fmt: skip
+    if check and differences:
+        raise typer.Exit(REFUSED)
+
+
+@app.command("repartition", rich_help_panel=PROCESSES)
+def repartition_command(
+    count: Annotated[
+        int | None, typer.Argument(metavar="N", help="How many partitions the customers' log shall have.", min=1)
+    ] = None,
+    *,
+    give_up: Annotated[
+        bool, typer.Option("--abandon", help="Give an unfinished one up: the log is used as it was.")
+    ] = False,
+) -> None:
+    """Write the customers' log and state with another partition count; order and state are kept, nothing is sent.
+
+    Stop the workers first, and afterwards set WAFA_LOG_PARTITIONS for every process. The old topics stay, sealed.
+    """
+    from pipeline.progress import Shown  # noqa: PLC0415
+    from pipeline.rebuilding import CannotRebuild  # noqa: PLC0415
+    from pipeline.recutting import CannotRepartition  # noqa: PLC0415
+    from pipeline.repartitioning import abandon, repartition  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    if (count is None) != give_up:
+        _end("expected a partition count, or --abandon", BAD_INPUT)
+    with _explained(), Shown(ERR) as shown:
+        try:
+            if count is None:
+                abandon(settings)
+                OUT.print("Abandoned: the log is used as it was.")
+                return
+            done = repartition(settings, count, on_progress=shown.at)
+        except (CannotRepartition, CannotRebuild) as error:
+            _end(str(error), REFUSED)
+    OUT.print(
+        f"{done.events:,} records, {done.customers:,} customers: the log has {count} partitions. Set "
+        f"WAFA_LOG_PARTITIONS={count} for every process, and start the workers. {' and '.join(done.old_topics)} are "
+        "sealed; delete them when you no longer want them.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
 # -- topics and lag ----------------------------------------------------------------------------------------------------
 
 
@@ -269,7 +358,7 @@ def topics_show() -> None:
             else f"{(topic.retention_ms or 0) // topics.DAY_MS} days"
         )
         kept = "latest by key" if topic.cleanup == "compact" else days
-        table.add_row(settings.topic(topic.name), topic.key, str(topic.partitions), kept, topic.about)
+        table.add_row(settings.topic(topic.name), topic.key, str(settings.partitions(topic)), kept, topic.about)
     OUT.print(table)
 
 

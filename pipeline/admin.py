@@ -8,6 +8,7 @@ move to another partition, away from their order and their state.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ from kafka.net.compat import KafkaNetClient
 
 from pipeline import topics as rows
 from pipeline.kafka_clients import kafka_python_config
-from pipeline.settings import Settings
+from pipeline.settings import LOG_TOPICS, Settings
 from pipeline.topics import Topic
 
 T = TypeVar("T")
@@ -37,6 +38,15 @@ INPUTS_OF_ROLE: Final[dict[str, tuple[Topic, ...]]] = {
 WORKER_INPUTS: Final = INPUTS_OF_ROLE["all"]
 """What the worker consumes, and so can be behind on."""
 
+SEALED: Final = "100"
+"""The `max.message.bytes` of a log that is being repartitioned: the broker takes no record of ours."""
+RETIRED: Final = "101"
+"""The same of a log in whose place there is one of another count."""
+_LIMIT: Final = "max.message.bytes"
+_CLOSED: Final = {
+    SEALED: "sealed: a repartition is not finished; run it again, or `wafa repartition --abandon`",
+    RETIRED: "retired: it was repartitioned, and WAFA_LOG_PARTITIONS is not the count it has now",
+}
 _TIMEOUT_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.2
 _SHOWN_SECONDS: Final = 10.0
@@ -149,7 +159,7 @@ class Admin:
 
     def __init__(self, settings: Settings, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
         """Connects at the first question, not here. `timeout_seconds` bounds every question, reconnecting included."""
-        self._settings = settings
+        self.settings = settings
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._client: Any = None  # kafka-python has no types
@@ -169,9 +179,12 @@ class Admin:
 
     def create_topics(self, wanted: Sequence[Topic] = rows.TOPICS, *, fix: bool = False) -> list[TopicOutcome]:
         """Make what is missing; with `fix`, also set settings that differ. Partition counts are left as they are."""
-        missing = {d.topic for d in self.check_topics(wanted) if d.what == "topic"}
+        found = self.check_topics(wanted)
+        missing = {difference.topic for difference in found if difference.what == "topic"}
+        if any(difference.what == "log" for difference in found):  # an empty log beside it would forget everybody
+            missing -= {self.settings.topic(name) for name in LOG_TOPICS}
         if missing:
-            self._create({self._settings.topic(t.name): t for t in wanted if self._settings.topic(t.name) in missing})
+            self._create({self.settings.topic(t.name): t for t in wanted if self.settings.topic(t.name) in missing})
         differences = self.check_topics(wanted)
         fixable = [difference for difference in differences if difference.is_fixable]
         if fix and fixable:
@@ -183,7 +196,7 @@ class Admin:
                 differences = self.check_topics(wanted)
         fixed = {difference.topic for difference in fixable} if fix else set()
         outcomes = []
-        for name in (self._settings.topic(topic.name) for topic in wanted):
+        for name in (self.settings.topic(topic.name) for topic in wanted):
             left = tuple(difference for difference in differences if difference.topic == name)
             outcome: Literal["created", "right", "fixed", "differs"] = (
                 "differs" if left else "created" if name in missing else "fixed" if name in fixed else "right"
@@ -197,27 +210,89 @@ class Admin:
         configs = self._configs(states)
         differences = []
         for topic in wanted:
-            name = self._settings.topic(topic.name)
+            name = self.settings.topic(topic.name)
             state = states.get(name)
             if state is None:
                 differences.append(Difference(name, "topic", "one", "none", is_fixable=False))
                 continue
-            if state.partitions != topic.partitions:
+            expected_count = self.settings.partitions(topic)
+            if state.partitions != expected_count:
                 differences.append(
-                    Difference(name, "partitions", str(topic.partitions), str(state.partitions), is_fixable=False)
+                    Difference(name, "partitions", str(expected_count), str(state.partitions), is_fixable=False)
                 )
-            if state.replication < self._settings.kafka_replication_factor:
-                expected = f"at least {self._settings.kafka_replication_factor}"
+            if configs[name].get(_LIMIT) in (SEALED, RETIRED):
+                differences.append(Difference(name, "use", "open", _CLOSED[configs[name][_LIMIT]], is_fixable=False))
+            if state.replication < self.settings.kafka_replication_factor:
+                expected = f"at least {self.settings.kafka_replication_factor}"
                 differences.append(Difference(name, "replication", expected, str(state.replication), is_fixable=False))
-            for setting, expected in expected_config(topic, self._settings).items():
+            for setting, expected in expected_config(topic, self.settings).items():
                 got = configs[name].get(setting, "none")
                 if got != expected:
                     differences.append(Difference(name, setting, expected, got, is_fixable=True))
+        if any(topic.name in LOG_TOPICS for topic in wanted):
+            differences.extend(
+                Difference(
+                    self.settings.topic(rows.CUSTOMER_EVENTS.name), "log", "the only one", other, is_fixable=False
+                )
+                for other in self.other_logs()
+            )
         return differences
+
+    # -- the customers' log under another count -----------------------------------------------------------------------
+
+    def other_logs(self) -> list[str]:
+        """Logs of the customers under another count that are not retired: while there are any, none may be used."""
+        base = self.settings.topics_prefix + rows.CUSTOMER_EVENTS.name
+        ours = self.settings.topic(rows.CUSTOMER_EVENTS.name)
+        pattern = re.compile(re.escape(base) + r"(\.p\d+)?")
+        found = [name for name in self._ask(lambda client: client.list_topics()) if pattern.fullmatch(name)]
+        others = sorted(name for name in found if name != ours)
+        configs = self._configs(others)
+        return [name for name in others if configs.get(name, {}).get(_LIMIT) != RETIRED]
+
+    def seal(self, topic: str, use: str | None) -> None:
+        """Have the broker refuse records on a topic (SEALED, RETIRED), or take them again (None).
+
+        A limit of 100 bytes stops every record of ours and lets the marks that end transactions through (78 bytes).
+        """
+        setting: Any = ("DELETE", None) if use is None else use
+        self._alter({topic: {_LIMIT: setting}})
+        deadline = time.monotonic() + self._timeout_seconds
+        while self.use_of(topic) != use:
+            if time.monotonic() > deadline:
+                raise BrokerRefused(f"{topic}: {_LIMIT} was set, and is not so after {self._timeout_seconds:g} s")
+            time.sleep(_RETRY_SECONDS)
+
+    def use_of(self, topic: str) -> str | None:
+        """SEALED, RETIRED, or None for a topic in use, or not there."""
+        use = self._configs([topic]).get(topic, {}).get(_LIMIT) if self.is_there(topic) else None
+        return use if use in (SEALED, RETIRED) else None
+
+    def is_there(self, topic: str) -> bool:
+        """Whether there is a topic of this full name."""
+        described = self._ask(lambda client: client.describe_topics([topic]))
+        return any(each["name"] == topic and each["error_code"] == 0 for each in described)
+
+    def make_log(self) -> None:
+        """Make the customers' log and changelog of the settings' count, whatever other log there is."""
+        self._create({self.settings.topic(each.name): each for each in (rows.CUSTOMER_EVENTS, rows.CUSTOMER_STATE)})
+
+    def delete(self, topics: Sequence[str]) -> None:
+        """Delete these topics, and wait until nobody finds them."""
+        there = [topic for topic in topics if self.is_there(topic)]
+        if there:
+            self._ask(lambda client: client.delete_topics(there))
+        deadline = time.monotonic() + self._timeout_seconds
+        while any(self.is_there(topic) for topic in there):
+            if time.monotonic() > deadline:
+                raise BrokerRefused(f"deleting {', '.join(there)}: still there after {self._timeout_seconds:g} s")
+            time.sleep(_RETRY_SECONDS)
+
+    # -- what is there ------------------------------------------------------------------------------------------------
 
     def topic_states(self, wanted: Iterable[Topic], *, missing_ok: bool = False) -> dict[str, TopicState]:
         """The topics as they stand, by full name. Raises TopicsMissing unless `missing_ok`."""
-        names = [self._settings.topic(topic.name) for topic in wanted]
+        names = [self.settings.topic(topic.name) for topic in wanted]
         described = self._ask(lambda client: client.describe_topics(names)) if names else []
         states = {
             topic["name"]: TopicState(
@@ -248,9 +323,9 @@ class Admin:
     def _create(self, wanted: Mapping[str, Topic]) -> None:
         new = {
             name: {
-                "num_partitions": topic.partitions,
-                "replication_factor": self._settings.kafka_replication_factor,
-                "configs": expected_config(topic, self._settings),
+                "num_partitions": self.settings.partitions(topic),
+                "replication_factor": self.settings.kafka_replication_factor,
+                "configs": expected_config(topic, self.settings),
             }
             for name, topic in wanted.items()
         }
@@ -268,7 +343,10 @@ class Admin:
         by_topic: dict[str, dict[str, str]] = {}
         for difference in differences:
             by_topic.setdefault(difference.topic, {})[difference.what] = difference.expected
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in by_topic.items()]
+        self._alter(by_topic)
+
+    def _alter(self, by_topic: Mapping[str, Mapping[str, Any]]) -> None:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(told)) for name, told in by_topic.items()]
         answer = self._ask(lambda client: client.alter_configs(resources))
         refused = [f"{name}: {said}" for name, said in answer.get("topic", {}).items() if said != "OK"]
         if refused:
@@ -302,7 +380,7 @@ class Admin:
         """How far the workers have come, in whatever roles, by (full topic name, partition); none where nobody was."""
         reached: dict[tuple[str, int], int] = {}
         for role in INPUTS_OF_ROLE:  # a position never goes back: of two groups' the later is right
-            for place, position in self.group_positions(self._settings.worker_group(role)).items():
+            for place, position in self.group_positions(self.settings.worker_group(role)).items():
                 reached[place] = max(position, reached.get(place, 0))
         return reached
 
@@ -312,6 +390,15 @@ class Admin:
         return {
             (place.topic, place.partition): at.offset for place, at in found.get(group, {}).items() if at.offset >= 0
         }
+
+    def workers(self) -> list[str]:
+        """Every worker that is in its group now, in whatever role, as `client@host`."""
+        return [who for role in INPUTS_OF_ROLE for who in self.group_members(self.settings.worker_group(role))]
+
+    def group_members(self, group: str) -> list[str]:
+        """Who is in a consumer group, as `client@host`. A group nobody knows has nobody."""
+        found = self._ask(lambda client: client.describe_groups([group]))
+        return [f"{each['client_id']}@{each['client_host'].lstrip('/')}" for each in found[group]["members"]]
 
     def lag(self, wanted: Sequence[Topic] = WORKER_INPUTS) -> list[Lag]:
         """How far the workers are behind, by topic and partition.
@@ -363,7 +450,7 @@ class Admin:
         if self._client is None:
             self._knock(deadline)
             self._client = _Client(
-                **kafka_python_config(self._settings, client_id=f"{self._settings.worker_app_id}-admin"),
+                **kafka_python_config(self.settings, client_id=f"{self.settings.worker_app_id}-admin"),
                 bootstrap_timeout_ms=max(1, int((deadline - time.monotonic()) * 1000)),
                 request_timeout_ms=max(1, int(self._timeout_seconds * 500)),
                 reconnect_backoff_max_ms=1000,
@@ -373,7 +460,7 @@ class Admin:
     def _knock(self, deadline: float) -> None:
         """Raise OSError unless one of the servers listens: says why, which the library would only log."""
         refused = OSError("no server given")
-        for server in self._settings.kafka_bootstrap_servers.split(","):
+        for server in self.settings.kafka_bootstrap_servers.split(","):
             host, _, port = server.strip().rpartition(":")
             try:
                 socket.create_connection((host.strip("[]"), int(port)), max(0.1, deadline - time.monotonic())).close()
@@ -390,7 +477,7 @@ class Admin:
 
     @property
     def _whom(self) -> str:
-        return f"Kafka at {self._settings.kafka_bootstrap_servers}"
+        return f"Kafka at {self.settings.kafka_bootstrap_servers}"
 
 
 def expected_config(topic: Topic, settings: Settings) -> dict[str, str]:

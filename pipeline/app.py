@@ -110,7 +110,7 @@ class Worker:
             ),
             Spec(
                 "controls", name(topics.CONTROLS.name),
-                controls.factory(name(topics.CUSTOMER_EVENTS.name), topics.CUSTOMER_EVENTS.partitions),
+                controls.factory(name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS)),
                 self._shared_place(topics.CONTROLS),
             ),
             Spec(
@@ -183,7 +183,7 @@ class Worker:
             log.info("directory_read", aliases=len(self._directory))
         self._started = True
         for topic in INPUTS_OF_ROLE[self.settings.worker_role]:  # as checked just now
-            metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(topic.partitions)
+            metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(self.settings.partitions(topic))
 
     def run(self) -> None:
         """Work until told to stop (SIGTERM, SIGINT). Does not return: Faust's worker ends the process."""

@@ -79,7 +79,7 @@ def scan(settings: Settings, topic: Topic, partitions: list[int] | None = None) 
     )
     name = settings.topic(topic.name)
     try:
-        unread = set(range(topic.partitions) if partitions is None else partitions)
+        unread = set(range(settings.partitions(topic)) if partitions is None else partitions)
         consumer.assign([TopicPartition(name, number, _FIRST_OFFSET) for number in unread])
         heard_at = time.monotonic()
         while unread:
@@ -126,7 +126,7 @@ def customer_ids(settings: Settings, text: str) -> list[str]:
 def of_customer(settings: Settings, topic: Topic, customer_id: str) -> list[tuple[Found, dict[str, Any]]]:
     """A customer's records on a topic keyed by customer, oldest first, with their JSON."""
     key = customer_id.encode()
-    partition = partition_of(key, topic.partitions)
+    partition = partition_of(key, settings.partitions(topic))
     return [
         (found, msgspec.json.decode(found.value))
         for found in scan(settings, topic, [partition])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -19,6 +19,23 @@ DEMONSTRATION_KEY = "wafa-demonstration-key"
 
 
 _CURRENCY = re.compile("[A-Z]{3}")
+
+
+LOG_TOPICS: Final = ("customer-events.v1", "customer-state.v1")
+"""What `wafa repartition` writes anew."""
+LOG_PARTITIONS: Final = 8
+
+
+class TopicRow(Protocol):
+    """What must be known of a topic to say how it is split."""
+
+    @property
+    def name(self) -> str:
+        """Without prefix."""
+
+    @property
+    def partitions(self) -> int:
+        """As its row says."""
 
 
 class BadSettings(Exception):
@@ -69,6 +86,12 @@ class Settings(BaseSettings):
     redis_key_prefix: str = Field("wafa:", description="Begins every key in Redis.")
 
     topics_prefix: str = Field("crm.", pattern=r"^[a-z0-9.-]*$", description="Begins every topic's name.")
+    log_partitions: int = Field(
+        LOG_PARTITIONS,
+        ge=1,
+        le=1000,
+        description="Partitions of the customers' log and state, as `wafa repartition` left them; part of their names.",
+    )
     worker_app_id: str = Field(
         "wafa",
         pattern=r"^[a-z0-9][a-z0-9-]*$",
@@ -146,8 +169,13 @@ class Settings(BaseSettings):
         return self.worker_app_id if role == "all" else f"{self.worker_app_id}-{role}"
 
     def topic(self, name: str) -> str:
-        """A topic's full name on the broker."""
-        return f"{self.topics_prefix}{name}"
+        """A topic's full name on the broker. A log of another count than the usual has the count in its name."""
+        is_usual = name not in LOG_TOPICS or self.log_partitions == LOG_PARTITIONS
+        return f"{self.topics_prefix}{name}" + ("" if is_usual else f".p{self.log_partitions}")
+
+    def partitions(self, topic: TopicRow) -> int:
+        """How many partitions a topic has: its row's, but for the customers' log and its changelog."""
+        return self.log_partitions if topic.name in LOG_TOPICS else topic.partitions
 
 
 def load(**given: object) -> Settings:

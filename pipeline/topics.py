@@ -1,7 +1,8 @@
 """Every topic of Wafa: what keys it, how it is split, how long it is kept, and which agent reads it.
 
 The only place where a topic's name, partition count or retention is written. `wafa topics`, the AsyncAPI document, the
-docs' table and the tests' brokers are made from these rows. Partition counts of topics with state never change.
+docs' table and the tests' brokers are made from these rows. Partition counts of topics with state never change in
+place. The count of the customers' log and of its changelog is a setting; the rows have the usual one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Each customer, kept current: one step an event, one visit a Tick to those who are due.
 
 A batch unpacks only the customers it touches and packs them once. What leaves with the same transaction: every
-decision, the triggers among them, and, at most once a second, the views of customers that changed.
+decision, the triggers among them, and, at most once a second, the views of customers that changed. Their partition is
+the key's: these topics keep their counts when the log is given another.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 import structlog
 
 from pipeline import metrics, topics
+from pipeline.agents import skipping
 from pipeline.core import controls as core_controls
 from pipeline.core.codec import Peek, pack, peek, stand_alike, unpack
 from pipeline.core.decisions import Decision, trigger
@@ -31,8 +33,9 @@ from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason, dead_letter
 from pipeline.schemas.triggers import trigger_headers
 
-_CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
-_SKIPPED_PREFIX: Final = b"__skipped__/"
+CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
+VIEWS_KEY: Final = b"__views__"
+"""Entry of the state: what is added to a view's offset, so that one made after a repartition is the later."""
 VISITS_MAX: Final = 2_000
 """Customers a Tick visits in one transaction; the Tick stays in front until none is due."""
 RECENT_MAX: Final = 1_024
@@ -101,6 +104,10 @@ class Calendar:
         return found
 
 
+PassesOver = Callable[[bytes, logged.Tick], bool]
+"""Whether a customer's visit at this Tick is left out."""
+
+
 class Customers:
     """One partition's customers."""
 
@@ -108,22 +115,36 @@ class Customers:
     live: ClassVar[weakref.WeakSet[Customers]] = weakref.WeakSet()
     """Every partition that runs in this process, for the population metrics."""
 
-    def __init__(self, partition: int, state: State, unflushed: Sequence[bytes], *, names: Names) -> None:
+    def __init__(
+        self,
+        partition: int,
+        state: State,
+        unflushed: Sequence[bytes],
+        *,
+        names: Names,
+        passes_over: PassesOver | None = None,
+    ) -> None:
+        """`passes_over`: visits that a rebuild leaves out, since they were not made."""
         self.topic = names.customer_events
         self.partition = partition
         self._names = names
         self._calendar = Calendar()
         self.population: Counter[tuple[str, str]] = Counter()
+        self._views_from = 0
         entries: dict[str, bytes] = {}
         for key, value in state.items():
-            if key.startswith(_CONTROL_PREFIX):
-                entries[key[len(_CONTROL_PREFIX) :].decode()] = value
-            elif not key.startswith(_SKIPPED_PREFIX):
+            if key.startswith(CONTROL_PREFIX):
+                entries[key[len(CONTROL_PREFIX) :].decode()] = value
+            elif key == VIEWS_KEY:
+                self._views_from = int(value)
+            elif not skipping.is_mark(key):
                 glance = peek(value)
                 self._calendar.put(key, glance.next_review_at)
                 self.population[glance.stage, glance.lifecycle] += 1
         self._controls = core_controls.from_entries(entries)
         self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
+        self._skipped = skipping.Skipped(state)
+        self._passes_over = passes_over
         self._recent: dict[bytes, tuple[bytes, Profile]] = {}
         """What the latest packed profiles were before they were packed: the busiest need no unpacking."""
         self._visiting: list[tuple[int, bytes]] | None = None
@@ -163,10 +184,13 @@ class Customers:
         try:
             stepped = step(key.decode(), profile, event, self._controls)
         except Exception as error:  # noqa: BLE001 - one bad record must not stop a partition; it is kept and said
-            self._skip(key, record, error, work)
+            self._skip(key, event, record, error, work)
             return
         work.outcomes[type(event), stepped.outcome] += 1
-        if not isinstance(event, logged.Tick):
+        if isinstance(event, logged.Tick):
+            if self._skipped:
+                self._skipped.visited(key, event.as_of, work.state)
+        else:
             work.occurred_at.append(event.occurred_at.timestamp())
         if stepped.outcome is Outcome.TOO_OLD and record is not None:
             self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
@@ -176,14 +200,21 @@ class Customers:
         for decision in stepped.decisions:
             self._decided(key, decision, event, work)
 
-    def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
+    def _skip(
+        self,
+        key: bytes,
+        event: logged.CustomerEvent | logged.Tick,
+        record: Record | None,
+        error: Exception,
+        work: _Work,
+    ) -> None:
         """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
         problem = f"{type(error).__name__}: {error}"
         log.error("step_failed", partition=self.partition, offset=record.offset if record else None, problem=problem)
-        if record is None:  # a Tick's visit: the customer is marked, not the Tick
-            work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
-        else:
-            work.state.put(_SKIPPED_PREFIX + b"offset/" + str(record.offset).encode(), problem.encode()[:500])
+        if isinstance(event, logged.Tick):  # the customer is marked, not the Tick
+            self._skipped.failed(key, event.as_of, problem, work.state)
+        elif record is not None:
+            skipping.mark_record(work.state, record.offset, problem)
             self._refuse(record, Reason.STEP_FAILED, problem, work)
 
     def _profile(self, key: bytes, work: _Work) -> Profile | None:
@@ -222,12 +253,10 @@ class Customers:
 
     def _decided(self, key: bytes, decision: Decision, event: logged.CustomerEvent | logged.Tick, work: _Work) -> None:
         work.decisions.append(decision)
-        work.outbox.emit(self._names.decisions, key, _encode(decision), partition=self.partition)
+        work.outbox.emit(self._names.decisions, key, _encode(decision))
         if decision.outcome is DecisionOutcome.SENT:
             sent = trigger(decision)
-            work.outbox.emit(
-                self._names.triggers, key, _encode(sent), partition=self.partition, headers=trigger_headers(sent)
-            )
+            work.outbox.emit(self._names.triggers, key, _encode(sent), headers=trigger_headers(sent))
             if not isinstance(event, logged.Tick):
                 work.caused_at.append(event.received_at.timestamp())
 
@@ -237,9 +266,10 @@ class Customers:
             packed = work.state.get(key)
             shown = None
             if packed is not None:
-                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=offset)
+                at = self._views_from + offset
+                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=at)
                 shown = _encode(document)
-            work.outbox.emit(self._names.profiles, key, shown, partition=self.partition)
+            work.outbox.emit(self._names.profiles, key, shown)
             del self._unseen[key]
 
     def _refuse(self, record: Record, reason: Reason, problem: str, work: _Work) -> None:
@@ -255,7 +285,7 @@ class Customers:
         before = self._controls
         self._controls = core_controls.adopt(before, control)
         for name, value in core_controls.changed_entries(before, self._controls).items():
-            work.state.put(_CONTROL_PREFIX + name.encode(), value)
+            work.state.put(CONTROL_PREFIX + name.encode(), value)
         if not isinstance(control, logged.Tick) or not core_controls.is_latest(self._controls, control):
             return True
         if self._visiting is None:
@@ -263,7 +293,8 @@ class Customers:
         room = VISITS_MAX - work.visits
         while self._visiting and room > 0:
             _, key = self._visiting.pop()
-            self._step(key, control, None, work)
+            if self._passes_over is None or not self._passes_over(key, control):
+                self._step(key, control, None, work)
             room -= 1
             work.visits += 1
         if self._visiting:

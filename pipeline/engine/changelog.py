@@ -81,7 +81,8 @@ def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to 
     """Read the changelog, committed records only, until the reader stands at or past `end_offset`; None if stopped.
 
     `begin_offset` is where the log begins, said in figures: librdkafka takes half a second longer to find it out.
-    `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
+    `end_offset` is the high watermark captured *after* the task's producer was initialised; for a reader that does not
+    own the task, the last stable offset, before which there are whole transactions only. Another task's open
     transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
     """
     reading = _Reading(place, state)
@@ -107,7 +108,8 @@ def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to 
                 error = message.error()
                 offset = message.offset() or 0
                 if error is None:
-                    reading.take(message.key() or b"", message.value(), offset)
+                    if offset < end_offset:  # else somebody's later transaction, and perhaps half of it
+                        reading.take(message.key() or b"", message.value(), offset)
                     at, moved_at = offset + 1, time.monotonic()
                 elif error.code() == KafkaError._PARTITION_EOF:
                     at = max(at, offset)

@@ -38,6 +38,11 @@ def _failure(error: KafkaException, doing: str) -> Exception:
     return kind(f"{doing}: {kafka_error.name()}: {kafka_error.str()}")
 
 
+def transactional_id(app_id: str, processor: str, topic: str, partition: int) -> str:
+    """A task's, the same on every worker: whoever initialises it last owns the task."""
+    return f"{app_id}-{processor}-{topic}-{partition}"
+
+
 class TransactionalProducer:
     """The transactions of one task. `transactional_id` is the same on every worker, so that the last one wins."""
 

@@ -21,7 +21,7 @@ import structlog
 from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
 from pipeline.engine.processor import Batch, Outbox, Processor, Record, Spec, State
-from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain
+from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
 
 T = TypeVar("T")
 
@@ -310,9 +310,9 @@ class Task:
         self.phase = Phase.RECOVERING
         started_at = time.monotonic()
         around, topic = self._around, self.spec.topic
-        transactional_id = f"{around.app_id}-{self.spec.name}-{topic}-{self.partition}"
+        name = transactional_id(around.app_id, self.spec.name, topic, self.partition)
         self._state = State()
-        position, unflushed, records = await self._in_thread(lambda: self._restore_blocking(transactional_id))
+        position, unflushed, records = await self._in_thread(lambda: self._restore_blocking(name))
         if self._stopping:
             return
         around.at("restored")
@@ -342,10 +342,10 @@ class Task:
         if self._is_assigned:
             await around.resume(topic, self.partition, self.position)
 
-    def _restore_blocking(self, transactional_id: str) -> tuple[Position | None, list[bytes], int]:
+    def _restore_blocking(self, name: str) -> tuple[Position | None, list[bytes], int]:
         around, place = self._around, self._place
         self._producer = TransactionalProducer(
-            around.client, transactional_id, transaction_timeout_seconds=around.limits.transaction_timeout_seconds
+            around.client, name, transaction_timeout_seconds=around.limits.transaction_timeout_seconds
         )
         self._producer.initialise_blocking()
         around.at("initialised")

@@ -33,6 +33,7 @@ class Progress:
     """A read-committed reader of every input and every changelog of one shop."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._plain = {settings.topic(topic.name): topic.name for topic in _FOLLOWED}
         self._full = {name: full for full, name in self._plain.items()}
         client = {
@@ -47,7 +48,7 @@ class Progress:
             [
                 TopicPartition(settings.topic(topic.name), number, 0)
                 for topic in _FOLLOWED
-                for number in range(topic.partitions)
+                for number in range(settings.partitions(topic))
             ]
         )
         self._behind_last: dict[Place, int] = {}
@@ -63,7 +64,7 @@ class Progress:
 
     def is_done(self, wanted: Iterable[Topic]) -> bool:
         """Whether every record there is now on these topics has had its effect. No, while the broker is away."""
-        places = [(topic.name, number) for topic in wanted for number in range(topic.partitions)]
+        places = [(topic.name, number) for topic in wanted for number in range(self._settings.partitions(topic))]
         try:
             ends = {place: self._end_of(place) for place in places}
         except KafkaException:

@@ -228,10 +228,16 @@ class Shop:
 
     def state(self) -> dict[bytes, bytes]:
         """Each customer's packed profile, as the changelog has it."""
+        return {key: value for key, value in self.changelog().items() if not key.startswith(b"__")}
+
+    def changelog(self) -> dict[bytes, bytes]:
+        """Every entry of the customers' changelog, controls and marks included."""
         found = {}
         for record in scan(self.settings, topics.CUSTOMER_STATE):
             key = record.key or b""
-            if key != POSITION_KEY and not key.startswith(b"__") and record.value is not None:
+            if record.value is None:
+                found.pop(key, None)
+            elif key != POSITION_KEY:
                 found[key] = payload_of(record.value)
         return found
 

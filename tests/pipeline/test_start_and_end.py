@@ -73,7 +73,7 @@ def test_with_a_topic_of_another_partition_count_it_does_not_start(shop: Shop) -
     elsewhere = Shop(shop.bootstrap, shop.redis_url, shop.folder)
     try:
         with Admin(elsewhere.settings) as admin:
-            wrong = topics.Topic(topics.CUSTOMER_EVENTS.name, "", "", partitions=3, cleanup="delete")
+            wrong = topics.Topic(topics.DECISIONS.name, "", "", partitions=3, cleanup="delete")
             admin.create_topics((wrong,))
             admin.create_topics()
         worker = elsewhere.start()

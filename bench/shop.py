@@ -77,6 +77,16 @@ class Shop:
             self.worker.wait(30)
             self.worker = None
 
+    def worker_resident_bytes(self) -> float:
+        """Memory that the worker holds now; 0 where the system does not say."""
+        if self.worker is None:
+            return 0.0
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{self.worker.pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    return float(line.split()[1]) * 1024
+        return 0.0
+
     def publish(self, records: Iterable[Given]) -> tuple[int, dict[str, int]]:
         """Publish, as fast as the broker takes it; how many, by topic too."""
         producer = Producer(

@@ -25,7 +25,7 @@ SECONDS_MAX: Final = 25.0
 NAMES: Final = tuple(row.name for row in ROWS)
 _WIDTH: Final = 120
 OUT: Final = Path("bench/out")
-_BROKER: Final = {"log.message.timestamp.type": "LogAppendTime"}
+BROKER: Final = {"log.message.timestamp.type": "LogAppendTime"}
 """Every record bears the time at which the broker received it: one clock for all engines."""
 
 
@@ -52,7 +52,7 @@ def compare(events: int, runs: int, names: Sequence[str], *, seconds_max: float)
     truth = job.Truth.of(given)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with run_kafka(folder / "kafka", cache=CACHE, fast_start=False, heap="1g", settings=_BROKER) as kafka:
+        with run_kafka(folder / "kafka", cache=CACHE, fast_start=False, heap="1g", settings=BROKER) as kafka:
             bench = running.Bench(kafka.bootstrap_servers, kafka.pid, folder, truth)
             running.create(bench.admin, running.INPUT)
             running.publish(kafka.bootstrap_servers, given)

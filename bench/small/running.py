@@ -113,39 +113,44 @@ def run(bench: Bench, row: Row, command: list[str], number: int, *, seconds_max:
     problems = bench.truth.problems((said for _, said in came.received), came.state, complete=came.complete)
     timed = measure(bench.truth, came.received)
     _forget(bench.admin, prefix)
-    return _run_of(timed, came.meter, outputs=len(came.received), complete=came.complete, problems=tuple(problems))
+    return run_of(timed, came.meter, outputs=len(came.received), complete=came.complete, problems=tuple(problems))
 
 
-def work_off(bench: Bench, row: Row, command: list[str], prefix: str, *, seconds_max: float) -> Came:
+def work_off(  # noqa: PLR0913 - what, with what, how many of them, for how long
+    bench: Bench, row: Row, command: list[str], prefix: str, *, seconds_max: float, workers: int = 1
+) -> Came:
     """Let an engine work off what waits in the topic, until all outputs are there or so long after the first."""
     folder = bench.folder / prefix
     folder.mkdir(parents=True, exist_ok=True)
     create(bench.admin, f"{prefix}out")
     if row.is_ours_to_make and row.changelog is not None:
         create(bench.admin, row.changelog.format(prefix=prefix), compacted=True)
-    arguments = [bench.bootstrap, prefix, str(folder / "state"), str(COMMIT_SECONDS)]
     log = folder / "log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WAFA_")}
+    processes = []
     with log.open("wb") as out:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WAFA_")}
-        process = subprocess.Popen([*command, *arguments], stdout=out, stderr=out, env=environment)
-    meter = Meter((process.pid, bench.broker_pid))
+        for number in range(workers):
+            arguments = [bench.bootstrap, prefix, str(folder / f"state{number}"), str(COMMIT_SECONDS)]
+            processes.append(subprocess.Popen([*command, *arguments], stdout=out, stderr=out, env=environment))
+    meter = Meter((*(process.pid for process in processes), bench.broker_pid))
     try:
-        received = _watch(bench, f"{prefix}out", process, meter, log, seconds_max)
+        received = _watch(bench, f"{prefix}out", processes, meter, log, seconds_max)
     finally:
-        _end(process)
+        for process in processes:
+            _end(process)
     state = None
     if row.read is not None and row.changelog is not None:
         state = list(_state(bench.bootstrap, row, row.changelog.format(prefix=prefix)))
     return Came(received, state, len(received) >= len(bench.truth.causes), meter)
 
 
-def _run_of(timed: Timed, meter: Meter, *, outputs: int, complete: bool, problems: tuple[str, ...] = ()) -> Run:
+def run_of(timed: Timed, meter: Meter, *, outputs: int, complete: bool, problems: tuple[str, ...] = ()) -> Run:
     run = Run(timed.events, timed.end - timed.start, outputs, complete, problems)
     use = meter.between(timed.start, timed.end)
     if use is None:
         return run
-    engine, broker = use.processes
-    return replace(run, engine_cpu_seconds=engine, broker_cpu_seconds=broker, others_fraction=use.others_fraction)
+    *engines, broker = use.processes
+    return replace(run, engine_cpu_seconds=sum(engines), broker_cpu_seconds=broker, others_fraction=use.others_fraction)
 
 
 def _run_ceiling(bench: Bench, command: list[str], folder: Path) -> Run:
@@ -162,11 +167,11 @@ def _run_ceiling(bench: Bench, command: list[str], folder: Path) -> Run:
     if process.returncode:
         raise RuntimeError(told[-2000:])
     events, start, end = told.split()
-    return _run_of(Timed(int(events), float(start), float(end)), meter, outputs=0, complete=True)
+    return run_of(Timed(int(events), float(start), float(end)), meter, outputs=0, complete=True)
 
 
 def _watch(  # noqa: PLR0913, PLR0917 - what to watch, and until when
-    bench: Bench, topic: str, process: subprocess.Popen[bytes], meter: Meter, log: Path, seconds_max: float
+    bench: Bench, topic: str, processes: list[subprocess.Popen[bytes]], meter: Meter, log: Path, seconds_max: float
 ) -> list[tuple[float, Output]]:
     """Every committed output with the second in which the broker received it: until all are there, or time is up."""
     received: list[tuple[float, Output]] = []
@@ -176,8 +181,8 @@ def _watch(  # noqa: PLR0913, PLR0917 - what to watch, and until when
         while len(received) < wanted:
             now = time.monotonic()
             meter.look()
-            if process.poll() is not None or now - moved_at > _START_SECONDS:
-                raise RuntimeError(f"{process.args!r} gave no output:\n{log.read_text(errors='replace')[-2000:]}")
+            if any(each.poll() is not None for each in processes) or now - moved_at > _START_SECONDS:
+                raise RuntimeError(f"{processes[0].args!r} gave no output:\n{log.read_text(errors='replace')[-2000:]}")
             if first_at is not None and now - first_at > seconds_max:
                 break
             for message in messages(consumer, _POLL_SECONDS):

@@ -82,7 +82,7 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     took = sorted(seen[cause] - received[cause] for cause in causes if cause in seen)
     if len(took) < len(causes):
         raise AssertionError(f"{len(causes) - len(took)} triggers were committed and never seen")
-    half = statistics.quantiles(took, n=100)
+    half = statistics.quantiles(took, n=100, method="inclusive")
     return {
         "events_per_second": per_second, "offered_per_second": offered, "triggers": len(took),
         "p50_seconds": half[49], "p95_seconds": half[94], "p99_seconds": half[98], "max_seconds": took[-1],

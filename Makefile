@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url pyproject.toml
+	--no-emit-index-url
 
 # A copy of the lock that was installed last lies in .venv; while it equals the lock, set-up does nothing.
 is_installed = cmp -s requirements-$(1).lock .venv/installed-$(1).lock
@@ -26,7 +26,7 @@ endef
 
 .PHONY: help
 help: ## show what can be made
-	@awk 'BEGIN {FS = ": .*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", substr($$0, 1, index($$0, ":") - 1), $$2}' Makefile
+	@awk 'BEGIN {FS = ": .*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", substr($$0, 1, index($$0, ":") - 1), $$2}' Makefile
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else \
@@ -70,17 +70,22 @@ faults: setup-dev ## the long form of the fault tests: hundreds of kills
 bench: setup-dev ## measure, and write the figures under bench/out
 	@$(BIN)/python -m bench
 
+.PHONY: bench-short
+bench-short: setup-dev ## the same with less of everything, within ten minutes
+	@$(BIN)/python -m bench --short
+
 .PHONY: contracts
 contracts: setup-dev ## write the schemas and the AsyncAPI document from the code
 	@$(BIN)/wafa contracts
 
 .PHONY: lock
-lock: setup-dev ## resolve the dependencies anew into the three locks
-	@$(LOCK) --output-file requirements.lock
-	@$(LOCK) --extra local --extra build --output-file requirements-local.lock
-	@$(LOCK) --extra local --extra build --extra analysis --extra dev --output-file requirements-dev.lock
+lock: setup-dev ## resolve the dependencies anew into the three locks, and the benchmarks' own
+	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra local --extra build --output-file requirements-local.lock
+	@$(LOCK) pyproject.toml --extra local --extra build --extra analysis --extra dev --output-file requirements-dev.lock
+	@for engine in faust quix bytewax; do $(LOCK) bench/locks/$$engine.in --output-file bench/locks/$$engine.lock; done
 
 .PHONY: clean
 clean: ## remove what was installed, fetched and measured here
-	@rm -rf .venv .wafa .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out dist
+	@rm -rf .venv .wafa .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out dist
 	@find pipeline tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

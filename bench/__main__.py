@@ -1,32 +1,34 @@
 """`python -m bench`: the figures that the README quotes, in one table, from one run on this machine.
 
-python -m bench [--events 300000] [--customers 100000] [--only full,split,latency,faust]
+python -m bench [--short] [--events 300000] [--customers 100000] [--only full,split,latency,faust,small]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
 from rich.table import Table
 
 from bench import full, load
+from bench.machine import machine
 from bench.shop import CACHE, Shop, now, open_shop
+from bench.small import compare
 from pipeline import topics
 from pipeline.local.kafka import run_kafka
 
 OUT = Path("bench/out")
-PARTS = ("full", "split", "latency", "faust")
+PARTS = ("full", "split", "latency", "faust", "small")
 SPLIT = ("doors", "customers")
 FAUST_EVENTS = 20_000
 TOLD = re.compile(r"(\d+) (\d+\.\d+)$")
@@ -60,63 +62,83 @@ def naive_faust(shop: Shop, bootstrap: str, customers: int) -> dict[str, float]:
     return {"events": told[-1][0], "events_per_second": (told[-1][0] - told[0][0]) / (told[-1][1] - told[0][1])}
 
 
-def machine() -> dict[str, object]:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "",
-    )
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-
-
-def show(figures: dict[str, dict[str, float]], ratios: dict[str, float]) -> None:
+def show(figures: dict[str, dict[str, float]], ratios: dict[str, float | None]) -> None:
     table = Table("what", "figure", title="One worker, exactly once, the broker on the same cores")
     for part, values in figures.items():
         for name, value in values.items():
             shown = f"{value:,.0f}" if value >= 100 or float(value).is_integer() else f"{value:.3f}"
             table.add_row(f"{part}: {name.replace('_', ' ')}", shown)
     for name, value in ratios.items():
-        table.add_row(f"ratio {name}", f"{value:.1f}")
+        table.add_row(f"ratio {name}", "-" if value is None else f"{value:.2f}")
     Console().print(table)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=300_000, help="records of the reference load")
-    parser.add_argument("--customers", type=int, default=load.CUSTOMERS)
-    parser.add_argument("--latency-rate", type=int, default=1_000, help="events a second offered")
-    parser.add_argument("--latency-seconds", type=float, default=30.0)
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
-    given = parser.parse_args()
-    parts = given.only.split(",")
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    events: int
+    customers: int
+    latency_seconds: float
+    small_events: int
+    small_runs: int
+    small_seconds_max: float
+
+
+WHOLE = Size(300_000, load.CUSTOMERS, 30.0, compare.EVENTS, compare.RUNS, compare.SECONDS_MAX)
+SHORT = Size(100_000, 20_000, 15.0, 300_000, 1, 12.0)
+"""Ends within ten minutes, the first time without what is installed and fetched."""
+
+
+def measure_full_path(size: Size, parts: list[str], rate: int) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with run_kafka(folder / "kafka", cache=CACHE, fast_start=False, heap="1g") as kafka:
             with open_shop(kafka.bootstrap_servers, folder / "full", "full") as shop:
                 if "full" in parts:
-                    figures["full"] = full.throughput(shop, given.events, given.customers)
+                    figures["full"] = full.throughput(shop, size.events, size.customers)
                     print(figures["full"], flush=True)
                 if "latency" in parts:
                     if "full" not in parts:
-                        full.throughput(shop, 1_000, given.customers)
-                    figures["latency"] = full.latency(shop, given.latency_rate, given.latency_seconds)
+                        full.throughput(shop, 1_000, size.customers)
+                    figures["latency"] = full.latency(shop, rate, size.latency_seconds)
             if "split" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "split", "split") as shop:
-                    figures["split"] = full.throughput(shop, given.events, given.customers, SPLIT)
+                    figures["split"] = full.throughput(shop, size.events, size.customers, roles=SPLIT)
             if "faust" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "faust", "faust") as shop:
-                    figures["faust"] = naive_faust(shop, kafka.bootstrap_servers, given.customers)
-    ratios = {}
+                    figures["faust"] = naive_faust(shop, kafka.bootstrap_servers, size.customers)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="less of everything, within ten minutes")
+    parser.add_argument("--events", type=int, help="records of the reference load")
+    parser.add_argument("--customers", type=int)
+    parser.add_argument("--latency-rate", type=int, default=1_000, help="events a second offered")
+    parser.add_argument("--latency-seconds", type=float)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    given = parser.parse_args()
+    asked = {name: value for name in ("events", "customers", "latency_seconds") if (value := getattr(given, name))}
+    size = replace(SHORT if given.short else WHOLE, **asked)
+    parts = given.only.split(",")
+    document: dict[str, Any] = {"machine": machine(), "short": given.short, "size": asdict(size)}
+    table = None
+    if "small" in parts:
+        table = compare.compare(size.small_events, size.small_runs, compare.NAMES, seconds_max=size.small_seconds_max)
+        compare.write(table)
+    figures = measure_full_path(size, parts, given.latency_rate) if set(parts) - {"small"} else {}
+    ratios: dict[str, float | None] = dict(table.ratios) if table is not None else {}
     if "full" in figures and "faust" in figures:
         ratios["full_vs_faust"] = figures["full"]["events_per_second"] / figures["faust"]["events_per_second"]
     show(figures, ratios)
+    if table is not None:
+        compare.show(table)
+        document["small"] = compare.document(table)
     OUT.mkdir(parents=True, exist_ok=True)
-    document = {
-        "machine": machine(),
-        "ratios": ratios,
-        "figures": figures,
-        "partitions": topics.CUSTOMER_EVENTS.partitions,
-    }
+    document |= {"ratios": ratios, "figures": figures, "partitions": topics.CUSTOMER_EVENTS.partitions}
     if "full" in figures:
         document["full_events_per_second"] = figures["full"]["events_per_second"]
     path = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"

@@ -6,7 +6,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -18,9 +18,12 @@ from pipeline import topics
 from pipeline.kafka_clients import librdkafka_config
 
 _LAST_SECONDS = 10.0
+_POLL_RECORDS = 1_000
 
 
-def throughput(shop: Shop, count: int, customers: int, roles: tuple[str, ...] = ("all",)) -> dict[str, float]:
+def throughput(
+    shop: Shop, count: int, customers: int, *, mix: Mapping[str, int] = load.MIX, roles: tuple[str, ...] = ("all",)
+) -> dict[str, float]:
     """Let a worker (one for each role) work off `count` records that wait; everybody is known already."""
     at = now() - timedelta(hours=1)
     began_ms = _ms()
@@ -33,11 +36,12 @@ def throughput(shop: Shop, count: int, customers: int, roles: tuple[str, ...] = 
     shop.wait_until_shown(customers)
     shop.stop()
     figures = {"newcomers_events_per_second": known / took}
-    published, _ = shop.publish(load.events(count, now(), customers=customers))
+    published, _ = shop.publish(load.events(count, now(), customers=customers, mix=mix))
     began_ms = _ms()
     shop.start(roles)
     shop.wait_until_done()
     took = _span_seconds(shop, began_ms)
+    resident = shop.worker_resident_bytes()
     shop.stop()
     triggers = sum(1 for _ in shop.records(topics.TRIGGERS))
     return {
@@ -46,6 +50,7 @@ def throughput(shop: Shop, count: int, customers: int, roles: tuple[str, ...] = 
         "seconds": took,
         "events_per_second": published / took,
         "triggers": triggers,
+        "worker_resident_bytes": resident,
     }
 
 
@@ -66,7 +71,7 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     ends = shop.admin.end_offsets((topics.TRIGGERS,))
     reader = threading.Thread(target=_read_triggers, args=(shop, ends, seen, stop))
     reader.start()
-    received = _offer(shop, per_second, seconds)
+    received, offered = _offer(shop, per_second, seconds)
     shop.wait_until_done()
     deadline = time.monotonic() + _LAST_SECONDS
     wanted = [message.value() for message in shop.records(topics.TRIGGERS)]
@@ -79,15 +84,15 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     took = sorted(seen[cause] - received[cause] for cause in causes if cause in seen)
     if len(took) < len(causes):
         raise AssertionError(f"{len(causes) - len(took)} triggers were committed and never seen")
-    half = statistics.quantiles(took, n=100)
+    half = statistics.quantiles(took, n=100, method="inclusive")
     return {
-        "events_per_second": per_second, "triggers": len(took), "p50_seconds": half[49], "p95_seconds": half[94],
-        "p99_seconds": half[98], "max_seconds": took[-1],
+        "events_per_second": per_second, "offered_per_second": offered, "triggers": len(took),
+        "p50_seconds": half[49], "p95_seconds": half[94], "p99_seconds": half[98], "max_seconds": took[-1],
     }  # fmt: skip
 
 
-def _offer(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
-    """Publish at a steady pace; when the broker received each order, by its event's id."""
+def _offer(shop: Shop, per_second: int, seconds: float) -> tuple[dict[str, float], float]:
+    """Publish at a steady pace; when the broker received each order, by its event's id, and the pace that was held."""
     producer = Producer(
         {**librdkafka_config(shop.settings), "log_level": 0, "linger.ms": 1, "partitioner": "murmur2_random"}
     )
@@ -97,23 +102,26 @@ def _offer(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
         if event_id is not None:
             received[event_id] = at_ms / 1000
 
+    fresh = list(_fresh(int(per_second * seconds)))  # made before: making them is slower than some paces
     started = time.monotonic()
-    for number, given in enumerate(_fresh(int(per_second * seconds))):
+    for number, (given, event_id) in enumerate(fresh):
         ahead = started + number / per_second - time.monotonic()
         if ahead > 0:
             producer.poll(0)
             time.sleep(ahead)
-        event_id = json.loads(given.value)["id"] if given.topic is topics.PURCHASES else None
+        elif number % _POLL_RECORDS == 0:
+            producer.poll(0)
         producer.produce(
             shop.settings.topic(given.topic.name), given.value, given.key,
             on_delivery=lambda error, message, event_id=event_id: delivered(event_id, message.timestamp()[1]),
         )  # fmt: skip
+    held = len(fresh) / (time.monotonic() - started)
     producer.flush(30)
-    return received
+    return received, held
 
 
-def _fresh(count: int) -> Iterator[Given]:
-    """The reference load as of now, under ids of its own, without repetitions and late comers."""
+def _fresh(count: int) -> Iterator[tuple[Given, str | None]]:
+    """The reference load as of now, under ids of its own, without repetitions and late comers; an order's event id."""
     at: datetime = now()
     for given in load.events(count, at, seed=at.microsecond + 2):
         document = json.loads(given.value)
@@ -123,7 +131,8 @@ def _fresh(count: int) -> Iterator[Given]:
             if name in document:
                 document[name] = f"{at:%H%M%S}-{document[name]}"
         document["occurred_at"] = at.isoformat()
-        yield Given(given.topic, given.key, json.dumps(document).encode())
+        event_id = document["id"] if given.topic is topics.PURCHASES else None
+        yield Given(given.topic, given.key, json.dumps(document).encode()), event_id
 
 
 def _read_triggers(shop: Shop, ends: dict[tuple[str, int], int], seen: dict[str, float], stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -21,7 +21,7 @@ from pipeline.topics import Topic
 
 CUSTOMERS: Final = 100_000
 ZIPF: Final = 1.1
-_MIX: Final = {"email": 60, "order": 23, "refund": 2, "social": 8, "ticket": 5, "consent": 2}
+MIX: Final[Mapping[str, int]] = {"email": 60, "order": 23, "refund": 2, "social": 8, "ticket": 5, "consent": 2}
 _TWICE, _LATE, _UNUSABLE = 0.01, 0.01, 0.001
 _LATE_BY: Final = timedelta(days=3)
 _AGAIN_WITHIN: Final = 1_000
@@ -51,13 +51,15 @@ def people(customers: int, at: datetime) -> Iterator[Given]:
                 yield _given(topics.EMAILS, number, said)
 
 
-def events(count: int, until: datetime, *, customers: int = CUSTOMERS, seed: int = 1) -> Iterator[Given]:
+def events(
+    count: int, until: datetime, *, customers: int = CUSTOMERS, seed: int = 1, mix: Mapping[str, int] = MIX
+) -> Iterator[Given]:
     """`count` records of what they do, in the order in which they are published."""
     dice = random.Random(seed)
     weights = list(accumulate(1 / rank**ZIPF for rank in range(1, customers + 1)))
     busiest = list(range(customers))
     dice.shuffle(busiest)
-    kinds, shares = list(_MIX), list(_MIX.values())
+    kinds, shares = list(mix), list(mix.values())
     open_tickets: dict[int, str] = {}
     recent: list[Given] = []
     start = until - timedelta(seconds=_SECONDS)

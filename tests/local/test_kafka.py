@@ -13,7 +13,8 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from pipeline.local.kafka import KAFKA_VERSION, BadJars, check_jars, cluster_id, expected_jars, resolve_kafka, run_kafka
+from pipeline.local.jars import BadJars
+from pipeline.local.kafka import KAFKA_VERSION, check_jars, cluster_id, expected_jars, resolve_kafka, run_kafka
 from pipeline.local.process import ServerFailed
 from tests.local.processes import alive, comes_true
 

@@ -55,10 +55,17 @@ def throughput(
 
 
 def _span_seconds(shop: Shop, since_ms: int) -> float:
-    """From the first transaction at the door to the last one of the customers', by the records' own timestamps."""
-    doors = shop.commits(topics.POSITIONS, since_ms)
-    customers = shop.commits(topics.CUSTOMER_STATE, since_ms)
-    return (customers[-1][0] - doors[0][0]) / 1000
+    """From the first transaction at the door to the one that took the customers' last event, by the broker's clock.
+
+    Not to the last transaction of all: those after it put views out that had waited for a quiet moment.
+    """
+    began_ms = shop.commits(topics.POSITIONS, since_ms)[0].at_ms
+    last = shop.last_offsets(topics.CUSTOMER_EVENTS)
+    took: dict[int, int] = {}
+    for at_ms, partition, position in shop.commits(topics.CUSTOMER_STATE, since_ms):
+        if position > last[partition]:
+            took.setdefault(partition, at_ms)
+    return (max(took.values()) - began_ms) / 1000
 
 
 def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:

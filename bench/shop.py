@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import tomli_w
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
@@ -32,6 +33,14 @@ from pipeline.topics import Topic
 
 CACHE = Path(".wafa/cache")
 _PATIENCE_SECONDS = 600.0
+
+
+class Commit(NamedTuple):
+    """A transaction: when (milliseconds since 1970), in which partition, and the position it reached."""
+
+    at_ms: int
+    partition: int
+    position: int
 
 
 @dataclass
@@ -174,14 +183,19 @@ class Shop:
         finally:
             consumer.close()
 
-    def commits(self, topic: Topic, since_ms: int) -> list[tuple[int, int]]:
-        """(milliseconds, position) of every transaction of the tasks whose changelog is `topic`, since an instant."""
+    def commits(self, topic: Topic, since_ms: int) -> list[Commit]:
+        """Every transaction of the tasks whose changelog is `topic`, since an instant, in order."""
         found = []
         for message in self.records(topic):
             key, at = message.key() or b"", message.timestamp()[1]
             if key.endswith(POSITION_KEY) and at >= since_ms:
-                found.append((at, int(json.loads(message.value() or b"{}")["next_offset"])))
+                position = int(json.loads(message.value() or b"{}")["next_offset"])
+                found.append(Commit(at, message.partition() or 0, position))
         return sorted(found)
+
+    def last_offsets(self, topic: Topic) -> dict[int, int]:
+        """The offset of the last committed record in each partition that has any."""
+        return {message.partition() or 0: message.offset() or 0 for message in self.records(topic)}
 
 
 @contextmanager

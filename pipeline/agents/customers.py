@@ -18,7 +18,7 @@ import structlog
 
 from pipeline import metrics, topics
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import Peek, pack, peek, unpack
+from pipeline.core.codec import Peek, labels, pack, peek, peek_codes, unpack
 from pipeline.core.decisions import Decision, trigger
 from pipeline.core.decisions import Outcome as DecisionOutcome
 from pipeline.core.profile import Profile
@@ -39,6 +39,9 @@ RECENT_MAX: Final = 1_024
 """Profiles remembered unpacked beside their bytes, a partition."""
 VIEWS_MAX: Final = 250
 """Views put out in one transaction, some ten milliseconds of work; the rest follow in the next."""
+
+_SECONDS: Final = tuple(range(3_600))
+"""The calendar's own integers: one each, not one a customer."""
 
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("wafa.customers")
@@ -74,20 +77,27 @@ class Names:
 
 
 class Calendar:
-    """Who is due when. By the hour, so that moving a customer costs nothing; exact when a Tick asks."""
+    """Who is due when. By the hour, so that moving a customer costs nothing; exact when a Tick asks.
+
+    It stays in memory whatever the store: some 60 bytes a customer, and the id where the store is on disk.
+    """
 
     def __init__(self) -> None:
-        self._hour_of: dict[bytes, int] = {}
         self._due: dict[int, dict[bytes, int]] = {}
 
     def put(self, key: bytes, next_review_at: int) -> None:
-        """This customer is due at `next_review_at` (seconds since 1970) and at no other time."""
-        hour = next_review_at // 3600
-        before = self._hour_of.get(key)
-        if before is not None and before != hour:
-            self._due[before].pop(key, None)
-        self._hour_of[key] = hour
-        self._due.setdefault(hour, {})[key] = next_review_at
+        """A customer that was not here is due at `next_review_at` (seconds since 1970)."""
+        hour, second = divmod(next_review_at, 3600)
+        due = self._due.get(hour)
+        if due is None:
+            due = self._due[hour] = {}
+        due[key] = _SECONDS[second]
+
+    def move(self, key: bytes, before: int, after: int) -> None:
+        """This customer was due at `before`, and is due at `after`."""
+        if before // 3600 != after // 3600:
+            self._due[before // 3600].pop(key, None)
+        self.put(key, after)
 
     def due(self, until: int) -> list[tuple[int, bytes]]:
         """Everybody due at or before `until`, in the order of their dates, then of their ids."""
@@ -96,7 +106,8 @@ class Calendar:
             if not self._due[hour]:
                 del self._due[hour]
                 continue
-            found.extend((at, key) for key, at in self._due[hour].items() if at <= until)
+            begin = hour * 3600
+            found.extend((begin + second, key) for key, second in self._due[hour].items() if begin + second <= until)
         found.sort()
         return found
 
@@ -115,13 +126,16 @@ class Customers:
         self._calendar = Calendar()
         self.population: Counter[tuple[str, str]] = Counter()
         entries: dict[str, bytes] = {}
+        counts: dict[tuple[int, int], int] = {}
+        put = self._calendar.put
         for key, value in state.items():
-            if key.startswith(_CONTROL_PREFIX):
+            if not key.startswith(b"__"):
+                next_review_at, stage, lifecycle = peek_codes(value)
+                put(key, next_review_at)
+                counts[stage, lifecycle] = counts.get((stage, lifecycle), 0) + 1
+            elif key.startswith(_CONTROL_PREFIX):
                 entries[key[len(_CONTROL_PREFIX) :].decode()] = value
-            elif not key.startswith(_SKIPPED_PREFIX):
-                glance = peek(value)
-                self._calendar.put(key, glance.next_review_at)
-                self.population[glance.stage, glance.lifecycle] += 1
+        self.population.update({labels(*kind): count for kind, count in counts.items()})
         self._controls = core_controls.from_entries(entries)
         self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
         self._recent: dict[bytes, tuple[bytes, Profile]] = {}
@@ -208,15 +222,16 @@ class Customers:
             if len(self._recent) > RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
             self._unseen[key] = None
-            after = peek(packed)
-            self._calendar.put(key, after.next_review_at)
-            self._moved(None if before is None else peek(before), after, work)
+            self._moved(key, None if before is None else peek(before), peek(packed), work)
         work.profiles.clear()
 
-    def _moved(self, before: Peek | None, after: Peek, work: _Work) -> None:
+    def _moved(self, key: bytes, before: Peek | None, after: Peek, work: _Work) -> None:
         if before is None:
+            self._calendar.put(key, after.next_review_at)
             self.population[after.stage, after.lifecycle] += 1
-        elif (before.stage, before.lifecycle) != (after.stage, after.lifecycle):
+            return
+        self._calendar.move(key, before.next_review_at, after.next_review_at)
+        if (before.stage, before.lifecycle) != (after.stage, after.lifecycle):
             self.population[before.stage, before.lifecycle] -= 1
             self.population[after.stage, after.lifecycle] += 1
             work.moves.append((before, after))

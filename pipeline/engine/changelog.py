@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from pipeline.engine.processor import ChangelogPlace, State
 
@@ -20,7 +22,9 @@ POSITION_KEY = b"__position__"
 _VERSION = 1
 _FRAME = struct.Struct(">BQ")
 _READ_RECORDS = 10_000
-_READ_SECONDS = 0.5
+_READ_SECONDS = 0.05
+_FETCH_BYTES = 4 * 1024 * 1024
+_QUEUED_BYTES = 16 * 1024 * 1024
 _STALL_SECONDS = 60.0
 
 
@@ -37,18 +41,6 @@ class Position:
     flushed_sequence: int
 
 
-@dataclass(slots=True)
-class Restored:
-    """What a changelog held.
-
-    `position` None: nothing was ever committed. `unflushed`: the keys that changed since the last flush.
-    """
-
-    position: Position | None
-    unflushed: list[bytes]
-    records: int
-
-
 def frame(payload: bytes, sequence: int) -> bytes:
     """An entry's value on the changelog."""
     return _FRAME.pack(_VERSION, sequence) + payload
@@ -62,105 +54,144 @@ def encode_position(position: Position) -> bytes:
 def _decode_position(value: bytes, place: ChangelogPlace) -> Position:
     document = json.loads(value)
     if document["version"] != _VERSION:
-        raise BadChangelog(
-            f"{place.topic}[{place.partition}] position: expected version 1, got {document['version']!r}"
-        )
+        raise BadChangelog(f"{place} position: expected version {_VERSION}, got {document['version']!r}")
     return Position(document["next_offset"], document["sequence"], document["flushed_sequence"])
 
 
-def restore(  # noqa: PLR0913 - what to read, into what, from where; and how to be told of it
-    place: ChangelogPlace,
-    state: State,
-    client: Mapping[str, object],
-    *,
-    begin_offset: int,
-    end_offset: int,
-    on_progress: Callable[[int], None],
-    should_stop: Callable[[], bool],
-) -> Restored | None:
-    """Read the changelog, committed records only, until the reader stands at or past `end_offset`; None if stopped.
+class Reading:
+    """A changelog as far as it has been read into a state: by a recovery, which ends, or by a standby, which goes on."""
 
-    `begin_offset` is where the log begins, said in figures: librdkafka takes half a second longer to find it out.
-    `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
-    transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
-    """
-    reading = _Reading(place, state)
+    def __init__(self, place: ChangelogPlace, state: State) -> None:
+        self.place = place
+        self.state = state
+        self.position: Position | None = None
+        """The last one read. None: nothing was ever committed."""
+        self.next_offset = 0
+        """Everything before it has been read."""
+        self.records = 0
+        self._unflushed: deque[tuple[int, list[bytes]]] = deque()
+        """(sequence, keys) of the transactions after the last flush that has been read, oldest first."""
+        self._erased: list[bytes] = []
+        """Keys of tombstones, which carry no sequence, until their transaction's position is read."""
+
+    @property
+    def unflushed(self) -> list[bytes]:
+        """The keys that changed since the last flush, in order."""
+        return list(dict.fromkeys(key for _, keys in self._unflushed for key in keys))
+
+    def take(self, messages: Iterable[Message]) -> None:
+        """Committed records, in order. Another task's, on a shared partition, are passed over."""
+        prefix, restore = self.place.prefix, self.state.restore
+        skip, runs, count, offset = len(prefix), self._unflushed, 0, self.next_offset - 1
+        run_sequence, run = runs[-1] if runs else (-1, [])
+        for message in messages:
+            count += 1
+            offset = message.offset() or 0
+            key, value = message.key() or b"", message.value()
+            if skip:
+                if not key.startswith(prefix):
+                    continue
+                key = key[skip:]
+            if value is None:
+                restore(key, None)
+                self._erased.append(key)
+            elif key == POSITION_KEY:
+                self._stand_at(_decode_position(value, self.place))
+                run_sequence, run = runs[-1] if runs else (-1, [])
+            else:
+                version, sequence = _FRAME.unpack_from(value)
+                if version != _VERSION:
+                    raise BadChangelog(f"{self.place} at {offset}: expected version {_VERSION}, got {version}")
+                restore(key, value[_FRAME.size :])
+                if sequence != run_sequence:
+                    run_sequence, run = sequence, []
+                    runs.append((sequence, run))
+                run.append(key)
+        self.records += count
+        self.next_offset = max(self.next_offset, offset + 1)
+
+    def _stand_at(self, position: Position) -> None:
+        """A transaction ends here; what was flushed by then is of no interest any more."""
+        if self._erased:
+            self._unflushed.append((position.sequence, self._erased))
+            self._erased = []
+        while self._unflushed and self._unflushed[0][0] <= position.flushed_sequence:
+            self._unflushed.popleft()
+        self.position = position
+
+
+@contextmanager
+def reader(client: Mapping[str, object], *, group: str, queued_bytes: int = _QUEUED_BYTES) -> Iterator[Consumer]:
+    """A consumer of changelogs: committed records only, told of each end, in fetches as large as it may queue."""
     consumer = Consumer(
         {
             **client,
-            "group.id": f"restore-{place.topic}",  # required by the client, never used: we assign and do not commit
+            "group.id": group,  # required by the client, never used: we assign and do not commit
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "queued.min.messages": 100_000,
+            "queued.max.messages.kbytes": queued_bytes // 1024,
+            "max.partition.fetch.bytes": _FETCH_BYTES,
             "fetch.wait.max.ms": 20,
         }
     )
     try:
-        consumer.assign([TopicPartition(place.topic, place.partition, begin_offset)])
-        at, moved_at = 0, time.monotonic()
-        while at < end_offset:
-            if should_stop():
-                return None
-            for message in consumer.consume(_READ_RECORDS, _READ_SECONDS):
-                error = message.error()
-                offset = message.offset() or 0
-                if error is None:
-                    reading.take(message.key() or b"", message.value(), offset)
-                    at, moved_at = offset + 1, time.monotonic()
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    at = max(at, offset)
-                else:
-                    raise KafkaException(error)
-            on_progress(max(0, end_offset - at))
-            if time.monotonic() - moved_at > _STALL_SECONDS:
-                raise BadChangelog(
-                    f"{place.topic}[{place.partition}]: expected to read to {end_offset}, stood at {at} for "
-                    f"{_STALL_SECONDS:.0f} s (an open transaction that does not end?)"
-                )
+        yield consumer
     finally:
         consumer.close()
-    return reading.restored()
 
 
-class _Reading:
-    """A changelog as far as it has been read."""
+def restore(
+    reading: Reading,
+    client: Mapping[str, object],
+    *,
+    end_offset: int,
+    on_progress: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Read on, until the reader stands at or past `end_offset`; False if stopped before.
 
-    __slots__ = ("_place", "_position", "_prefix", "_records", "_state", "_written_by")
+    `reading.next_offset` is where to begin, said in figures: librdkafka takes half a second longer to find it out.
+    `end_offset` is the high watermark captured *after* the task's producer was initialised. Another task's open
+    transaction on a shared partition only makes this wait: the end is a position, never the last record seen.
+    """
+    place = reading.place
+    if reading.next_offset >= end_offset:
+        return True
+    with reader(client, group=f"restore-{place.topic}") as consumer:
+        consumer.assign([TopicPartition(place.topic, place.partition, reading.next_offset)])
+        moved_at = time.monotonic()
+        while reading.next_offset < end_offset:
+            if should_stop():
+                return False
+            messages = consumer.consume(_READ_RECORDS, _READ_SECONDS)
+            before = reading.next_offset
+            good = [message for message in messages if message.error() is None]
+            reading.take(good)
+            if len(good) < len(messages):
+                _pass_ends(reading, messages)
+            now = time.monotonic()
+            if reading.next_offset > before:
+                moved_at = now
+            on_progress(max(0, end_offset - reading.next_offset))
+            if now - moved_at > _STALL_SECONDS:
+                raise BadChangelog(
+                    f"{place}: expected to read to {end_offset}, stood at {reading.next_offset} for "
+                    f"{_STALL_SECONDS:.0f} s (an open transaction that does not end?)"
+                )
+    return True
 
-    def __init__(self, place: ChangelogPlace, state: State) -> None:
-        self._place = place
-        self._prefix = place.prefix
-        self._state = state
-        self._position: Position | None = None
-        self._written_by: dict[bytes, int] = {}
-        self._records = 0
 
-    def take(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """One committed record. Another task's, on a shared partition, is passed over."""
-        self._records += 1
-        if not key.startswith(self._prefix):
-            return
-        key = key[len(self._prefix) :]
-        if value is None:
-            self._state.restore(key, None)
-            self._written_by.pop(key, None)
-        elif key == POSITION_KEY:
-            self._position = _decode_position(value, self._place)
-        else:
-            version, sequence = _FRAME.unpack_from(value)
-            if version != _VERSION:
-                place = self._place
-                raise BadChangelog(f"{place.topic}[{place.partition}]@{offset}: expected version 1, got {version}")
-            self._state.restore(key, value[_FRAME.size :])
-            self._written_by[key] = sequence
-
-    def restored(self) -> Restored:
-        """What it came to."""
-        flushed = self._position.flushed_sequence if self._position else 0
-        unflushed = [key for key, sequence in self._written_by.items() if sequence > flushed]
-        return Restored(self._position, unflushed, self._records)
+def _pass_ends(reading: Reading, messages: Iterable[Message]) -> None:
+    for message in messages:
+        error = message.error()
+        if error is None:
+            continue
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        reading.next_offset = max(reading.next_offset, message.offset() or 0)
 
 
 def payload_of(value: bytes) -> bytes:

@@ -161,6 +161,9 @@ class ChangelogPlace:
     partition: int
     prefix: bytes = b""
 
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:

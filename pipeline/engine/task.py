@@ -19,7 +19,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import structlog
 
 from pipeline import metrics
-from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
+from pipeline.engine.changelog import POSITION_KEY, Position, Reading, encode_position, frame, restore
+from pipeline.engine.progress import Progress
 from pipeline.engine.processor import Batch, Outbox, Processor, Record, Spec, State
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain
 
@@ -309,13 +310,12 @@ class Task:
         started_at = time.monotonic()
         around, topic = self._around, self.spec.topic
         transactional_id = f"{around.app_id}-{self.spec.name}-{topic}-{self.partition}"
-        self._state = State()
-        position, unflushed, records = await self._in_thread(lambda: self._restore_blocking(transactional_id))
-        if self._stopping:
+        reading = await self._in_thread(lambda: self._restore_blocking(transactional_id))
+        if reading is None or self._stopping:
             return
         around.at("restored")
         low, high = await self._in_thread(lambda: around.log_bounds(topic, self.partition))
-        position = position or Position(next_offset=low, sequence=0, flushed_sequence=0)
+        position = reading.position or Position(next_offset=low, sequence=0, flushed_sequence=0)
         self.position, self._sequence, self._flushed_sequence = (
             position.next_offset, position.sequence, position.flushed_sequence,
         )  # fmt: skip
@@ -325,7 +325,10 @@ class Task:
                 "unread input was deleted, or the topic was made anew"
             )
         self.end_offset = high
-        self._processor = self.spec.factory(self.partition, self._state, unflushed)
+        # In a thread: a processor may look at every entry, which takes seconds where there are a million.
+        self._processor = await self._in_thread(
+            lambda: self.spec.factory(self.partition, self._state, reading.unflushed)
+        )
         self._state.changed.clear()
         self._fetched_to = self.position
         self._pending.clear()
@@ -334,13 +337,14 @@ class Task:
         seconds = time.monotonic() - started_at
         metrics.RECOVERY_SECONDS.observe(seconds)
         log.info(
-            "task_recovered", task=self._name, position=self.position, entries=len(self._state), records=records,
-            seconds=round(seconds, 3),
+            "task_recovered", task=self._name, position=self.position, entries=len(self._state),
+            records=reading.records, seconds=round(seconds, 3),
         )  # fmt: skip
         if self._is_assigned:
             await around.resume(topic, self.partition, self.position)
 
-    def _restore_blocking(self, transactional_id: str) -> tuple[Position | None, list[bytes], int]:
+    def _restore_blocking(self, transactional_id: str) -> Reading | None:
+        """The state and where it stands, from the changelog; None if stopped meanwhile."""
         around, place = self._around, self._place
         self._producer = TransactionalProducer(
             around.client, transactional_id, transaction_timeout_seconds=around.limits.transaction_timeout_seconds
@@ -348,19 +352,19 @@ class Task:
         self._producer.initialise_blocking()
         around.at("initialised")
         low, end_offset = around.log_bounds(place.topic, place.partition)
-        if low == end_offset:
-            return None, [], 0
+        self._state = State()
+        reading = Reading(place, self._state)
+        reading.next_offset = low
+        told = Progress(self._name, end_offset - low)
 
         def on_progress(remaining: int) -> None:
             self.recovery_remaining = remaining
+            told.tell(remaining)
 
-        restored = restore(
-            place, self._state, around.client,
-            begin_offset=low, end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
-        )  # fmt: skip
-        if restored is None:
-            return None, [], 0
-        return restored.position, restored.unflushed, restored.records
+        is_whole = restore(
+            reading, around.client, end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping
+        )
+        return reading if is_whole else None
 
     async def _process_until_stopped(self) -> None:
         if self._stopping:  # told so while it recovered: there may be no processor

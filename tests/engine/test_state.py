@@ -308,3 +308,13 @@ def test_a_store_on_disk_without_its_package_says_what_to_install(monkeypatch: p
     monkeypatch.setitem(sys.modules, "rocksdict", None)
     with pytest.raises(disk.NotInstalled, match=r"pip install 'wafa\[disk\]'"):
         disk.require_rocksdb()
+
+
+def test_a_snapshot_with_any_byte_changed_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.snapshot"
+    write_snapshot(path, {b"%d" % number: bytes(20) for number in range(30)}, Mark("id", Anchor(3), 4, 5.0))
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        with pytest.raises(BadSnapshot):
+            read_snapshot(path, State())

@@ -22,7 +22,8 @@ from pipeline.engine.state import Anchor, Mark, State
 POSITION_KEY = b"__position__"
 _VERSION = 1
 _FRAME = struct.Struct(">BQ")
-_READ_RECORDS = 10_000
+_READ_RECORDS = 2_000
+"""Made by one call that lets nobody else have the interpreter: eight partitions at once must not hold up the loop."""
 _READ_SECONDS = 0.05
 _MANY_RECORDS = 50_000
 """To read so many is worth a look at the end first: else every key would be remembered until then."""
@@ -180,6 +181,8 @@ def reader(client: Mapping[str, object], *, group: str, queued_bytes: int = _QUE
             "queued.max.messages.kbytes": queued_bytes // 1024,
             "max.partition.fetch.bytes": _FETCH_BYTES,
             "fetch.wait.max.ms": 20,
+            # After its queue was full librdkafka would not fetch for a second: most of a recovery was that.
+            "fetch.queue.backoff.ms": 10,
         }
     )
     try:

@@ -10,7 +10,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,18 @@ HAPPENS = st.sampled_from(["commit", "commit and flush", "fail", "die before it 
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
+
+
+def copy_standing_still(before: Path, after: Path) -> None:
+    """What a kill would leave of a folder: as at one instant, though RocksDB's threads delete old files beside us."""
+    for _ in range(100):
+        names = sorted(before.rglob("*"))
+        with suppress(shutil.Error, FileNotFoundError):
+            shutil.copytree(before, after, ignore=shutil.ignore_patterns("LOCK"))
+            if sorted(before.rglob("*")) == names:
+                return
+        shutil.rmtree(after, ignore_errors=True)
+    raise AssertionError(f"{before} never stood still")
 
 
 class Life:
@@ -109,7 +121,7 @@ class Life:
         self.deaths += 1
         before, after = self.copies.folder, self.copies.folder.with_name(str(self.deaths))
         if before.exists():
-            shutil.copytree(before, after, ignore=shutil.ignore_patterns("LOCK"))
+            copy_standing_still(before, after)
         dead, self.copies = self.state, Copies(kind=self.copies.kind, folder=after, cache_bytes=1 << 20)
         self.start()
         dead.close()

@@ -82,7 +82,7 @@ contracts: setup-dev ## write the schemas and the AsyncAPI document from the cod
 lock: setup-dev ## resolve the dependencies anew into the three locks, and the benchmarks' own
 	@$(LOCK) pyproject.toml --output-file requirements.lock
 	@$(LOCK) pyproject.toml --extra local --extra build --output-file requirements-local.lock
-	@$(LOCK) pyproject.toml --extra local --extra build --extra analysis --extra dev --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --extra local --extra disk --extra build --extra analysis --extra dev --output-file requirements-dev.lock
 	@for engine in faust quix bytewax; do $(LOCK) bench/locks/$$engine.in --output-file bench/locks/$$engine.lock; done
 
 .PHONY: clean

@@ -37,6 +37,8 @@ from pipeline.agents.directory import Directory
 from pipeline.core.door import Shop
 from pipeline.core.profile import Lifecycle, Stage
 from pipeline.core.rates import load_rates
+from pipeline.engine.copies import Copies
+from pipeline.engine.disk import NotInstalled, require_rocksdb
 from pipeline.engine.processor import ChangelogPlace, Spec
 from pipeline.engine.runtime import Engine, TaskStatus
 from pipeline.engine.shell import Shell, attach, faust_app
@@ -78,8 +80,9 @@ class Worker:
         self._admin = Admin(settings)
         self._shop = Shop(settings.shop_currency, load_rates(settings.shop_rates_file), sentiment)
         self.engine = Engine(
-            self._specs(), app_id=settings.worker_app_id, client=self._client, limits=_limits(settings), at=at
-        )
+            self._specs(), app_id=settings.worker_app_id, client=self._client, limits=_limits(settings),
+            copies=_copies(settings), at=at,
+        )  # fmt: skip
         self.app = self._faust_app()
         self._append: Producer | None = None
         self._started = False
@@ -106,7 +109,7 @@ class Worker:
             *doors,
             Spec(
                 "identify", name(topics.UNIDENTIFIED_EVENTS.name), identify.factory(door_names),
-                self._own_place(topics.IDENTITIES),
+                self._own_place(topics.IDENTITIES), is_large=True,
             ),
             Spec(
                 "controls", name(topics.CONTROLS.name),
@@ -116,6 +119,7 @@ class Worker:
             Spec(
                 "customers", name(topics.CUSTOMER_EVENTS.name), customers.factory(log_names),
                 self._own_place(topics.CUSTOMER_STATE), flush_seconds=settings.worker_views_seconds,
+                is_large=True,
             ),
             Spec("reputation", name(topics.MENTIONS.name), reputation.factory(), self._own_place(topics.REPUTATION)),
         ]  # fmt: skip
@@ -165,6 +169,11 @@ class Worker:
 
     def prepare(self) -> None:
         """Look whether everything is there, and learn who is who. Raises CannotStart."""
+        if self.settings.store_kind == "disk":
+            try:
+                require_rocksdb()
+            except NotInstalled as error:
+                raise CannotStart(str(error)) from error
         blocking = []
         for difference in self._admin.check_topics():
             if difference.is_fixable:  # a setting: said, and worked with
@@ -208,6 +217,7 @@ class Worker:
             metrics.EVENT_LOOP_LAG.set(self._late_seconds)
             statuses = self.engine.status()
             _show(statuses, self.engine.topics)
+            metrics.STANDBY_PARTITIONS.set(len(self.engine.standbys()))
             metrics.set_worker_state(self._state(statuses))
             stalled = self.engine.stalled(self.settings.worker_stall_seconds)
             if stalled:
@@ -293,6 +303,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def _copies(settings: Settings) -> Copies:
+    return Copies(
+        kind=settings.store_kind,
+        folder=settings.store_dir,
+        cache_bytes=settings.store_cache_mib * 1024 * 1024,
+        stores=topics.CUSTOMER_EVENTS.partitions + topics.UNIDENTIFIED_EVENTS.partitions,
+        snapshot_seconds=settings.store_snapshot_seconds,
+        has_standbys=settings.store_standby,
+    )
+
+
 def _credentials(settings: Settings, tls: ssl.SSLContext | None) -> CredentialsT | None:
     """Faust's form of the Kafka settings."""
     if settings.kafka_security_protocol.startswith("SASL"):
@@ -321,7 +342,7 @@ def _show(statuses: list[TaskStatus], inputs: Iterable[str]) -> None:
     for topic in inputs:  # also those that went elsewhere
         metrics.ASSIGNED_PARTITIONS.labels(topic=topic).set(assigned[topic])
     population: Counter[tuple[str, str]] = Counter()
-    for table in list(customers.Customers.live):
+    for table in customers.live():
         population.update(table.population)
         metrics.PROFILES.labels(topic=table.topic, partition=str(table.partition)).set(table.population.total())
     for stage, lifecycle in product(Stage, Lifecycle):  # all: who moved or went elsewhere is no longer here

@@ -208,6 +208,18 @@ RECOVERY_REMAINING_RECORDS = _gauge(
     "topic",
     "partition",
 )
+RECOVERIES = declare(
+    _counter("wafa_recoveries_total", "Partitions restored, by what the state was begun from.", "source"),
+    source=("log", "snapshot", "disk", "standby"),
+)
+SNAPSHOTS = declare(
+    _counter("wafa_snapshots_total", "Snapshots of partitions' states, by how it went.", "outcome"),
+    outcome=("written", "failed"),
+)
+COPIES_THROWN_AWAY = _counter(
+    "wafa_copies_thrown_away_total", "Copies of states on this machine's disk that did not hold, and were deleted."
+)
+STANDBY_PARTITIONS = _gauge("wafa_standby_partitions", "Partitions of other workers whose changelog is followed here.")
 
 # -- Kafka's clients --------------------------------------------------------------------------------------------------
 PRODUCER_ERRORS = declare(

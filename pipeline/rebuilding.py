@@ -22,9 +22,10 @@ from pipeline.admin import Admin
 from pipeline.agents.customers import CONTROL_PREFIX, VIEWS_KEY, Customers, Names
 from pipeline.agents.skipping import Skipped, is_mark
 from pipeline.core.codec import UnknownVersion, peek
-from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
+from pipeline.engine.changelog import POSITION_KEY, Position, Reading, encode_position, frame, restore
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Record, State
 from pipeline.engine.producer import TransactionalProducer, transactional_id
+from pipeline.engine.state import Anchor
 from pipeline.inquiry import need_topics, scan
 from pipeline.kafka_clients import librdkafka_config
 from pipeline.replaying import Bounds, Read, bounds_of, replay
@@ -188,12 +189,12 @@ def held(settings: Settings, partition: int, *, is_owned: bool) -> Held:
     bounds = bounds_of(settings, place.topic, partition, committed_only=not is_owned)
     if bounds.low == bounds.high:
         return Held(state)
-    restored = restore(
-        place, state, librdkafka_config(settings), begin_offset=bounds.low, end_offset=bounds.high,
+    reading = Reading(place, state, Anchor(bounds.low))
+    restore(
+        reading, librdkafka_config(settings), end_offset=bounds.high,
         on_progress=lambda remaining: None, should_stop=lambda: False,
     )  # fmt: skip
-    assert restored is not None
-    return Held(state, restored.position, frozenset(restored.unflushed))
+    return Held(state, reading.position, frozenset(reading.unflushed))
 
 
 class _Derivation:

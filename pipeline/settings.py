@@ -120,6 +120,23 @@ class Settings(BaseSettings):
         1.0, ge=0.05, le=60, description="A changed profile's view goes out this often."
     )
 
+    store_kind: Literal["memory", "snapshot", "disk"] = Field(
+        "memory",
+        description="Where customers and links are kept: in memory, there with a snapshot now and then, or on disk.",
+    )
+    store_dir: Path = Field(
+        Path(".wafa/store"), description="Folder of snapshots and stores, each worker's own; the log can replace it."
+    )
+    store_cache_mib: int = Field(
+        256, ge=16, le=1_048_576, description="Memory for what was used last, where the store is on disk; MiB."
+    )
+    store_snapshot_seconds: float = Field(
+        60.0, ge=1, le=86_400, description="Snapshots of one partition are at least so far apart."
+    )
+    store_standby: bool = Field(
+        default=False, description="Follow the changelogs of other workers' partitions, to take over quickly."
+    )
+
     clock_source: Literal["wall", "publisher"] = Field(
         "wall", description="Who says what time it is: the wall clock, or whoever publishes Ticks (demo, back-test)."
     )

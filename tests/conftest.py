@@ -5,6 +5,7 @@ Isolation is by topic prefix, app id and database.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`, as `make faults` gives it."""
+    """`--long`, as `make faults` gives it; `--store`, where workers keep their customers."""
     parser.addoption("--long", action="store_true", help="the long form of the fault tests: hundreds of kills")
+    parser.addoption("--store", choices=("memory", "snapshot", "disk"), help="WAFA_STORE_KIND of every worker started")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers take their environment from ours."""
+    if store := config.getoption("--store"):
+        os.environ["WAFA_STORE_KIND"] = store
+        os.environ["WAFA_STORE_SNAPSHOT_SECONDS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ OWNERS = {
     "kafka": {"admin"},
     "faust": {"engine", "app"},
     "aiokafka": {"engine"},
+    "rocksdict": {"engine"},
     "vaderSentiment": {"language"},
     "numpy": {"analysis"},
     "scipy": {"analysis"},

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ import structlog
 from pipeline import metrics, topics
 from pipeline.agents import skipping
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import Peek, pack, peek, stand_alike, unpack
+from pipeline.core.codec import Peek, labels, pack, peek, peek_codes, stand_alike, unpack
 from pipeline.core.decisions import Decision, trigger
 from pipeline.core.decisions import Outcome as DecisionOutcome
 from pipeline.core.profile import Profile
@@ -42,6 +42,9 @@ RECENT_MAX: Final = 1_024
 """Profiles remembered unpacked beside their bytes, a partition."""
 VIEWS_MAX: Final = 250
 """Views put out in one transaction, some ten milliseconds of work; the rest follow in the next."""
+
+_SECONDS: Final = tuple(range(3_600))
+"""The calendar's own integers: one each, not one a customer."""
 
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("wafa.customers")
@@ -77,20 +80,27 @@ class Names:
 
 
 class Calendar:
-    """Who is due when. By the hour, so that moving a customer costs nothing; exact when a Tick asks."""
+    """Who is due when. By the hour, so that moving a customer costs nothing; exact when a Tick asks.
+
+    It stays in memory whatever the store: some 60 bytes a customer, and the id where the store is on disk.
+    """
 
     def __init__(self) -> None:
-        self._hour_of: dict[bytes, int] = {}
         self._due: dict[int, dict[bytes, int]] = {}
 
     def put(self, key: bytes, next_review_at: int) -> None:
-        """This customer is due at `next_review_at` (seconds since 1970) and at no other time."""
-        hour = next_review_at // 3600
-        before = self._hour_of.get(key)
-        if before is not None and before != hour:
-            self._due[before].pop(key, None)
-        self._hour_of[key] = hour
-        self._due.setdefault(hour, {})[key] = next_review_at
+        """A customer that was not here is due at `next_review_at` (seconds since 1970)."""
+        hour, second = divmod(next_review_at, 3600)
+        due = self._due.get(hour)
+        if due is None:
+            due = self._due[hour] = {}
+        due[key] = _SECONDS[second]
+
+    def move(self, key: bytes, before: int, after: int) -> None:
+        """This customer was due at `before`, and is due at `after`."""
+        if before // 3600 != after // 3600:
+            self._due[before // 3600].pop(key, None)
+        self.put(key, after)
 
     def due(self, until: int) -> list[tuple[int, bytes]]:
         """Everybody due at or before `until`, in the order of their dates, then of their ids."""
@@ -99,7 +109,8 @@ class Calendar:
             if not self._due[hour]:
                 del self._due[hour]
                 continue
-            found.extend((at, key) for key, at in self._due[hour].items() if at <= until)
+            begin = hour * 3600
+            found.extend((begin + second, key) for key, second in self._due[hour].items() if begin + second <= until)
         found.sort()
         return found
 
@@ -112,8 +123,6 @@ class Customers:
     """One partition's customers."""
 
     held = None
-    live: ClassVar[weakref.WeakSet[Customers]] = weakref.WeakSet()
-    """Every partition that runs in this process, for the population metrics."""
 
     def __init__(
         self,
@@ -132,15 +141,18 @@ class Customers:
         self.population: Counter[tuple[str, str]] = Counter()
         self._views_from = 0
         entries: dict[str, bytes] = {}
+        counts: dict[tuple[int, int], int] = {}
+        put = self._calendar.put
         for key, value in state.items():
-            if key.startswith(CONTROL_PREFIX):
+            if not key.startswith(b"__"):
+                next_review_at, stage, lifecycle = peek_codes(value)
+                put(key, next_review_at)
+                counts[stage, lifecycle] = counts.get((stage, lifecycle), 0) + 1
+            elif key.startswith(CONTROL_PREFIX):
                 entries[key[len(CONTROL_PREFIX) :].decode()] = value
             elif key == VIEWS_KEY:
                 self._views_from = int(value)
-            elif not skipping.is_mark(key):
-                glance = peek(value)
-                self._calendar.put(key, glance.next_review_at)
-                self.population[glance.stage, glance.lifecycle] += 1
+        self.population.update({labels(*kind): count for kind, count in counts.items()})
         self._controls = core_controls.from_entries(entries)
         self._unseen: dict[bytes, None] = dict.fromkeys(key for key in unflushed if not key.startswith(b"__"))
         self._skipped = skipping.Skipped(state)
@@ -148,7 +160,7 @@ class Customers:
         self._recent: dict[bytes, tuple[bytes, Profile]] = {}
         """What the latest packed profiles were before they were packed: the busiest need no unpacking."""
         self._visiting: list[tuple[int, bytes]] | None = None
-        Customers.live.add(self)
+        _LIVE[partition] = weakref.ref(self)
 
     @property
     def wants_flush(self) -> bool:
@@ -239,7 +251,11 @@ class Customers:
             if len(self._recent) > RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
             self._unseen[key] = None
-            self._calendar.put(key, profile.next_review_at)
+            next_review_at = peek_codes(packed)[0]
+            if before is None:
+                self._calendar.put(key, next_review_at)
+            else:
+                self._calendar.move(key, peek_codes(before)[0], next_review_at)
             if before is None or not stand_alike(before, packed):
                 self._moved(before, peek(packed), work)
         work.profiles.clear()
@@ -302,6 +318,15 @@ class Customers:
         self._visiting = None
         work.ticked_at = control.as_of.timestamp()
         return True
+
+
+_LIVE: Final[dict[int, weakref.ref[Customers]]] = {}
+"""A plain dictionary: partitions are made in threads, and copying its values is one step."""
+
+
+def live() -> list[Customers]:
+    """Every partition that runs in this process, for the population metrics."""
+    return [table for each in list(_LIVE.values()) if (table := each()) is not None]
 
 
 # -- counting ---------------------------------------------------------------------------------------------------------

@@ -56,10 +56,21 @@ def unpack(packed: bytes) -> Profile:
 
 def peek(packed: bytes) -> Peek:
     """The header of these bytes. Raises UnknownVersion."""
+    next_review_at, stage, lifecycle = peek_codes(packed)
+    return Peek(next_review_at, _STAGES[stage], _LIFECYCLES[lifecycle])
+
+
+def peek_codes(packed: bytes) -> tuple[int, int, int]:
+    """The same with stage and lifecycle as numbers, for who looks at a million. Raises UnknownVersion."""
     version, next_review_at, stage, lifecycle, _ = _HEADER.unpack_from(packed)
     if version != VERSION:
         raise UnknownVersion(f"packed profile: expected version {VERSION}, got {version}")
-    return Peek(next_review_at, _STAGES[stage], _LIFECYCLES[lifecycle])
+    return next_review_at, stage, lifecycle
+
+
+def labels(stage: int, lifecycle: int) -> tuple[str, str]:
+    """What these numbers of a header are called."""
+    return _STAGES[stage], _LIFECYCLES[lifecycle]
 
 
 def stand_alike(one: bytes, other: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What the engine runs, and what it hands over: a processor, its batch, its state and its outbox.
+"""What the engine runs, and what it hands over: a processor, its batch and its outbox.
 
 A processor is ordinary synchronous code. It must be deterministic in (state, records), must not depend on where a batch
 was cut, and must not keep what it has not put into the state: after a failure it is made anew from the state alone.
@@ -6,9 +6,11 @@ was cut, and must not keep what it has not put into the state: after a failure i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from pipeline.engine.state import State as State  # noqa: PLC0414 - a processor is handed one: part of what is here
 
 Headers = Sequence[tuple[str, bytes | None]]
 """A value may be null: Kafka allows it, and publishers do it."""
@@ -60,50 +62,6 @@ class Batch:
     """The position once every record here is processed."""
     flush: bool
     """Put out what was held back to be coalesced (views)."""
-
-
-class State:
-    """A task's table: packed bytes by key, with the keys that the batch in hand has changed.
-
-    What is read back is what was put, at once; on the log it appears with the batch's commit or not at all.
-    """
-
-    __slots__ = ("_entries", "changed")
-
-    def __init__(self) -> None:
-        self._entries: dict[bytes, bytes] = {}
-        self.changed: dict[bytes, None] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        """The bytes under `key`, or None."""
-        return self._entries.get(key)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Keep `value` under `key`."""
-        self._entries[key] = value
-        self.changed[key] = None
-
-    def delete(self, key: bytes) -> None:
-        """Forget `key`: a tombstone in the changelog. An absent key is no change."""
-        if self._entries.pop(key, None) is not None:
-            self.changed[key] = None
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take over an entry read from the changelog; for recovery only."""
-        if value is None:
-            self._entries.pop(key, None)
-        else:
-            self._entries[key] = value
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every entry, in the order of first insertion."""
-        return iter(self._entries.items())
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._entries
 
 
 class Outbox:
@@ -161,6 +119,9 @@ class ChangelogPlace:
     partition: int
     prefix: bytes = b""
 
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -171,3 +132,5 @@ class Spec:
     factory: ProcessorFactory
     changelog: Callable[[int], ChangelogPlace]
     flush_seconds: float = 1.0
+    is_large: bool = False
+    """Its state is worth keeping as the worker's settings say; a small one is in memory alone."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline import metrics
 from pipeline.engine.processor import Outbox
@@ -50,6 +50,8 @@ class TransactionalProducer:
         self, client: Mapping[str, object], transactional_id: str, *, transaction_timeout_seconds: float
     ) -> None:
         self.transactional_id = transactional_id
+        self.position_offset = 0
+        """Where the position of the last committed transaction lies in its changelog."""
         self._producer = Producer(
             {
                 **client,
@@ -101,6 +103,21 @@ class TransactionalProducer:
             self._producer.poll(0)
         except KafkaException as error:
             raise _failure(error, f"produce {self.transactional_id}") from error
+
+    def send_position(self, topic: str, key: bytes, value: bytes, partition: int) -> None:
+        """Queue the transaction's position, the last of its records, and learn where it lies."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery=self._position_delivered)
+                return
+            except BufferError:
+                self._make_room()
+            except KafkaException as error:
+                raise _failure(error, f"produce {self.transactional_id}") from error
+
+    def _position_delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.position_offset = message.offset() or 0
 
     def _make_room(self) -> None:
         deadline = time.monotonic() + _COMMIT_SECONDS

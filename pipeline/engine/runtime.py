@@ -8,13 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from pipeline import metrics
-from pipeline.engine.processor import Spec
+from pipeline.engine.changelog import Reading
+from pipeline.engine.copies import Copies, Log
+from pipeline.engine.processor import ChangelogPlace, Spec
+from pipeline.engine.standby import Standbys
 from pipeline.engine.task import Limits, Phase, Surroundings, Task
 from pipeline.engine.transport import BatchConsumer, FetchedRun
 
@@ -23,6 +28,7 @@ log = structlog.get_logger("wafa.engine")
 _SHOULD_MOVE = (Phase.RUNNING, Phase.FENCED)
 _THREADS = 64
 _WATERMARK_SECONDS = 10.0
+_IN_MEMORY = Copies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,14 @@ class TaskStatus:
 class Engine:
     """Runs tasks for whatever partitions Faust is assigned. One to a worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a worker is made of, each named where it is made
         self,
         specs: Sequence[Spec],
         *,
         app_id: str,
         client: Mapping[str, object],
         limits: Limits,
+        copies: Copies = _IN_MEMORY,
         at: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._specs = {spec.topic: spec for spec in specs}
@@ -64,9 +71,15 @@ class Engine:
         self._client = client
         self._probe_lock = threading.Lock()
         self._probe: Consumer | None = None
+        self._admin: AdminClient | None = None
+        self._copies = copies
+        self._assignments = 0
+        self._follow_lock = threading.Lock()
+        self._standbys = Standbys(copies, client, self._describe_log_blocking)
         self._around = Surroundings(
             app_id=app_id, client=client, limits=limits, blocking=self._blocking, log_bounds=self._log_bounds_blocking,
-            resume=self._resume, buffer=self._buffer, at=at,
+            resume=self._resume, buffer=self._buffer, copies=copies, describe_log=self._describe_log_blocking,
+            take_standby=self._take_standby, at=at,
         )  # fmt: skip
 
     @property
@@ -112,6 +125,12 @@ class Engine:
             metrics.REBALANCE_SECONDS.observe(time.monotonic() - self._revoked_at)
             self._revoked_at = None
         log.info("assigned", tasks=len(wanted), given_up=len(lost))
+        if self._copies.has_standbys:
+            self._assignments += 1
+            following = asyncio.get_running_loop().run_in_executor(
+                self._blocking, self._follow_others_blocking, frozenset(wanted), self._assignments
+            )
+            following.add_done_callback(_told_if_failed)
 
     def may_flow(self, tp: TP) -> bool:
         """Whether the partition's task has recovered."""
@@ -129,9 +148,14 @@ class Engine:
         """Commit what is in hand and give every task up."""
         await asyncio.gather(*(task.stop() for task in self._tasks.values()), *self._ending)
         self._tasks.clear()
+        await asyncio.to_thread(self._standbys.stop)
         if self._probe is not None:
             self._probe.close()
         self._blocking.shutdown(wait=False)
+
+    def standbys(self) -> Mapping[ChangelogPlace, int]:
+        """The changelogs followed here for other workers' partitions, and up to which offset."""
+        return self._standbys.status()
 
     # -- how it goes ----------------------------------------------------------------------------------------------
 
@@ -185,6 +209,38 @@ class Engine:
         else:
             self._consumer.on_buffer_drop(TP(topic, partition))
 
+    def _take_standby(self, place: ChangelogPlace, log_now: Log) -> Reading | None:
+        return self._standbys.take(place, log_now) if self._copies.has_standbys else None
+
+    def _follow_others_blocking(self, ours: frozenset[TP], assignment: int) -> None:
+        """Follow every partition of large states that is another worker's now; of two assignments the later counts."""
+        places: dict[bool, list[ChangelogPlace]] = {True: [], False: []}
+        for spec in self._specs.values():
+            if spec.is_large:
+                known = self._admin_client().list_topics(spec.topic, timeout=_WATERMARK_SECONDS)
+                for number in known.topics[spec.topic].partitions:
+                    places[TP(spec.topic, number) in ours].append(spec.changelog(number))
+        with self._follow_lock:
+            if assignment == self._assignments:
+                self._standbys.follow(others=places[False], ours=places[True])
+
+    def _admin_client(self) -> AdminClient:
+        with self._probe_lock:
+            if self._admin is None:
+                client: dict[str, Any] = {**self._client}  # confluent_kafka's own stubs know no callbacks
+                self._admin = AdminClient(client)
+            return self._admin
+
+    def _describe_log_blocking(self, place: ChangelogPlace) -> Log:
+        """The changelog's bounds; its topic's id too, where a copy of the state may have to be told from another's."""
+        low, high = self._log_bounds_blocking(place.topic, place.partition)
+        if self._copies.kind == "memory" and not self._copies.has_standbys:
+            return Log("", low, high)
+        described = self._admin_client().describe_topics(
+            TopicCollection([place.topic]), request_timeout=_WATERMARK_SECONDS
+        )
+        return Log(str(described[place.topic].result(_WATERMARK_SECONDS).topic_id), low, high)
+
     def _log_bounds_blocking(self, topic: str, partition: int) -> tuple[int, int]:
         with self._probe_lock:
             if self._probe is None:
@@ -200,3 +256,9 @@ class Engine:
                 TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS, cached=False
             )
         return low, high
+
+
+def _told_if_failed(future: asyncio.Future[None]) -> None:
+    """Standbys only save time: without them work goes on."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.warning("standbys_failed", error=repr(error))

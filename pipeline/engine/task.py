@@ -19,9 +19,13 @@ from typing import NamedTuple, Protocol, TypeVar
 import structlog
 
 from pipeline import metrics
-from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame, restore
-from pipeline.engine.processor import Batch, Outbox, Processor, Record, Spec, State
+from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
+from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
+from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
+from pipeline.engine.progress import Progress
+from pipeline.engine.snapshots import Snapshots
+from pipeline.engine.state import Anchor, Mark, State
 
 T = TypeVar("T")
 
@@ -93,6 +97,11 @@ class Surroundings:
     resume: Callable[[str, int, int], Awaitable[None]]
     """Let the consumer fetch this partition from this offset on."""
     buffer: TellBuffer
+    copies: Copies
+    describe_log: Callable[[ChangelogPlace], Log]
+    """A changelog partition as it stands, uncommitted records included; blocking."""
+    take_standby: Callable[[ChangelogPlace, Log], Reading | None]
+    """The partition's changelog as far as a standby here has read it, if one has; blocking."""
     at: Callable[[str], None]
     """Called at each named step of the protocol; where fault tests strike."""
 
@@ -114,6 +123,9 @@ class Task:
         self._place = spec.changelog(partition)
         self._name = f"{spec.name}/{spec.topic}/{partition}"
         self._state = State()
+        self._topic_id = ""
+        self._anchor = Anchor(0)
+        self._snapshots = Snapshots(around.copies, self._place, self._name) if spec.is_large else None
         self._processor: Processor | None = None
         self._producer: TransactionalProducer | None = None
         self._pending: deque[Record] = deque()
@@ -289,7 +301,10 @@ class Task:
     async def _give_up(self) -> None:
         """Drop state, processor, producer and everything fetched."""
         producer, self._producer, self._processor = self._producer, None, None
-        self._state = State()
+        if self._snapshots is not None:
+            self._snapshots.stop()
+        state, self._state = self._state, State()
+        await self._in_thread(state.close)
         self._pending.clear()
         self._fetched_to = self.position  # what was fetched has had no effect: it is lag again
         self._is_full = False
@@ -311,13 +326,12 @@ class Task:
         started_at = time.monotonic()
         around, topic = self._around, self.spec.topic
         name = transactional_id(around.app_id, self.spec.name, topic, self.partition)
-        self._state = State()
-        position, unflushed, records = await self._in_thread(lambda: self._restore_blocking(name))
-        if self._stopping:
+        reading = await self._in_thread(lambda: self._restore_blocking(name))
+        if reading is None or self._stopping:
             return
         around.at("restored")
         low, high = await self._in_thread(lambda: around.log_bounds(topic, self.partition))
-        position = position or Position(next_offset=low, sequence=0, flushed_sequence=0)
+        position = reading.position or Position(next_offset=low, sequence=0, flushed_sequence=0)
         self.position, self._sequence, self._flushed_sequence = (
             position.next_offset, position.sequence, position.flushed_sequence,
         )  # fmt: skip
@@ -327,7 +341,13 @@ class Task:
                 "unread input was deleted, or the topic was made anew"
             )
         self.end_offset = high
-        self._processor = self.spec.factory(self.partition, self._state, unflushed)
+        self._anchor = reading.anchor
+        if self._snapshots is not None:
+            self._snapshots.restored(reading)
+        # In a thread: a processor may look at every entry, which takes seconds where there are a million.
+        self._processor = await self._in_thread(
+            lambda: self.spec.factory(self.partition, self._state, reading.unflushed)
+        )
         self._state.changed.clear()
         self._fetched_to = self.position
         self._pending.clear()
@@ -335,34 +355,55 @@ class Task:
         self.phase, self.reason, self.recovery_remaining = Phase.RUNNING, "", 0
         seconds = time.monotonic() - started_at
         metrics.RECOVERY_SECONDS.observe(seconds)
+        metrics.RECOVERIES.labels(source=reading.source).inc()
         log.info(
-            "task_recovered", task=self._name, position=self.position, entries=len(self._state), records=records,
-            seconds=round(seconds, 3),
+            "task_recovered", task=self._name, position=self.position, entries=len(self._state), source=reading.source,
+            records=reading.records, seconds=round(seconds, 3),
         )  # fmt: skip
         if self._is_assigned:
             await around.resume(topic, self.partition, self.position)
 
-    def _restore_blocking(self, name: str) -> tuple[Position | None, list[bytes], int]:
+    def _restore_blocking(self, name: str) -> Reading | None:
+        """The state and where it stands, from the changelog; None if stopped meanwhile."""
         around, place = self._around, self._place
         self._producer = TransactionalProducer(
             around.client, name, transaction_timeout_seconds=around.limits.transaction_timeout_seconds
         )
         self._producer.initialise_blocking()
         around.at("initialised")
-        low, end_offset = around.log_bounds(place.topic, place.partition)
-        if low == end_offset:
-            return None, [], 0
+        log_now = around.describe_log(place)
+        self._topic_id = log_now.topic_id
+        while True:
+            reading = around.take_standby(place, log_now) or open_reading(
+                around.copies, place, log_now, is_large=self.spec.is_large
+            )
+            self._state = reading.state
+            try:
+                if not self._read_on(reading, log_now.end):
+                    return None
+                check_whole(reading)
+            except Unrelated as unrelated:  # happens once: what is opened next begins at the log's beginning
+                reading.state.close()
+                throw_away(around.copies, place, str(unrelated))
+                continue
+            if reading.position is not None:
+                self._state.keep(self._mark(reading.anchor, reading.position.sequence))
+            return reading
+
+    def _read_on(self, reading: Reading, end_offset: int) -> bool:
+        told = Progress(self._name, end_offset - reading.next_offset)
 
         def on_progress(remaining: int) -> None:
             self.recovery_remaining = remaining
+            told.tell(remaining)
 
-        restored = restore(
-            place, self._state, around.client,
-            begin_offset=low, end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
+        return restore(
+            reading, self._around.client,
+            end_offset=end_offset, on_progress=on_progress, should_stop=lambda: self._stopping,
         )  # fmt: skip
-        if restored is None:
-            return None, [], 0
-        return restored.position, restored.unflushed, restored.records
+
+    def _mark(self, anchor: Anchor, sequence: int) -> Mark:
+        return Mark(self._topic_id, anchor, sequence, metrics.now_seconds())
 
     async def _process_until_stopped(self) -> None:
         if self._stopping:  # told so while it recovered: there may be no processor
@@ -431,9 +472,14 @@ class Task:
         at("stepped")
         position = next_offset if consumed == len(records) else records[consumed].offset
         sequence = self._sequence + 1
-        flushed_sequence = sequence if flush or not processor.wants_flush else self._flushed_sequence
-        self._add_changelog(outbox, Position(position, sequence, flushed_sequence))
+        # A flush may leave some for the next one: those count as not flushed, and are asked for after a crash.
+        flushed_sequence = self._flushed_sequence if processor.wants_flush else sequence
+        self._add_changes(outbox, sequence)
         producer.send(outbox)
+        producer.send_position(
+            self._place.topic, self._place.prefix + POSITION_KEY,
+            encode_position(Position(position, sequence, flushed_sequence)), self._place.partition,
+        )  # fmt: skip
         produced_at = time.monotonic()
         at("produced")
         await self._in_thread(producer.commit_blocking)
@@ -442,7 +488,9 @@ class Task:
         if consumed < len(records) and tenure == self._tenure:
             pending.extendleft(reversed(records[consumed:]))
         self._first_at = 0.0  # what is left has lingered already
-        self._state.changed.clear()
+        if flushed_sequence == sequence:
+            self._anchor = Anchor(producer.position_offset, sequence)
+        await self._keep(self._mark(self._anchor, sequence))
         self.position, self._sequence, self._flushed_sequence = position, sequence, flushed_sequence
         self.moved_at = time.monotonic()
         for effect in outbox.after_commit:
@@ -452,14 +500,22 @@ class Task:
             self._is_full = False
             self._around.buffer(self.spec.topic, self.partition, is_full=False)
 
-    def _add_changelog(self, outbox: Outbox, position: Position) -> None:
+    def _add_changes(self, outbox: Outbox, sequence: int) -> None:
         place, state = self._place, self._state
         for key in state.changed:
             payload = state.get(key)
-            value = None if payload is None else frame(payload, position.sequence)
+            value = None if payload is None else frame(payload, sequence)
             outbox.emit(place.topic, place.prefix + key, value, partition=place.partition)
-        key = place.prefix + POSITION_KEY
-        outbox.emit(place.topic, key, encode_position(position), partition=place.partition)
+
+    async def _keep(self, mark: Mark) -> None:
+        """What was committed is kept on this machine too, where the settings say so."""
+        state = self._state
+        if state.is_on_disk:
+            await self._in_thread(lambda: state.keep(mark))
+            return
+        state.keep(mark)
+        if self._snapshots is not None and self._snapshots.is_due(state, mark):
+            self._snapshots.begin(state, mark, self._around.blocking)
 
     def _seconds_to_next_flush(self, record_count: int, seconds: float) -> float:
         """What is left over goes out at once where nothing else waits, else as its share of time allows."""

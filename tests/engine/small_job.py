@@ -3,13 +3,15 @@
 Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a
 key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
 `python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STEP:N]`, killing itself (SIGKILL) the Nth time the engine
-comes to the named step.
+comes to the named step. In its environment: BATCH (records), STORE (memory, snapshot, disk), STANDBY (1), FILE_BYTES
+(no file may grow beyond: a full disk).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from collections import Counter
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import faust
 
+from pipeline.engine.copies import Copies
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
 from pipeline.engine.runtime import Engine
 from pipeline.engine.shell import Shell, attach, faust_app
@@ -65,7 +68,7 @@ def spec(prefix: str) -> Spec:
     def factory(partition: int, state: State, unflushed: Sequence[bytes]) -> Totals:
         return Totals(f"{prefix}out")
 
-    return Spec(f"{prefix}totals", f"{prefix}in", factory, lambda p: ChangelogPlace(f"{prefix}state", p))
+    return Spec(f"{prefix}totals", f"{prefix}in", factory, lambda p: ChangelogPlace(f"{prefix}state", p), is_large=True)
 
 
 def kill_at(step: str, times: int) -> Callable[[str], None]:
@@ -84,12 +87,23 @@ def main() -> None:
     """Run a worker until it is told to stop."""
     bootstrap, prefix, data_dir, *strike = sys.argv[1:]
     batch = os.environ.get("BATCH", "8000")
+    if limit := int(os.environ.get("FILE_BYTES", "0")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    copies = Copies(
+        kind=os.environ.get("STORE", "memory"),  # type: ignore[arg-type]  # the tests name none but those there are
+        folder=Path(data_dir) / "store",
+        cache_bytes=16 * 1024 * 1024,
+        snapshot_seconds=0.1,
+        snapshot_records_min=200,
+        has_standbys="STANDBY" in os.environ,
+    )
     step, _, times = (strike[0] if strike else ":0").partition(":")
     engine = Engine(
         [spec(prefix)],
         app_id=f"{prefix}app".replace(".", "-"),
         client={"bootstrap.servers": bootstrap},
         limits=Limits(batch_records_max=int(batch), refenced_after_seconds=4.0),
+        copies=copies,
         at=kill_at(step, int(times)),
     )
     app_id = f"{prefix}app".replace(".", "-")

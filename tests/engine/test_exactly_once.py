@@ -60,13 +60,19 @@ class Job:
         assert producer.flush(30) == 0
         self.published += records
 
-    def start(self, strike: str = "", batch: int = 500) -> subprocess.Popen[bytes]:
-        """One worker more; `strike` is STEP:TIMES at which it kills itself."""
-        folder = self.folder / f"worker{len(self.workers)}"
+    def start(
+        self, strike: str = "", batch: int = 500, *, again: int | None = None, **told: str
+    ) -> subprocess.Popen[bytes]:
+        """One worker more; `strike` is STEP:TIMES at which it kills itself.
+
+        `again`: with the folder of that worker; `told`: its environment, as `small_job` reads it.
+        """
+        folder = self.folder / f"data{len(self.workers) if again is None else again}"
         command = [sys.executable, "-m", "tests.engine.small_job", self.bootstrap, self.prefix, str(folder)]
         environment = {
             **os.environ,
             "BATCH": str(batch),
+            **told,
         }
         with (self.folder / f"worker{len(self.workers)}.log").open("wb") as log:
             worker = subprocess.Popen(
@@ -135,15 +141,31 @@ def job(kafka: KafkaServer, tmp_path: Path) -> Iterator[Job]:
 
 
 @pytest.mark.parametrize(
-    "strike",
-    ["initialised:2", "restored:3", "fetched:3", "stepped:4", "produced:2", "produced:5", "committed:3"],
+    ("strike", "store"),
+    [
+        ("initialised:2", "memory"),
+        ("restored:3", "memory"),
+        ("fetched:3", "memory"),
+        ("stepped:4", "memory"),
+        ("produced:2", "memory"),
+        ("produced:5", "memory"),
+        ("committed:3", "memory"),
+        ("committed:9", "snapshot"),
+        ("restored:3", "disk"),
+        ("produced:5", "disk"),
+        ("committed:3", "disk"),
+        ("committed:9", "disk"),
+    ],
 )
-def test_a_worker_killed_at_any_step_of_the_protocol_leaves_every_effect_exactly_once(job: Job, strike: str) -> None:
+def test_a_worker_killed_at_any_step_of_the_protocol_leaves_every_effect_exactly_once(
+    job: Job, strike: str, store: str
+) -> None:
+    """`committed` is between the commit and what is kept on disk."""
     job.publish(6_000)
-    killed = job.start(strike)
+    killed = job.start(strike, STORE=store)
     job.wait(lambda: killed.poll() is not None, f"killed at {strike}")
     assert killed.returncode == -signal.SIGKILL
-    job.start()
+    job.start(again=0, STORE=store)
     job.publish(3_000)
     job.wait_until_done()
     job.check()

@@ -48,7 +48,9 @@ def check(shop: Shop) -> None:
 def test_two_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: bool) -> None:  # noqa: FBT001
     kills = 200 if long else 4
     draw = random.Random(kills)
-    workers = [shop.start(WAFA_WORKER_BATCH_RECORDS_MAX="50") for _ in range(2)]
+    told = {"WAFA_WORKER_BATCH_RECORDS_MAX": "50", "WAFA_STORE_STANDBY": "yes"}
+    stores = [str(shop.folder / name) for name in ("left", "right")]
+    workers = [shop.start(WAFA_STORE_DIR=store, **told) for store in stores]
     published = 0
     for number, events in enumerate(chunks(400 if long else 60, kills, seed=2)):
         victim = draw.randrange(2)
@@ -61,7 +63,7 @@ def test_two_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: boo
             seen = workers[victim].metric("wafa_commits_total{")
             shop.wait(lambda: has_committed_since(workers[victim], seen), "it is in the middle of it", 30)  # noqa: B023
         workers[victim].kill()
-        workers[victim] = shop.start(WAFA_WORKER_BATCH_RECORDS_MAX="50")
+        workers[victim] = shop.start(WAFA_STORE_DIR=stores[victim], **told)  # with what the dead one kept
     check(shop)
     assert sum(key != logged.CONTROL_KEY for key, _ in shop.entries()) == published, "each event is in the log, once"
 

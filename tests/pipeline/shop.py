@@ -140,7 +140,11 @@ class Shop:
         """One process more."""
         port = free_port()
         number = len(self.processes)
-        told = {"WAFA_WORKER_DATA_DIR": str(self.folder / f"data{number}"), "WAFA_METRICS_PORT": str(port)}
+        told = {
+            "WAFA_WORKER_DATA_DIR": str(self.folder / f"data{number}"),
+            "WAFA_STORE_DIR": str(self.folder / f"store{number}"),
+            "WAFA_METRICS_PORT": str(port),
+        }
         environment = self.environment(**told | extra)
         log_path = self.folder / f"{command}{number}.log"
         with log_path.open("wb") as log:

@@ -35,6 +35,16 @@ _FLUSH_SHARE = 0.005
 """Flushing may take this share of a busy task's time at most: a worker has many tasks, and records go first."""
 
 
+STEPS = (
+    "initialised", "restoring", "restored", "fetched", "stepped", "produced", "flushed", "committed", "kept",
+    "revoking", "revoked",
+)  # fmt: skip
+"""The protocol's steps by name, as a task takes them: recovery, a batch, the loss of its partition.
+
+*produced* is queued here, *flushed* is on the broker and uncommitted; after *committed* memory follows: *kept*.
+"""
+
+
 class Phase(StrEnum):
     """Where a task is in its life."""
 
@@ -92,7 +102,7 @@ class Surroundings:
     """Let the consumer fetch this partition from this offset on."""
     buffer: TellBuffer
     at: Callable[[str], None]
-    """Called at each named step of the protocol; where fault tests strike."""
+    """Called at each of STEPS; where fault tests strike."""
 
 
 class Task:
@@ -159,7 +169,9 @@ class Task:
         self._fetched_to = self.position  # else a flush without records would pass over what was just dropped
         self._is_full = False
         self._wakeup.set()
+        self._around.at("revoking")
         await self._is_idle.wait()
+        self._around.at("revoked")
 
     async def assign(self) -> None:
         """The partition is ours again: go on from the position, or (where it failed) from the log."""
@@ -353,6 +365,7 @@ class Task:
 
         def on_progress(remaining: int) -> None:
             self.recovery_remaining = remaining
+            around.at("restoring")
 
         restored = restore(
             place, self._state, around.client,
@@ -430,7 +443,7 @@ class Task:
         producer.send(outbox)
         produced_at = time.monotonic()
         at("produced")
-        await self._in_thread(producer.commit_blocking)
+        await self._in_thread(lambda: producer.commit_blocking(at))
         committed_at = time.monotonic()
         at("committed")
         if consumed < len(records) and tenure == self._tenure:
@@ -445,6 +458,7 @@ class Task:
         if self._is_full and len(self._pending) < self._around.limits.batch_records_max:
             self._is_full = False
             self._around.buffer(self.spec.topic, self.partition, is_full=False)
+        at("kept")
 
     def _add_changelog(self, outbox: Outbox, position: Position) -> None:
         place, state = self._place, self._state

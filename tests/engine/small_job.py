@@ -2,8 +2,8 @@
 
 Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a
 key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
-`python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STEP:N]`, killing itself (SIGKILL) the Nth time the engine
-comes to the named step.
+`python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STRIKE]` (`strikes.py`). At SIGHUP it writes to
+DATA_DIR/live.json what it has in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import faust
@@ -21,7 +20,8 @@ import faust
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
 from pipeline.engine.runtime import Engine
 from pipeline.engine.shell import Shell, attach, faust_app
-from pipeline.engine.task import Limits
+from pipeline.engine.task import Limits, Phase
+from tests.engine.strikes import striking
 
 EVERY = 10
 
@@ -68,34 +68,34 @@ def spec(prefix: str) -> Spec:
     return Spec(f"{prefix}totals", f"{prefix}in", factory, lambda p: ChangelogPlace(f"{prefix}state", p))
 
 
-def kill_at(step: str, times: int) -> Callable[[str], None]:
-    """Kill this process the `times`th time the engine comes to `step`."""
-    seen: Counter[str] = Counter()
-
-    def at(name: str) -> None:
-        seen[name] += 1
-        if name == step and seen[name] == times:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return at
+def tell_live(engine: Engine, file: Path) -> None:
+    """Write the tables that this worker has in memory, by partition, whole or not at all."""
+    tables = {
+        tp.partition: {key.decode(): json.loads(value) for key, value in task._state.items()}
+        for tp, task in engine._tasks.items()
+        if task.phase is Phase.RUNNING
+    }
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(tables))
+    part.replace(file)
 
 
 def main() -> None:
     """Run a worker until it is told to stop."""
     bootstrap, prefix, data_dir, *strike = sys.argv[1:]
-    batch = os.environ.get("BATCH", "8000")
-    step, _, times = (strike[0] if strike else ":0").partition(":")
+    folder = Path(data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    app_id = f"{prefix}app".replace(".", "-")
     engine = Engine(
         [spec(prefix)],
-        app_id=f"{prefix}app".replace(".", "-"),
+        app_id=app_id,
         client={"bootstrap.servers": bootstrap},
-        limits=Limits(batch_records_max=int(batch), refenced_after_seconds=4.0),
-        at=kill_at(step, int(times)),
+        limits=Limits(batch_records_max=int(os.environ.get("BATCH", "8000")), refenced_after_seconds=4.0),
+        at=striking(strike[0] if strike else ""),
     )
-    app_id = f"{prefix}app".replace(".", "-")
-    app = faust_app(
-        Shell(app_id, bootstrap, Path(data_dir), session_timeout_seconds=2.0, heartbeat_seconds=0.5), engine
-    )
+    app = faust_app(Shell(app_id, bootstrap, folder, session_timeout_seconds=2.0, heartbeat_seconds=0.5), engine)
+    signal.signal(signal.SIGHUP, lambda *_: tell_live(engine, folder / "live.json"))
+    (folder / "listens").touch()
 
     async def totals(runs: faust.Stream) -> None:
         async for run in runs:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from tests.engine.small_job import oracle
+from tests.engine.oracle import oracle
 
 Pair = tuple[bytes, bytes]
 POSITION_KEY = b"__position__"

@@ -19,13 +19,15 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.engine.checking import LiveReader, differences, positions, read_committed
-from tests.engine.small_job import EVERY, oracle
+from tests.engine.oracle import EVERY, oracle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
 WORKERS = 3
 RECORDS_A_ROUND = 1_500
 STANDSTILL_SECONDS = 60.0
+PATIENCE_SECONDS = 15.0
+"""For an engine that may stand still."""
 _numbers = count()
 
 
@@ -128,18 +130,20 @@ class Job:
         """Until everything published has had its effect."""
         self.wait(lambda: self.reached() >= self.published, f"{self.published} records processed", seconds)
 
-    def disturb(self, rounds: int, *, seed: int, kill_only: bool = False, may_stand_still: bool = False) -> int:
-        """Three workers under load: in each round one of them dies or leaves, and others join.
+    def disturb(
+        self, rounds: int, *, seed: int, workers: int = WORKERS, kill_only: bool = False, may_stand_still: bool = False
+    ) -> int:
+        """Workers under load: in each round one of them dies or leaves, and others join.
 
         A round ends after some of its outputs are committed. Returns how many did not get so far, if they may.
         """
         draw = random.Random(seed)
-        running = [self.start(batch=50) for _ in range(WORKERS)]
+        running = [self.start(batch=50) for _ in range(workers)]
         reader, stood_still = self.watch(), 0
         for _ in range(rounds):
-            self.publish(RECORDS_A_ROUND)
+            self.publish(RECORDS_A_ROUND, keys=50)
             goal = reader.count + draw.randrange(1, RECORDS_A_ROUND // EVERY // 2)
-            deadline = time.monotonic() + STANDSTILL_SECONDS
+            deadline = time.monotonic() + (PATIENCE_SECONDS if may_stand_still else STANDSTILL_SECONDS)
             while reader.count < goal and time.monotonic() < deadline:
                 time.sleep(0.005)
             if reader.count < goal:
@@ -149,7 +153,7 @@ class Job:
             ways = [signal.SIGKILL] if kill_only else [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
             victim.send_signal(draw.choice(ways))
             running.remove(victim)
-            joining = 1 if kill_only else draw.choice([1, 2] if len(running) < WORKERS else [0, 1])
+            joining = 1 if kill_only else draw.choice([1, 2] if len(running) < workers else [0, 1])
             running += [self.start(batch=50) for _ in range(joining)]
         return stood_still
 

@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import faust
@@ -21,9 +21,8 @@ from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
 from pipeline.engine.runtime import Engine
 from pipeline.engine.shell import Shell, attach, faust_app
 from pipeline.engine.task import Limits, Phase
+from tests.engine.oracle import EVERY
 from tests.engine.strikes import striking
-
-EVERY = 10
 
 
 class Totals:
@@ -45,18 +44,6 @@ class Totals:
             if entry[0] % EVERY == 0:
                 outbox.emit(self._output, key, json.dumps(entry).encode(), partition=batch.partition)
         return len(batch.records)
-
-
-def oracle(records: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, list[int]], list[tuple[bytes, list[int]]]]:
-    """State and outputs of one input partition, computed plainly."""
-    state: dict[bytes, list[int]] = {}
-    outputs = []
-    for key, value in records:
-        count, total = state.get(key, [0, 0])
-        state[key] = [count + 1, total + json.loads(value)["n"]]
-        if state[key][0] % EVERY == 0:
-            outputs.append((key, state[key]))
-    return state, outputs
 
 
 def spec(prefix: str) -> Spec:

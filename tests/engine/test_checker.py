@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.engine.checking import POSITION_KEY, Pair, differences
-from tests.engine.small_job import EVERY
+from tests.engine.oracle import EVERY
 
 Run = tuple[list[Pair], list[Pair], list[Pair]]
 

@@ -8,8 +8,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchBuilderPy
+from kafka import KafkaProducer
 
 from pipeline.engine.transport import FetchedRecord, _KeptRecords, _LeanRecords
+from tests.engine.job import Job
 
 NONE, GZIP = DefaultRecordBatch.CODEC_NONE, DefaultRecordBatch.CODEC_GZIP
 
@@ -67,3 +69,16 @@ def test_a_batch_that_is_damaged_is_still_refused() -> None:
     fetched[-1] ^= 0xFF
     with pytest.raises(CorruptRecordException):
         read(bytes(fetched))
+
+
+def test_a_partition_with_such_a_record_goes_on(job: Job) -> None:
+    job.publish(500)
+    careless = KafkaProducer(bootstrap_servers=job.bootstrap)
+    for number in range(20):
+        careless.send(f"{job.prefix}in", b'{"n": 1}', b"c%d" % number, headers=[(Latin("caf\xe9"), b"v")])
+    careless.close()
+    job.published += 20
+    job.publish(500)
+    job.start()
+    job.wait_until_done()
+    job.check()

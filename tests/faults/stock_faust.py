@@ -1,5 +1,7 @@
 """The small job on Faust as it comes, by its manual: an agent, a table, `send`. The negative control's worker.
 
+It must import nothing that imports `pipeline.engine`, which changes how aiokafka reads.
+
 `python -m tests.faults.stock_faust BOOTSTRAP PREFIX DATA_DIR`; `GUARANTEE` in the environment is Faust's.
 """
 
@@ -12,15 +14,15 @@ from typing import Any
 
 import faust
 
-from tests.engine.small_job import EVERY
+from tests.engine.oracle import EVERY
 
 
 def make_app(bootstrap: str, prefix: str, data_dir: str) -> faust.App:
     app = faust.App(
         f"{prefix}app".replace(".", "-"), broker=f"kafka://{bootstrap}", env={}, datadir=data_dir, web_enabled=False,
-        store="memory://", topic_partitions=4, consumer_auto_offset_reset="earliest", topic_disable_leader=True,
+        store="memory://", topic_partitions=4, consumer_auto_offset_reset="earliest",
         processing_guarantee=os.environ["GUARANTEE"], broker_session_timeout=2.0, broker_heartbeat_interval=0.5,
-        broker_request_timeout=12.0, broker_commit_interval=0.5, stream_recovery_delay=0.0,
+        broker_commit_interval=0.5,
     )  # fmt: skip
     raw = {"key_serializer": "raw", "value_serializer": "raw"}
     inputs = app.topic(f"{prefix}in", **raw)

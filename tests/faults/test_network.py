@@ -8,7 +8,7 @@ from pipeline.local.valkey import ValkeyServer
 from tests.engine.job import Job
 from tests.faults.four_ways import armed, check
 from tests.faults.proxy import Proxy, broker_behind
-from tests.faults.test_workers import chunks, open_shop, tick_untimely
+from tests.faults.test_workers import chunks, close_season, open_shop
 from tests.pipeline.shop import Process, Shop
 
 ROUNDS = 4
@@ -49,8 +49,8 @@ def test_slow_cut_and_silent_connections_lose_and_double_nothing(
             proxy.cut()  # as a firewall that forgot its connections does, once somebody sends
             proxy.flow()
             shop.publish(pieces[3])
-            tick_untimely(shop, 0, 1)
             shop.wait(lambda: worker.get("/readyz")[0] == 200, "ready again, without anybody's help")
+            close_season(shop)
             check(shop, published=sum(map(len, pieces)))
             assert worker.popen.poll() is None
         finally:
@@ -118,7 +118,7 @@ def test_told_to_end_with_the_broker_away_it_ends_within_its_grace(
                 assert worker.end(seconds=grace + 3) in (0, 3), worker.log()
                 broker.start()
                 armed(shop)
-            tick_untimely(shop, 0, 1)
+            close_season(shop)
             check(shop, published=sum(map(len, pieces)))
         finally:
             shop.stop()

@@ -16,7 +16,7 @@ from pipeline.local.valkey import ValkeyServer, run_valkey
 from pipeline.serving.read import Views
 from tests.conftest import QUICK_FAILOVER
 from tests.faults.four_ways import armed, check
-from tests.faults.test_workers import chunks, tick_untimely
+from tests.faults.test_workers import chunks, close_season, tick_untimely
 from tests.pipeline.history import weeks
 from tests.pipeline.shop import Shop, at
 
@@ -46,6 +46,7 @@ def test_a_broker_killed_under_load_is_waited_for_and_the_work_goes_on(
                     broker.kill()
                     assert worker.get("/livez")[0] == 200, "a broker that is away is no reason to be restarted"
                     broker.start()
+            close_season(shop)
             check(shop, published=published)
             assert worker.popen.poll() is None
             assert len(worker.log().splitlines()) < 1_000 * (kills + 1), "it does not repeat itself all the while"

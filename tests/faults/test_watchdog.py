@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.faults.four_ways import armed, check
-from tests.faults.test_workers import chunks, open_shop, tick_untimely
+from tests.faults.test_workers import chunks, close_season, open_shop
 from tests.pipeline.shop import Shop
 
 
@@ -22,5 +22,5 @@ def test_a_worker_whose_processor_blocks_ends_itself_and_another_does_its_work(s
     assert ["event loop" in " ".join(line["tasks"]) for line in said] == [True]
     armed(shop)
     shop.publish(more)
-    tick_untimely(shop, 0, 1)
+    close_season(shop)
     check(shop, published=len(events) + len(more))

@@ -64,7 +64,7 @@ lint: setup-dev ## style and types
 
 .PHONY: faults
 faults: setup-dev ## the long form of the fault tests: hundreds of kills
-	@$(BIN)/python -m pytest -q --durations=10 --timeout=3600 tests/faults --long
+	@$(BIN)/python -m pytest -q --durations=10 --timeout=3600 tests/engine tests/faults --long
 
 .PHONY: bench
 bench: setup-dev ## measure, and write the figures under bench/out

@@ -1,7 +1,7 @@
 """The command line, installed as `wafa`: one command a question or a process. It asks, prints, exits; decides nothing.
 
 Exit codes: 0 done; 1 something was refused, differs or was not found; 2 bad settings, policy, file or arguments; 3
-Kafka or Redis cannot be reached; 70 the worker ended itself because a partition stood still; 130 interrupted.
+Kafka or Redis cannot be reached; 70 the worker ended itself because its work stood still; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ from pipeline.engine.task import Limits, Phase
 from pipeline.kafka_clients import librdkafka_config, tls_context
 from pipeline.language import sentiment
 from pipeline.settings import Settings
+from pipeline.watchdog import Pulse, Standstill, Watchdog
 
 log = structlog.get_logger("wafa.worker")
 
@@ -63,7 +64,6 @@ AGENTS: Final = {
 }
 _DIRECTORY_SECONDS: Final = 120.0
 _WATCH_SECONDS: Final = 1.0
-STALLED_EXIT_CODE: Final = 70
 
 
 class CannotStart(Exception):
@@ -73,7 +73,13 @@ class CannotStart(Exception):
 class Worker:
     """One worker process: the engine, its Faust app, the directory, the clock, metrics and probes."""
 
-    def __init__(self, settings: Settings, *, at: Callable[[str], None] = lambda step: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        at: Callable[[str], None] = lambda step: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - where the wall clock comes in
+    ) -> None:
         self.settings = settings
         self._client = librdkafka_config(settings)
         self._directory = Directory(self._client, settings.topic(topics.IDENTITIES.name))
@@ -84,6 +90,14 @@ class Worker:
             copies=_copies(settings), at=at,
         )  # fmt: skip
         self.app = self._faust_app()
+        self._pulse = Pulse(self._client, settings.topic(topics.CUSTOMER_EVENTS.name))
+        self._watchdog = Watchdog(
+            self._pulse,
+            stall_seconds=settings.worker_stall_seconds,
+            grace_seconds=settings.worker_grace_seconds,
+            is_stopping=lambda: self.app.should_stop,
+        )
+        self._now = now
         self._append: Producer | None = None
         self._started = False
         self._late_seconds = 0.0
@@ -154,6 +168,7 @@ class Worker:
             records_max=settings.worker_batch_records_max,
             credentials=_credentials(settings, tls),
             tls=tls,
+            instance_id=settings.worker_instance_id,
         )
         app = faust_app(shell, self.engine)
         for topic in INPUTS_OF_ROLE[settings.worker_role]:
@@ -201,6 +216,7 @@ class Worker:
         # Logging is set up already (`logs`); Faust would put its own in its place, and terminal codes into the output.
         worker = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None
+        self._watchdog.start()
         worker.execute_from_commandline()
 
     async def _finish(self, *_: Any, **__: Any) -> None:
@@ -209,7 +225,7 @@ class Worker:
         await asyncio.to_thread(self._directory.stop)
 
     async def _watch(self) -> None:
-        """Every second: the gauges, and whether the work still moves."""
+        """Every second: the gauges, and what does not move. Silent stalls are the best-known fault of what is below."""
         while not self.app.should_stop:
             before = time.monotonic()
             await asyncio.sleep(_WATCH_SECONDS)
@@ -219,12 +235,7 @@ class Worker:
             _show(statuses, self.engine.topics)
             metrics.STANDBY_PARTITIONS.set(len(self.engine.standbys()))
             metrics.set_worker_state(self._state(statuses))
-            stalled = self.engine.stalled(self.settings.worker_stall_seconds)
-            if stalled:
-                log.critical("stalled", tasks=[f"{each.topic}[{each.partition}] {each.reason}" for each in stalled])
-                os._exit(
-                    STALLED_EXIT_CODE
-                )  # silent stalls are the best-known fault of what is below: end, be restarted
+            self._watchdog.beat(_standing(self.engine))
 
     def _state(self, statuses: list[TaskStatus]) -> str:
         if self.app.should_stop:
@@ -240,6 +251,7 @@ class Worker:
             end_offsets=self._admin.end_offsets,
             reached=self._admin.positions,
             append=self._append_control,
+            now=self._now,
         )
         await clock.keep_time(
             around,
@@ -267,15 +279,13 @@ class Worker:
         return self._started, [] if self._started else ["topics not checked, or directory not read yet"]
 
     def _is_live(self) -> tuple[bool, list[str]]:
-        stalled = self.engine.stalled(self.settings.worker_stall_seconds)
-        return not stalled, [
-            f"{each.topic}[{each.partition}]: {each.lag_records} records behind, at {each.position} for "
-            f"{each.stands_still_seconds:.0f} s {each.reason}".rstrip()
-            for each in stalled
-        ]
+        stalled = self._watchdog.stalled()
+        return not stalled, stalled
 
     def _is_ready(self) -> tuple[bool, list[str]]:
-        reasons = [] if self.engine.is_assigned else ["no partitions assigned yet"]
+        reasons = self._pulse.reasons()
+        if not self.engine.is_assigned:
+            reasons.append("no partitions assigned yet")
         for each in self.engine.status():
             if each.phase is not Phase.RUNNING:
                 left = f", {each.recovery_remaining} records to restore" if each.recovery_remaining else ""
@@ -291,6 +301,21 @@ def collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+def _standing(engine: Engine) -> list[Standstill]:
+    """What should move and does not: for the watchdog, which knows how long is too long."""
+    standing = [
+        Standstill(
+            f"{each.topic}[{each.partition}]: {each.lag_records} records behind, at {each.position} "
+            f"{each.reason}".rstrip(),
+            each.stands_still_seconds,
+        )
+        for each in engine.standing()
+    ]
+    if engine.unassigned_seconds:
+        standing.append(Standstill("no partitions are assigned", engine.unassigned_seconds))
+    return standing
 
 
 def _limits(settings: Settings) -> Limits:

@@ -273,6 +273,11 @@ TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "python")
 BUILD_INFO.labels(version=version("wafa"), python=platform.python_version()).set(1)
 PROFILES = _gauge("wafa_profiles", "Customers in the partition's table.", "topic", "partition")
+STANDSTILL = _gauge(
+    "wafa_standstill_seconds",
+    "How long the work that moves least has stood still; past WAFA_WORKER_STALL_SECONDS the worker ends itself.",
+)
+KAFKA_SILENT = _gauge("wafa_kafka_silent_seconds", "How long ago Kafka last answered the worker's small question.")
 EVENT_LOOP_LAG = _gauge("wafa_event_loop_lag_seconds", "How late the event loop's last timer was.")
 ProcessCollector(registry=REGISTRY)
 

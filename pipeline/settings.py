@@ -110,7 +110,16 @@ class Settings(BaseSettings):
         10.0, ge=1, le=900, description="The broker aborts a transaction open for longer."
     )
     worker_stall_seconds: float = Field(
-        120.0, ge=5, description="A partition with lag whose position stands still this long fails /livez."
+        120.0, ge=5, description="A worker whose work stands still this long, while Kafka answers, ends itself."
+    )
+    worker_grace_seconds: float = Field(
+        20.0, ge=2, le=600, description="A worker told to end does so within this time, whatever it waits for."
+    )
+    worker_instance_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="Static membership: a name of this worker's own, kept over restarts. A restart within "
+        "`WAFA_KAFKA_SESSION_TIMEOUT_SECONDS` (give it 45) then moves no partition; a dead worker's wait that long.",
     )
     worker_fuse_refused_fraction: float = Field(
         0.5, gt=0, le=1, description="Stop consuming a source when more than this share is refused; 1 never stops."

@@ -21,8 +21,7 @@ import pytest
 import typer
 
 from pipeline import __main__ as command_line
-from pipeline import app as worker_app
-from pipeline import metrics, topics
+from pipeline import metrics, topics, watchdog
 from pipeline.core import lifecycle, stage
 from pipeline.core.decisions import Outcome
 from pipeline.core.decisions import Reason as DecisionReason
@@ -287,7 +286,7 @@ def test_every_exit_code_is_told() -> None:
     told_in_docs = {int(code.strip("`")) for code, _ in table("operations/README.md", "Exit code")}
     codes = {
         0, command_line.REFUSED, command_line.BAD_INPUT, command_line.UNREACHABLE, command_line.INTERRUPTED,
-        worker_app.STALLED_EXIT_CODE,
+        watchdog.STALLED_EXIT_CODE, watchdog.UNREACHABLE_EXIT_CODE,
     }  # fmt: skip
     assert told_in_docs == codes
     for code in codes:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "engine": {"engine", "metrics"},
     "kafka_clients": {"settings", "metrics"},
     "logs": {"settings"},
+    "watchdog": {"metrics", "kafka_clients"},
     "admin": {"topics", "settings", "kafka_clients"},
     "agents": {"agents", "core", "schemas", "topics", "engine", "metrics", "language"},
     "serving": {"serving", "schemas", "topics", "metrics", "settings", "kafka_clients", "admin"},

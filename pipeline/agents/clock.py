@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -37,6 +37,8 @@ class Surroundings:
     """How far all workers' tasks have come (the group offsets: never ahead of the truth)."""
     append: Callable[[bytes, bytes], None]
     """Append a control (kind, value) and wait until the broker has it."""
+    now: Callable[[], datetime]
+    """The wall clock. Here alone it becomes an event."""
 
 
 async def keep_time(  # noqa: PLR0913 - what to wait for, how often, and how to sleep and stop
@@ -50,7 +52,7 @@ async def keep_time(  # noqa: PLR0913 - what to wait for, how often, and how to 
         if not around.is_ours():
             continue
         try:
-            as_of = datetime.now(UTC)  # noqa: TID251 - the one place where the wall clock becomes an event
+            as_of = around.now()
             if await _drained(around, first, sleep, should_stop) and await _drained(around, then, sleep, should_stop):
                 tick = logged.encode(logged.Tick(as_of=as_of))
                 await asyncio.to_thread(around.append, b"Tick", tick)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -127,9 +127,11 @@ class TransactionalProducer:
             if time.monotonic() > deadline:
                 raise Uncertain(f"produce {self.transactional_id}: the queue stayed full for {_COMMIT_SECONDS:.0f} s")
 
-    def commit_blocking(self) -> None:
+    def commit_blocking(self, at: Callable[[str], None] = lambda step: None) -> None:
         """Commit, and begin the next. Raises Fenced, or Uncertain for all else: never try again on this producer."""
         try:
+            self._producer.flush(_COMMIT_SECONDS)  # the commit would do it first
+            at("flushed")
             self._producer.commit_transaction(_COMMIT_SECONDS)
         except KafkaException as error:
             raise _failure(error, f"commit_transaction {self.transactional_id}") from error

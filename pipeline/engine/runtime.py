@@ -67,6 +67,7 @@ class Engine:
         self._assigned_once = False
         self._is_rebalancing = False
         self._revoked_at: float | None = None
+        self._unassigned_since: float | None = None
         self._blocking = ThreadPoolExecutor(_THREADS, thread_name_prefix="wafa-blocking")
         self._client = client
         self._probe_lock = threading.Lock()
@@ -92,6 +93,7 @@ class Engine:
     def use(self, consumer: BatchConsumer) -> None:
         """The consumer whose partitions these are."""
         self._consumer = consumer
+        self._unassigned_since = time.monotonic()
 
     def take(self, run: FetchedRun) -> None:
         """Hand a fetched run to its task; returns at once."""
@@ -102,7 +104,7 @@ class Engine:
     async def on_revoked(self, revoked: Iterable[TP]) -> None:
         """Finish every batch in hand; the tasks stay until it is known who gets the partitions."""
         self._is_rebalancing = True
-        self._revoked_at = time.monotonic()
+        self._revoked_at = self._unassigned_since = time.monotonic()
         metrics.REBALANCES.inc()
         await asyncio.gather(*(self._tasks[tp].revoke() for tp in revoked if tp in self._tasks))
 
@@ -120,7 +122,7 @@ class Engine:
             else:
                 self._tasks[tp] = Task(self._specs[tp.topic], tp.partition, self._around)
                 self._tasks[tp].start()
-        self._assigned_once, self._is_rebalancing = True, False
+        self._assigned_once, self._is_rebalancing, self._unassigned_since = True, False, None
         if self._revoked_at is not None:
             metrics.REBALANCE_SECONDS.observe(time.monotonic() - self._revoked_at)
             self._revoked_at = None
@@ -185,15 +187,17 @@ class Engine:
             for tp, task in sorted(self._tasks.items())
         ]  # fmt: skip
 
-    def stalled(self, seconds: float) -> list[TaskStatus]:
-        """Tasks that have records to process and have not moved for so long, outside rebalances and recovery."""
+    @property
+    def unassigned_seconds(self) -> float:
+        """For how long a rebalance, or the first assignment, has been under way; 0 while none is."""
+        since = self._unassigned_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def standing(self) -> list[TaskStatus]:
+        """Tasks that have records to process and should be moving: all but those in a rebalance or recovery."""
         if self._is_rebalancing:
             return []
-        return [
-            task
-            for task in self.status()
-            if task.lag_records > 0 and task.stands_still_seconds > seconds and task.phase in _SHOULD_MOVE
-        ]
+        return [task for task in self.status() if task.lag_records > 0 and task.phase in _SHOULD_MOVE]
 
     # -- what tasks call --------------------------------------------------------------------------------------------
 

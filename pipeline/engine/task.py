@@ -41,6 +41,16 @@ _FLUSH_SHARE = 0.005
 """Flushing may take this share of a busy task's time at most: a worker has many tasks, and records go first."""
 
 
+STEPS = (
+    "initialised", "restoring", "restored", "fetched", "stepped", "produced", "flushed", "committed", "kept",
+    "revoking", "revoked",
+)  # fmt: skip
+"""The protocol's steps by name, as a task takes them: recovery, a batch, the loss of its partition.
+
+*produced* is queued here, *flushed* is on the broker and uncommitted; after *committed* memory follows: *kept*.
+"""
+
+
 class Phase(StrEnum):
     """Where a task is in its life."""
 
@@ -103,7 +113,7 @@ class Surroundings:
     take_standby: Callable[[ChangelogPlace, Log], Reading | None]
     """The partition's changelog as far as a standby here has read it, if one has; blocking."""
     at: Callable[[str], None]
-    """Called at each named step of the protocol; where fault tests strike."""
+    """Called at each of STEPS; where fault tests strike."""
 
 
 class Task:
@@ -173,7 +183,9 @@ class Task:
         self._fetched_to = self.position  # else a flush without records would pass over what was just dropped
         self._is_full = False
         self._wakeup.set()
+        self._around.at("revoking")
         await self._is_idle.wait()
+        self._around.at("revoked")
 
     async def assign(self) -> None:
         """The partition is ours again: go on from the position, or (where it failed) from the log."""
@@ -396,6 +408,7 @@ class Task:
         def on_progress(remaining: int) -> None:
             self.recovery_remaining = remaining
             told.tell(remaining)
+            self._around.at("restoring")
 
         return restore(
             reading, self._around.client,
@@ -482,7 +495,7 @@ class Task:
         )  # fmt: skip
         produced_at = time.monotonic()
         at("produced")
-        await self._in_thread(producer.commit_blocking)
+        await self._in_thread(lambda: producer.commit_blocking(at))
         committed_at = time.monotonic()
         at("committed")
         if consumed < len(records) and tenure == self._tenure:
@@ -499,6 +512,7 @@ class Task:
         if self._is_full and len(self._pending) < self._around.limits.batch_records_max:
             self._is_full = False
             self._around.buffer(self.spec.topic, self.partition, is_full=False)
+        at("kept")
 
     def _add_changes(self, outbox: Outbox, sequence: int) -> None:
         place, state = self._place, self._state

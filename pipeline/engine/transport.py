@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -19,7 +20,8 @@ import structlog
 from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.record import default_records, memory_records
 from faust.events import Event
 from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
@@ -61,8 +63,75 @@ class FetchedRecord(NamedTuple):
     headers: Headers
 
 
+class _KeptRecords(fetcher.MemoryRecords):  # type: ignore[misc]  # aiokafka has no types
+    """A fetched partition's batches, with the bytes they are read from."""
+
+    def __init__(self, fetched: bytes) -> None:
+        super().__init__(fetched)
+        self.fetched = fetched
+
+
+class _ForgivingBytes(bytes):
+    """Bytes that always are a text: what is not UTF-8 is written out, as Python writes bytes."""
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return _ForgivingBytes(found) if isinstance(found, bytes) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+        """Never raises."""
+        return super().decode(encoding, errors)
+
+
+class _ForgivingBatch(default_records._DefaultRecordBatchPy):  # type: ignore[misc]
+    """A batch of which each record can be read, whatever the names of its headers are made of."""
+
+    _buffer: Any
+
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        if not isinstance(self._buffer, _ForgivingBytes):
+            self._buffer = _ForgivingBytes(self._buffer)
+
+
+class _ForgivingRecords(memory_records._MemoryRecordsPy):  # type: ignore[misc]
+    """The batches of a fetched partition from an offset on, read in Python, slowly: when the quick way has failed."""
+
+    def __init__(self, fetched: bytes, from_offset: int) -> None:
+        super().__init__(fetched)
+        self._batches: deque[Any] = deque()
+        while super().has_next():
+            inside = self._next_slice
+            batch = super().next_batch()
+            if isinstance(batch, default_records.DefaultRecordBatch):
+                batch = _ForgivingBatch(inside)
+            if batch.next_offset > from_offset:
+                self._batches.append(batch)
+
+    def has_next(self) -> bool:
+        return bool(self._batches)
+
+    def next_batch(self) -> Any:
+        return self._batches.popleft()
+
+
 class _LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's reading of a fetched partition, with lean records."""
+    """aiokafka's reading of a fetched partition, with lean records, and past headers whose names are not UTF-8.
+
+    aiokafka 0.14.0 raises at such a record, each time it is fetched: one publisher's mistake would stop the partition.
+    """
+
+    _records: Any
+    next_fetch_offset: int
+
+    def _unpack_records(self) -> Iterator[FetchedRecord]:
+        try:
+            yield from super()._unpack_records()
+        except (UnicodeDecodeError, CorruptRecordException) as error:
+            if not isinstance(error, UnicodeDecodeError) and not isinstance(error.__cause__, UnicodeDecodeError):
+                raise
+            self._records = _ForgivingRecords(self._records.fetched, self.next_fetch_offset)
+            yield from super()._unpack_records()
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> FetchedRecord:
         return FetchedRecord(
@@ -70,6 +139,7 @@ class _LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         )
 
 
+fetcher.MemoryRecords = _KeptRecords
 fetcher.PartitionRecords = _LeanRecords  # where aiokafka's fetcher finds it; every consumer here is ours
 
 

@@ -1,37 +1,48 @@
 """The checker of the fault tests: what a read-committed reader sees against what the oracle computes.
 
 It compares sequences, not totals: per input partition, output i must be the oracle's output i. The state is what the
-changelog says to somebody who reads it from the start.
+changelog says to somebody who reads it from the start, and each transaction in it must be whole: the keys of its input,
+then its position.
 """
 
 from __future__ import annotations
 
 import json
+import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from pipeline.engine.changelog import POSITION_KEY, payload_of
-from tests.engine.small_job import oracle
+from tests.engine.oracle import oracle
 
 Pair = tuple[bytes, bytes]
+POSITION_KEY = b"__position__"
+_FRAME = struct.Struct(">BQ")
+"""How an entry begins, as `docs/exactly-once.md` has it: version, count of its transaction."""
 
 
-def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> dict[int, list[Pair]]:
-    """Every committed (key, value) of each partition, to its end, in order."""
+def _reader(bootstrap: str, topic: str, partitions: Iterable[int]) -> Consumer:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap, "group.id": "checker", "isolation.level": "read_committed",
             "enable.partition.eof": True, "enable.auto.commit": False, "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50, "reconnect.backoff.max.ms": 200, "log_level": 0,
         }
     )  # fmt: skip
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    return consumer
+
+
+def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> dict[int, list[Pair]]:
+    """Every committed (key, value) of each partition, to its end, in order."""
     found: dict[int, list[Pair]] = {number: [] for number in range(partitions)}
-    ends = {}
-    for number in found:
-        ends[number] = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+    consumer = _reader(bootstrap, topic, found)
+    ends = {
+        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=seconds)[1] for number in found
+    }
     unread = set(found)
-    consumer.assign([TopicPartition(topic, number, 0) for number in found])
     deadline = time.monotonic() + seconds
     try:
         while unread:
@@ -43,11 +54,39 @@ def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: floa
                 elif error.code() == KafkaError._PARTITION_EOF:
                     if message.offset() >= ends[message.partition()]:
                         unread.discard(message.partition())
-                else:
+                elif error.fatal():
                     raise AssertionError(str(error))
     finally:
         consumer.close()
     return found
+
+
+class LiveReader:
+    """Somebody who reads committed records all the while, as an integrator would."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self.seen: dict[int, list[Pair]] = {number: [] for number in range(partitions)}
+        self._consumer = _reader(bootstrap, topic, self.seen)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._ended.is_set():
+            for message in self._consumer.consume(1000, 0.05):
+                if message.error() is None:
+                    self.seen[message.partition()].append((message.key(), message.value()))
+
+    @property
+    def count(self) -> int:
+        """How many records it has seen."""
+        return sum(map(len, self.seen.values()))
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._ended.set()
+        self._thread.join(10)
+        self._consumer.close()
 
 
 def positions(bootstrap: str, topic: str, partitions: int) -> dict[int, int]:
@@ -62,24 +101,50 @@ def positions(bootstrap: str, topic: str, partitions: int) -> dict[int, int]:
 
 def state_of(pairs: Iterable[Pair]) -> dict[bytes, list[int]]:
     """The table that a changelog partition adds up to."""
-    state = {}
-    for key, value in pairs:
+    return {key: json.loads(value[_FRAME.size :]) for key, value in pairs if key != POSITION_KEY}
+
+
+def torn(inputs: Sequence[Pair], changelog: Iterable[Pair]) -> list[str]:
+    """The first transaction on a changelog that is not whole, in order, and of exactly its input's keys."""
+    reached, sequence, keys = 0, 0, set[bytes]()
+    for key, value in changelog:
         if key != POSITION_KEY:
-            state[key] = json.loads(payload_of(value))
-    return state
+            if _FRAME.unpack_from(value)[1] != sequence + 1:
+                return [f"after transaction {sequence}: {key!r} of {_FRAME.unpack_from(value)[1]}"]
+            keys.add(key)
+            continue
+        position = json.loads(value)
+        wanted = {key for key, _ in inputs[reached : position["next_offset"]]}
+        if position["sequence"] != sequence + 1 or position["next_offset"] < reached:
+            return [f"after transaction {sequence} to {reached}: {position}"]
+        if keys != wanted:
+            return [f"torn transaction {sequence + 1}: keys {sorted(keys ^ wanted)[:3]} missing or too many"]
+        reached, sequence, keys = position["next_offset"], position["sequence"], set()
+    return [f"torn transaction {sequence + 1}: {len(keys)} keys and no position"] if keys else []
 
 
-def differences(inputs: Sequence[Pair], outputs: Sequence[Pair], changelog: Iterable[Pair]) -> list[str]:
+def lost_and_repeated(expected: Sequence[tuple[bytes, list[int]]], seen: Sequence[tuple[bytes, list[int]]]) -> str:
+    """How many of the oracle's outputs are missing, and how many outputs are not the oracle's or came again."""
+    wanted, got = [(key, *value) for key, value in expected], [(key, *value) for key, value in seen]
+    lost = len(set(wanted) - set(got))
+    repeated = len(got) - len(set(got))
+    wrong = len(set(got) - set(wanted))
+    return f"{lost} of {len(wanted)} lost, {repeated} repeated, {wrong} that should not be"
+
+
+def differences(inputs: Sequence[Pair], outputs: Sequence[Pair], changelog: Sequence[Pair]) -> list[str]:
     """What is wrong with one partition: nothing, if each effect came once and in order."""
+    problems = torn(inputs, changelog)
     expected_state, expected = oracle(inputs)
     seen = [(key, json.loads(value)) for key, value in outputs]
-    problems = []
     for index, (want, got) in enumerate(zip(expected, seen, strict=False)):
         if want != got:
             problems.append(f"output {index}: expected {want}, got {got}")
             break
     if len(expected) != len(seen):
         problems.append(f"expected {len(expected)} outputs, got {len(seen)}")
+    if problems:
+        problems.append(lost_and_repeated(expected, seen))
     state = state_of(changelog)
     wrong = {key for key in expected_state.keys() | state.keys() if expected_state.get(key) != state.get(key)}
     if wrong:

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.engine.test_exactly_once import Job, job
+from tests.engine.job import Job
 
-__all__ = ["job"]
 COPIES = ["snapshot", "disk"]
 
 
@@ -124,5 +123,20 @@ def test_a_full_disk_stops_a_store_with_a_clear_reason_and_nothing_is_wrong_afte
     worker.wait(10)
     job.publish(2_000)
     job.start(again=0, STORE="disk")
+    job.wait_until_done()
+    job.check()
+
+
+@pytest.mark.parametrize(
+    ("strike", "store"),
+    [("committed:9", "snapshot"), ("restored:3", "disk"), ("produced:5", "disk"), ("committed:3", "disk"),
+     ("committed:9", "disk")],
+)  # fmt: skip
+def test_a_worker_killed_beside_its_copy_leaves_every_effect_exactly_once(job: Job, strike: str, store: str) -> None:
+    """`committed` is between the commit and what is kept on disk."""
+    job.publish(6_000)
+    job.wait_until_struck(job.start(strike, STORE=store), strike)
+    job.start(again=0, STORE=store)
+    job.publish(3_000)
     job.wait_until_done()
     job.check()

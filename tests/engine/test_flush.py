@@ -24,9 +24,8 @@ from pipeline.engine.runtime import Engine
 from pipeline.engine.state import Anchor
 from pipeline.engine.task import Limits, Phase
 from pipeline.engine.transport import FetchedRecord, FetchedRun
-from tests.engine.test_exactly_once import Job, job
+from tests.engine.job import Job
 
-__all__ = ["job"]
 KEYS = [b"a", b"b", b"c"]
 
 

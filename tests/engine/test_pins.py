@@ -12,13 +12,14 @@ import aiokafka
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.record import default_records, memory_records
 from faust.app import App
 from faust.channels import Channel
 from faust.topics import Topic
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from pipeline.engine.transport import _LeanRecords
+from pipeline.engine.transport import _KeptRecords, _LeanRecords
 
 PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 
@@ -34,6 +35,10 @@ OVERRIDDEN = [
     ),
     (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
     (_LeanRecords.__mro__[1], "_consumer_record", ["self", "tp", "record"]),
+    (_LeanRecords.__mro__[1], "_unpack_records", ["self"]),
+    (default_records._DefaultRecordBatchPy, "_maybe_uncompress", ["self"]),
+    (memory_records._MemoryRecordsPy, "has_next", ["self"]),
+    (memory_records._MemoryRecordsPy, "next_batch", ["self", "_min_slice", "_magic_offset"]),
     (driver.Consumer, "_new_consumer_thread", ["self"]),
     (Consumer, "getmany", ["self", "timeout"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
@@ -80,4 +85,6 @@ def test_what_we_call_is_there(owner: type, name: str) -> None:
 
 def test_aiokafka_makes_its_records_by_the_class_that_we_put_there() -> None:
     assert fetcher.PartitionRecords is _LeanRecords
+    assert fetcher.MemoryRecords is _KeptRecords
+    assert "MemoryRecords(" in inspect.getsource(fetcher.Fetcher)
     assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher)

@@ -136,7 +136,7 @@ class Shop:
             **extra,
         }
 
-    def start(self, command: str = "worker", **extra: str) -> Process:
+    def start(self, command: str = "worker", *, program: str = "pipeline", **extra: str) -> Process:
         """One process more."""
         port = free_port()
         number = len(self.processes)
@@ -149,7 +149,7 @@ class Shop:
         log_path = self.folder / f"{command}{number}.log"
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", command], cwd=REPOSITORY, env=environment,
+                [sys.executable, "-m", program, command], cwd=REPOSITORY, env=environment,
                 stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         process = Process(popen, log_path, port)

@@ -1,0 +1,26 @@
+"""A worker that can do nothing more ends itself. That one which only waits for Kafka does not: `test_network.py`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.faults.four_ways import armed, check
+from tests.faults.test_workers import chunks, close_season, open_shop
+from tests.pipeline.shop import Shop
+
+
+def test_a_worker_whose_processor_blocks_ends_itself_and_another_does_its_work(shop: Shop) -> None:
+    first = armed(shop)
+    open_shop(shop)
+    assert first.end() == 0
+    blocked = armed(shop, FAULTS_STRIKE="fetched:3:BLOCK", WAFA_WORKER_STALL_SECONDS="5")
+    events, more = chunks(30, 2, seed=9)
+    shop.publish(events)
+    shop.wait(lambda: blocked.get("/livez")[0] == 503, "it says that it stalls, before it ends or as it does", 30)
+    assert blocked.popen.wait(30) == 70
+    said = [json.loads(line) for line in blocked.log().splitlines() if '"stalled"' in line]
+    assert ["event loop" in " ".join(line["tasks"]) for line in said] == [True]
+    armed(shop)
+    shop.publish(more)
+    close_season(shop)
+    check(shop, published=len(events) + len(more))

@@ -13,6 +13,7 @@ from datetime import datetime
 from pipeline.core.codec import pack
 from pipeline.core.controls import INITIAL, Controls, adopt, is_latest
 from pipeline.core.decisions import Decision
+from pipeline.core.moment import Note
 from pipeline.core.policy import DEFAULT, Policy, policy_hash, to_dict
 from pipeline.core.profile import Profile
 from pipeline.core.step import Outcome, Step, step
@@ -28,6 +29,7 @@ class Driver:
     profiles: dict[str, Profile] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.policy is not DEFAULT:
@@ -45,6 +47,7 @@ class Driver:
         if stepped.outcome is not Outcome.TOO_OLD:
             self.profiles[customer_id] = stepped.profile
         self.decisions.extend(stepped.decisions)
+        self.notes.extend(stepped.notes)
         return stepped
 
     def control(self, control: logged.Control) -> None:
@@ -66,6 +69,7 @@ class Driver:
         stepped = step(customer_id, self.profiles[customer_id], tick, self.controls)
         self.profiles[customer_id] = stepped.profile
         self.decisions.extend(stepped.decisions)
+        self.notes.extend(stepped.notes)
 
     def tick(self, as_of: datetime) -> None:
         """It is now `as_of`."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -145,7 +145,7 @@ class Customers:
                 self._refuse(record, Reason.SCHEMA_VIOLATION, str(error), work)
                 continue
             if record.key == logged.CONTROL_KEY:
-                if not self._adopt(event, work):
+                if not self._adopt(event, record, work):
                     consumed = index
                     break
             else:
@@ -158,7 +158,7 @@ class Customers:
 
     # -- customers ------------------------------------------------------------------------------------------------
 
-    def _step(self, key: bytes, event: logged.CustomerEvent | logged.Tick, record: Record | None, work: _Work) -> None:
+    def _step(self, key: bytes, event: logged.CustomerEvent | logged.Tick, record: Record, work: _Work) -> None:
         profile = self._profile(key, work)
         try:
             stepped = step(key.decode(), profile, event, self._controls)
@@ -168,19 +168,22 @@ class Customers:
         work.outcomes[type(event), stepped.outcome] += 1
         if not isinstance(event, logged.Tick):
             work.occurred_at.append(event.occurred_at.timestamp())
-        if stepped.outcome is Outcome.TOO_OLD and record is not None:
+        if stepped.outcome is Outcome.TOO_OLD:
             self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
             return
         if stepped.profile is not profile:
             work.profiles[key] = stepped.profile
         for decision in stepped.decisions:
             self._decided(key, decision, event, work)
+        for note in stepped.notes:
+            odd = record if note.reason is not Reason.REFUND_WITHOUT_ORDER else _Visit.of(record, key)
+            self._refuse(odd, note.reason, note.problem, work)
 
-    def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
+    def _skip(self, key: bytes, record: Record, error: Exception, work: _Work) -> None:
         """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
         problem = f"{type(error).__name__}: {error}"
-        log.error("step_failed", partition=self.partition, offset=record.offset if record else None, problem=problem)
-        if record is None:  # a Tick's visit: the customer is marked, not the Tick
+        log.error("step_failed", partition=self.partition, offset=record.offset, problem=problem)
+        if isinstance(record, _Visit):  # the customer is marked, not the Tick
             work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
         else:
             work.state.put(_SKIPPED_PREFIX + b"offset/" + str(record.offset).encode(), problem.encode()[:500])
@@ -249,7 +252,7 @@ class Customers:
 
     # -- controls -------------------------------------------------------------------------------------------------
 
-    def _adopt(self, control: logged.Control, work: _Work) -> bool:
+    def _adopt(self, control: logged.Control, record: Record, work: _Work) -> bool:
         """Take a control over; False while a Tick still has customers to visit."""
         self._pack(work)  # so that a Tick sees everybody as the events before it left them
         before = self._controls
@@ -263,7 +266,7 @@ class Customers:
         room = VISITS_MAX - work.visits
         while self._visiting and room > 0:
             _, key = self._visiting.pop()
-            self._step(key, control, None, work)
+            self._step(key, control, _Visit.of(record, key), work)
             room -= 1
             work.visits += 1
         if self._visiting:
@@ -326,6 +329,23 @@ _COUNTED: Final = {
     Outcome.DUPLICATE: "duplicate",
     Outcome.TOO_OLD: "refused",
 }
+
+
+class _Visit(NamedTuple):
+    """Time as a customer sees it pass: their key, and where the record lies that it passed with."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, record: Record, key: bytes) -> _Visit:
+        """With this record, to this customer."""
+        return cls(record.topic, record.partition, record.offset, record.timestamp, key)
 
 
 class _Work:

@@ -91,6 +91,7 @@ class OrderCompleted(Event, tag=True, frozen=True, kw_only=True):
     items: tuple[Item, ...] = ()
     channel: str | None = None
     affiliate_id: str | None = None
+    commission_minor: int | None = None
     paid_minor: int | None = None
     paid_currency: str | None = None
     rate_on: date | None = None

@@ -14,6 +14,7 @@ from pipeline.schemas.currencies import EXPONENTS
 COSTS: Final = ("acquisition_cost_minor", "retention_cost_minor", "service_cost_minor")
 PARTS: Final = {
     "margin_minor": "margin",
+    "channel_cost_minor": "channels that won them",
     "commission_cost_minor": "affiliates' commission",
     "sales_cost_minor": "sales' costs",
     "discount_cost_minor": "discounts",
@@ -26,7 +27,7 @@ PARTS: Final = {
 """Each part of the value in words; all but the first are costs."""
 _ENTRIES_SHOWN: Final = 4
 _ORDERS_SHOWN: Final = 10
-_ONCE: Final = ("margin_minor", "discount_cost_minor", "commission_cost_minor")
+_ONCE: Final = ("discount_cost_minor", "commission_cost_minor")
 
 
 def money(amount_minor: int, currency: str | None) -> str:
@@ -75,7 +76,7 @@ def _made_of(entries: Sequence[Mapping[str, Any]], sign: int, currency: str | No
 
 
 def _print_orders(document: Mapping[str, Any], console: Console) -> None:
-    orders = orders_once(document["value_entries"], document["events"])
+    orders = orders_once(document["value_entries"], document["events"], document["profile"]["first_purchase_at"])
     if not orders:
         return
     currency = document["profile"]["value"]["currency"]
@@ -85,31 +86,41 @@ def _print_orders(document: Mapping[str, Any], console: Console) -> None:
         column.justify = "right"
     for order in orders[: -_ORDERS_SHOWN - 1 : -1]:
         figures = (money(order[name], currency) for name in ("margin_minor", "cost_minor", "left_minor"))
-        table.add_row(escape(order["order_id"]), str(order["day"]), *figures)
+        table.add_row(escape(order["order_id"]), str(order["at"])[:10], *figures)
     console.print(table)
 
 
-def orders_once(entries: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def orders_once(
+    entries: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]], first_purchase_at: str | None
+) -> list[dict[str, Any]]:
     """What each order left: margin, what getting it cost (discount, commission, costs that name it), and the rest.
 
     From the entries behind the value, so also of orders folded long ago; in the order in which they were first told.
+    The first purchase bears what channels cost that won the customer.
     """
-    day_of: dict[str, str] = {}
+    orders: dict[str, dict[str, Any]] = {}
     for event in events:
         if event["type"] == "OrderCompleted":
-            day_of.setdefault(event["order_id"], str(event["occurred_at"])[:10])
-    orders: dict[str, dict[str, Any]] = {
-        order_id: {"order_id": order_id, "day": day, "margin_minor": 0, "cost_minor": 0}
-        for order_id, day in day_of.items()
-    }
+            new = {"order_id": event["order_id"], "at": event["occurred_at"], "margin_minor": 0, "cost_minor": 0}
+            order = orders.setdefault(event["order_id"], new)
+            order["at"] = min(order["at"], event["occurred_at"])
+    first = next((each for each in orders.values() if _second(each["at"]) == _second(first_purchase_at)), None)
     for entry in entries:
-        order = orders.get(entry["order_id"] or "")
-        if order is None:
+        order_of = orders.get(entry["order_id"] or "")
+        if entry["part"] == "channel_cost_minor":
+            if first is not None:
+                first["cost_minor"] += entry["amount_minor"]
+        elif order_of is None:
             continue
-        if entry["part"] == "margin_minor":
-            order["margin_minor"] += entry["amount_minor"]
+        elif entry["part"] == "margin_minor":
+            order_of["margin_minor"] += entry["amount_minor"]
         elif entry["part"] in _ONCE or entry["type"] == "CostRecorded":
-            order["cost_minor"] += entry["amount_minor"]
+            order_of["cost_minor"] += entry["amount_minor"]
     for order in orders.values():
         order["left_minor"] = order["margin_minor"] - order["cost_minor"]
     return list(orders.values())
+
+
+def _second(instant: object) -> str:
+    """To the second: as fine as a profile has it."""
+    return str(instant)[:19]

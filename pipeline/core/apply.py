@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import booking, buckets, costs, lifecycle
+from pipeline.core import acquisition, booking, buckets, costs, lifecycle
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
@@ -51,6 +51,7 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
     return {
         "touches": profile.touches + 1,
         "acquisition_channel": profile.acquisition_channel or event.channel,
+        "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
         "buckets": _count(profile, now, Measure.CONTACTS),
     }
 

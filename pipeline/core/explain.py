@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """When it happened."""
     type: str
     id: str
-    """Of the event; of a control none."""
+    """Of the event; of a channel's cost the channel and its month."""
     order_id: str | None
 
 
@@ -61,7 +61,7 @@ def explained(customer_id: str, records: Iterable[tuple[bytes | None, bytes | No
         else:
             profile = _lived(customer_id, profile, event, controls)
         if profile is not None:
-            before, worth = worth, value(profile)
+            before, worth = worth, value(profile, controls)
             entries.extend(_entries(before, worth, event))
     return Explained(worth, tuple(entries))
 
@@ -93,6 +93,8 @@ def _entries(before: Value, after: Value, event: logged.Logged) -> list[Entry]:
         return []
     at = event.occurred_at if isinstance(event, logged.Event) else _adopted_at(event)
     event_id, order_id = getattr(event, "id", ""), getattr(event, "order_id", None)
+    if isinstance(event, logged.ChannelCostRevised):
+        event_id = f"{event.channel} {event.cohort_month}"
     return [
         Entry(part, new - old, at, type(event).__name__, event_id, order_id)
         for part, old, new in zip(Value._fields, before, after, strict=True)

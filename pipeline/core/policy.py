@@ -61,6 +61,9 @@ class ValueRules(_Section, frozen=True):
     email_cost_per_thousand_minor: int
     service_hour_cost_minor: int
     return_cost_minor: int
+    attribution: str
+    attribution_window_days: int
+    cpa_prior_customers: int
     margin_permille_by_category: dict[str, int] = {}
 
 
@@ -121,6 +124,8 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.email_cost_per_thousand_minor": (0, 1_000_000_000),
     "value.service_hour_cost_minor": (0, 1_000_000_000),
     "value.return_cost_minor": (0, 1_000_000_000),
+    "value.attribution_window_days": (1, 730),
+    "value.cpa_prior_customers": (5, 1000),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -138,6 +143,7 @@ _CAME_LATER: Final = ("value",)
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
 _CHANNELS: Final = ("email", "sms", "push", "phone", "post", "messenger")
+ATTRIBUTIONS: Final = ("linear", "position", "first", "last")
 _PURPOSES: Final = ("marketing", "feedback")
 
 
@@ -251,6 +257,9 @@ def _sense_problems(policy: Policy) -> list[str]:
         zone_named(policy.shop.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {policy.shop.time_zone!r}")
+    if policy.value.attribution not in ATTRIBUTIONS:
+        expected = ", ".join(ATTRIBUTIONS)
+        problems.append(f"value.attribution: expected one of {expected}, got {policy.value.attribution!r}")
     for name in policy.rules.__struct_fields__:
         rule: Rule = getattr(policy.rules, name)
         if rule.channel not in _CHANNELS:

@@ -223,6 +223,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sends_milli: int = 0
     """What e-mails to them cost, and a person's time with them, in thousandths of a minor unit."""
     service_time_milli: int = 0
+    touched: tuple[tuple[int, str], ...] = ()
+    """(when, channel) of the touches that may have had a part in winning them, oldest first."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -233,6 +235,7 @@ TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set."""
+TOUCHES_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.acquisition import channel_costs
+from pipeline.core.controls import Controls
 from pipeline.core.costs import MILLI
 from pipeline.core.money import rounded
 from pipeline.core.profile import Profile
@@ -19,8 +21,10 @@ class Value(NamedTuple):
 
     margin_minor: int
     """On net revenue, at the price before discount."""
+    channel_cost_minor: int
+    """Their share of what channels spent; with the next two, what it cost to win the customer and their orders."""
     commission_cost_minor: int
-    """Of affiliates for orders; with the next, what it cost to win the customer and their orders."""
+    """Of affiliates, for orders."""
     sales_cost_minor: int
     """Recorded by sales."""
     discount_cost_minor: int
@@ -39,7 +43,7 @@ class Value(NamedTuple):
     @property
     def acquisition_cost_minor(self) -> int:
         """What it cost to win them and their orders."""
-        return self.commission_cost_minor + self.sales_cost_minor
+        return self.channel_cost_minor + self.commission_cost_minor + self.sales_cost_minor
 
     @property
     def retention_cost_minor(self) -> int:
@@ -57,11 +61,12 @@ class Value(NamedTuple):
         return self.margin_minor - self.acquisition_cost_minor - self.retention_cost_minor - self.service_cost_minor
 
 
-def value(profile: Profile) -> Value:
-    """What a customer is worth to date."""
+def value(profile: Profile, controls: Controls) -> Value:
+    """What a customer is worth to date, with channels' spend as last told."""
     worth = ledgers.worth_of(profile.ledger)
     return Value(
         margin_minor=worth.margin_minor,
+        channel_cost_minor=sum(each.cost_minor for each in channel_costs(profile, controls)),
         commission_cost_minor=worth.commission_minor,
         sales_cost_minor=profile.acquisition_cost_minor,
         discount_cost_minor=worth.discount_minor,

@@ -293,7 +293,10 @@ class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True
 
 
 class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """What a channel cost in a month, counted anew. Accepted, kept and passed on; the core does not use it yet."""
+    """What a channel cost in a month, counted anew, and whom it won. `shares` are in 720,720ths of a customer.
+
+    Where several channels won a customer, each has its share; 0 means that every acquisition is the channel's alone.
+    """
 
     revised_at: datetime
     channel: str
@@ -301,6 +304,7 @@ class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_on
     version: int
     spend_minor: int
     acquisitions: int
+    shares: int = 0
 
 
 CustomerEvent = (

@@ -34,8 +34,20 @@ class OrderValue(Outbound):
     discount_cost_minor: int = Field(description="Taken off that price.")
     commission_cost_minor: int = Field(description="Of the affiliate who brought it.")
     recorded_cost_minor: int = Field(description="Costs that name it, of any department.")
-    cost_minor: int = Field(description="What getting it cost: the three together.")
+    channel_cost_minor: int = Field(0, description="Of the first order: what channels cost that won the customer.")
+    cost_minor: int = Field(description="What getting it cost: the four together.")
     left_minor: int = Field(description="Margin less cost.")
+
+
+class ChannelPart(Outbound):
+    """A channel's part in winning them. `cpa_...` are for forecasts and advice: shrunk toward all channels' cost."""
+
+    channel: str = Field(description="Through what they were touched.")
+    share_fraction: float = Field(ge=0, le=1, description="Its part of the acquisition.")
+    cost_minor: int = Field(description="That part of what the channel spent on their month's customers.")
+    cpa_minor: int | None = Field(description="What an acquisition through it costs; none before spend was told.")
+    cpa_low_minor: int | None = Field(description="It is 90 % sure to be more than this ...")
+    cpa_high_minor: int | None = Field(description="... and less than this.")
 
 
 class Value(Outbound):
@@ -52,6 +64,9 @@ class Value(Outbound):
     service_cost_minor: int = Field(description="What it cost to serve them.")
     value_to_date_minor: int = Field(description="Margin less the three costs.")
     margin_minor: int = Field(0, description="On net revenue, at the margin rates, of the price before discount.")
+    channel_cost_minor: int = Field(0, description="Of the channels that won them. Part of the acquisition cost.")
+    cohort_month: str | None = Field(None, description="Month of the first purchase, YYYY-MM.")
+    acquisition_channels: tuple[ChannelPart, ...] = Field((), description="Who had a part in winning them.")
     commission_cost_minor: int = Field(0, description="Of affiliates, for what was kept. Part of the acquisition cost.")
     sales_cost_minor: int = Field(0, description="Recorded by sales. Part of the acquisition cost.")
     discount_cost_minor: int = Field(0, description="Discount on what was kept. Part of the retention cost.")

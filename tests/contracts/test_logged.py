@@ -42,7 +42,7 @@ FIELDS = {
     "reachable_by", "language", "time_zone", "country",
     # controls
     "as_of", "adopted_at", "policy_hash", "policy", "fitted_at", "scope", "parameters", "diagnostics", "revised_at",
-    "cohort_month", "version", "spend_minor", "acquisitions", "commission_minor",
+    "cohort_month", "version", "spend_minor", "acquisitions", "shares", "commission_minor",
 }  # fmt: skip
 """Every name there may be in the log. A new one is added here by who has asked: can it name somebody, or quote them?"""
 

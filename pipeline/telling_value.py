@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.core.explain import REFERRAL
 from pipeline.schemas.currencies import EXPONENTS
 
 COSTS: Final = ("acquisition_cost_minor", "retention_cost_minor", "service_cost_minor")
@@ -55,13 +56,19 @@ def print_value(document: Mapping[str, Any], console: Console) -> None:
             table.add_row(words, money(sign * total, value["currency"]), escape(_made_of(of, sign, value["currency"])))
     table.add_section()
     table.add_row("value to date", money(_total(entries), value["currency"]), "")
+    brought = [entry for entry in entries if entry["part"] == REFERRAL]
+    if brought:
+        total, told = value["referral_value_minor"], _made_of(brought, 1, value["currency"])
+        table.add_row("beside it, through referrals", money(total, value["currency"]), escape(told))
     console.print(table)
     _print_orders(document, console)
 
 
 def _total(entries: Sequence[Mapping[str, Any]]) -> int:
     return sum(
-        entry["amount_minor"] if entry["part"] == "margin_minor" else -entry["amount_minor"] for entry in entries
+        (1 if entry["part"] == "margin_minor" else -1) * entry["amount_minor"]
+        for entry in entries
+        if entry["part"] in PARTS
     )
 
 

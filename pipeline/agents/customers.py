@@ -175,6 +175,8 @@ class Customers:
             work.profiles[key] = stepped.profile
         for decision in stepped.decisions:
             self._decided(key, decision, event, work)
+        for told in stepped.told:
+            work.outbox.emit(self._names.customer_events, told.customer_id.encode(), logged.encode(told.event))
         for note in stepped.notes:
             odd = record if note.reason is not Reason.REFUND_WITHOUT_ORDER else _Visit.of(record, key)
             self._refuse(odd, note.reason, note.problem, work)
@@ -289,7 +291,7 @@ def _count(work: _Work) -> None:
 
 def _count_events(work: _Work) -> None:
     for (kind, outcome), count in work.outcomes.items():
-        if outcome in _COUNTED:
+        if outcome in _COUNTED and kind not in logged.BETWEEN_CUSTOMERS:
             source = topics.SOURCE_OF_EVENT.get(kind.__name__, "")
             metrics.EVENTS.labels(source=source, outcome=_COUNTED[outcome]).inc(count)
     if work.occurred_at:

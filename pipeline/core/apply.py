@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import acquisition, booking, buckets, costs, lifecycle
+from pipeline.core import acquisition, booking, buckets, costs, lifecycle, referrals
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
@@ -14,7 +14,6 @@ from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
     CONSENTS_MAX,
     INTERESTS_MAX,
-    REFERRALS_MAX,
     SOLVED_MAX,
     TICKETS_MAX,
     Consent,
@@ -287,13 +286,6 @@ def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Chang
     return changes
 
 
-def _referred(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes | None:
-    referral = mark(event.referral_id)
-    if referral in profile.referrals:
-        return None
-    return {"referrals": (*profile.referrals, referral)[-REFERRALS_MAX:]}
-
-
 def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
     share = round(1000 * event.score / event.score_max) if event.score_max else 0
     return {
@@ -427,12 +419,14 @@ APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
     logged.ConsentChanged: _consent,
     logged.MentionPosted: _mentioned,
     logged.ReviewPosted: _reviewed,
-    logged.ReferralMade: _referred,
+    logged.ReferralMade: referrals.made,
     logged.SurveyAnswered: _surveyed,
     logged.TicketOpened: _ticket_opened,
     logged.TicketUpdated: _ticket_updated,
     logged.TicketResolved: _ticket_resolved,
     logged.CostRecorded: _spent,
+    logged.CustomerReferred: referrals.referred,
+    logged.ReferralCredited: referrals.credited,
 }
 """What each type of event changes; None: nothing, it was known already."""
 

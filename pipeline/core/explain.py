@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.core import controls as core_controls
 from pipeline.core.controls import Controls
 from pipeline.core.profile import Profile
+from pipeline.core.referrals import referral_value_minor
 from pipeline.core.step import Outcome, step
 from pipeline.core.value import NOTHING, Value, value
 from pipeline.schemas import logged
+
+REFERRAL: Final = "referral_value_minor"
+"""The part that stands beside the value."""
 
 
 class Entry(NamedTuple):
@@ -43,7 +47,7 @@ def explained(customer_id: str, records: Iterable[tuple[bytes | None, bytes | No
     key = customer_id.encode()
     controls, profile, worth = core_controls.INITIAL, None, NOTHING
     tick: logged.Tick | None = None  # the last one; it matters only once the customer is due or something happens
-    entries: list[Entry] = []
+    referral, entries = 0, list[Entry]()
     for record_key, record in records:
         if record_key not in (key, logged.CONTROL_KEY) or record is None:
             continue
@@ -63,6 +67,9 @@ def explained(customer_id: str, records: Iterable[tuple[bytes | None, bytes | No
         if profile is not None:
             before, worth = worth, value(profile, controls)
             entries.extend(_entries(before, worth, event))
+            had, referral = referral, referral_value_minor(profile, controls.policy.value)
+            if referral != had:
+                entries.append(_entry(REFERRAL, referral - had, event))
     return Explained(worth, tuple(entries))
 
 
@@ -91,15 +98,19 @@ def _lived(
 def _entries(before: Value, after: Value, event: logged.Logged) -> list[Entry]:
     if before == after:
         return []
+    return [
+        _entry(part, new - old, event)
+        for part, old, new in zip(Value._fields, before, after, strict=True)
+        if new != old
+    ]
+
+
+def _entry(part: str, amount_minor: int, event: logged.Logged) -> Entry:
     at = event.occurred_at if isinstance(event, logged.Event) else _adopted_at(event)
     event_id, order_id = getattr(event, "id", ""), getattr(event, "order_id", None)
     if isinstance(event, logged.ChannelCostRevised):
         event_id = f"{event.channel} {event.cohort_month}"
-    return [
-        Entry(part, new - old, at, type(event).__name__, event_id, order_id)
-        for part, old, new in zip(Value._fields, before, after, strict=True)
-        if new != old
-    ]
+    return Entry(part, amount_minor, at, type(event).__name__, event_id, order_id)
 
 
 def _adopted_at(control: logged.Logged) -> datetime:

@@ -22,9 +22,10 @@ class Note(NamedTuple):
 class Moment:
     """When the event happened, when it is now, and the rules: what every function here is given."""
 
-    __slots__ = ("arrived_at", "as_of", "at", "day", "first_tick_at", "notes", "policy", "today")
+    __slots__ = ("arrived_at", "as_of", "at", "customer_id", "day", "first_tick_at", "notes", "policy", "today")
 
-    def __init__(self, at: int, as_of: int, first_tick_at: int, policy: Policy) -> None:
+    def __init__(self, customer_id: str, at: int, as_of: int, first_tick_at: int, policy: Policy) -> None:
+        self.customer_id = customer_id
         self.at = at
         self.as_of = as_of
         self.first_tick_at = first_tick_at

@@ -64,6 +64,7 @@ class ValueRules(_Section, frozen=True):
     attribution: str
     attribution_window_days: int
     cpa_prior_customers: int
+    referral_share_permille: int
     margin_permille_by_category: dict[str, int] = {}
 
 
@@ -126,6 +127,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.return_cost_minor": (0, 1_000_000_000),
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
+    "value.referral_share_permille": (0, 1000),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),

@@ -154,6 +154,13 @@ class Consideration(_Entry, frozen=True):
     """Whether its being held has been said."""
 
 
+class Credit(_Entry, frozen=True):
+    """What came by one path of referrals: marks of the customers on it, who brought it first."""
+
+    path: tuple[int, ...]
+    amount_minor: int
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One customer."""
 
@@ -225,6 +232,17 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     service_time_milli: int = 0
     touched: tuple[tuple[int, str], ...] = ()
     """(when, channel) of the touches that may have had a part in winning them, oldest first."""
+    referrer: str = ""
+    """Who sent them, by the earliest referral, and when that was."""
+    referrer_at: int = 0
+    friends: tuple[int, ...] = ()
+    """Marks of whom they sent and who was told so."""
+    credited_minor: tuple[int, ...] = ()
+    """What friends brought, friends of friends, and theirs."""
+    credits: tuple[Credit, ...] = ()
+    """The same by path, the latest new ones: to be told to a referrer who becomes known."""
+    brought_told_minor: int = 0
+    """What the referrer was told that they brought themselves."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -236,6 +254,8 @@ CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set."""
 TOUCHES_MAX: Final = 16
+FRIENDS_MAX: Final = 32
+CREDITS_MAX: Final = 32
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16

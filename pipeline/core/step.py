@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, lifecycle, stage
+from pipeline.core import buckets, decide, lifecycle, referrals, stage
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
@@ -18,6 +18,7 @@ from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
 from pipeline.core.moment import Moment, Note
 from pipeline.core.policy import Policy
 from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile
+from pipeline.core.referrals import Told
 from pipeline.core.worth import WHOLE
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
@@ -47,6 +48,8 @@ class Step(NamedTuple):
     outcome: Outcome
     notes: tuple[Note, ...] = ()
     """What is odd about the event, though it counts: for the dead letters."""
+    told: tuple[Told, ...] = ()
+    """What other customers' logs are told."""
 
 
 def step(
@@ -65,7 +68,7 @@ def step(
         outcome, notes = Outcome.REVIEWED, ()
     else:
         at = int(event.occurred_at.timestamp())
-        applied = _applied(profile, event, at, controls)
+        applied = _applied(customer_id, profile, event, at, controls)
         if not isinstance(applied, tuple):
             assert profile is not None or applied is Outcome.TOO_OLD
             return Step(profile or _newcomer(at, tick_at), (), applied)
@@ -77,8 +80,12 @@ def step(
     if outcome is Outcome.REVIEWED or is_new_day or ledgers.is_too_long(after.ledger):
         unfolded, after = after, _folded(after, policy, controls)
         notes += _let_go(unfolded.ledger, after.ledger)
+    told: tuple[Told, ...] = ()
+    if not isinstance(event, logged.Tick):
+        after, told, odd = referrals.told_on(customer_id, profile, after, event)
+        notes += odd
     if not tick_at:
-        return Step(replace(after, next_review_at=0), (), outcome, notes)
+        return Step(replace(after, next_review_at=0), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.
     after = decide.opened_by_silence(came if outcome is Outcome.LATE else profile, after, policy)
     if outcome is not Outcome.LATE:
@@ -92,7 +99,7 @@ def step(
         else:
             after, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
-    return Step(replace(after, next_review_at=review_at), decisions, outcome, notes)
+    return Step(replace(after, next_review_at=review_at), decisions, outcome, notes, told)
 
 
 def _newcomer(at: int, tick_at: int) -> Profile:
@@ -100,7 +107,7 @@ def _newcomer(at: int, tick_at: int) -> Profile:
 
 
 def _applied(
-    profile: Profile | None, event: logged.CustomerEvent, at: int, controls: Controls
+    customer_id: str, profile: Profile | None, event: logged.CustomerEvent, at: int, controls: Controls
 ) -> tuple[Profile, Outcome, tuple[Note, ...]] | Outcome:
     """The customer with the event applied, or why it is not."""
     tick_at = controls.tick_at
@@ -113,7 +120,7 @@ def _applied(
             return Outcome.DUPLICATE
         marks = (marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
     as_of = max(tick_at, at, before.as_of)
-    now = Moment(at, as_of, controls.first_tick_at, controls.policy)
+    now = Moment(customer_id, at, as_of, controls.first_tick_at, controls.policy)
     try:
         changes = APPLY[kind](before, event, now)
     except ledgers.TooOld:

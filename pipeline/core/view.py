@@ -12,6 +12,7 @@ from pipeline.core.buckets import Measure
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant
 from pipeline.core.profile import Lifecycle, Profile, Stage
+from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
 from pipeline.core.worth import worth
 
@@ -80,6 +81,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
 def _value(profile: Profile, controls: Controls) -> dict[str, Any]:
     orders, revenue, refunded, discount = ledgers.totals(profile.ledger)
     to_date = value(profile, controls)
+    referred = referral_value_minor(profile, controls.policy.value)
     here = {order.order for order in profile.ledger.orders if order.known}
     return {
         "currency": profile.currency or None,
@@ -92,6 +94,8 @@ def _value(profile: Profile, controls: Controls) -> dict[str, Any]:
         "retention_cost_minor": to_date.retention_cost_minor,
         "service_cost_minor": to_date.service_cost_minor,
         "value_to_date_minor": to_date.value_to_date_minor,
+        "referral_value_minor": referred,
+        "value_with_referrals_minor": to_date.value_to_date_minor + referred,
         **to_date._asdict(),
         "cohort_month": cohort_month(profile, controls.policy.shop.time_zone),
         "acquisition_channels": _acquisition_channels(profile, controls),

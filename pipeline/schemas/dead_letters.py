@@ -40,6 +40,8 @@ class Reason(StrEnum):
     REFUND_WITHOUT_ORDER = "refund_without_order"
     ORDER_IN_TWO_CURRENCIES = "order_in_two_currencies"
     COST_BELOW_ZERO = "cost_below_zero"
+    SELF_REFERRAL = "self_referral"
+    CIRCULAR_REFERRAL = "circular_referral"
 
 
 Headers = Sequence[tuple[str, bytes | None]]

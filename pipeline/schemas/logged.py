@@ -269,6 +269,20 @@ class CostRecorded(Event, tag=True, frozen=True, kw_only=True):
     partner_id: str | None = None
 
 
+class CustomerReferred(Event, tag=True, frozen=True, kw_only=True):
+    """Another customer sent them to us. Told by that customer's log."""
+
+    referrer_id: str
+    referral_id: str
+
+
+class ReferralCredited(Event, tag=True, frozen=True, kw_only=True):
+    """What a friend brought, or gave back. Told by the friend's log; `path` has a mark of each it came through."""
+
+    path: tuple[int, ...]
+    amount_minor: int
+
+
 class Tick(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """It is now `as_of`, and every event up to then is in the log: silence is proven."""
 
@@ -333,7 +347,11 @@ CustomerEvent = (
     | TicketUpdated
     | TicketResolved
     | CostRecorded
+    | CustomerReferred
+    | ReferralCredited
 )
+BETWEEN_CUSTOMERS: Final = (CustomerReferred, ReferralCredited)
+"""What one customer's log tells another's; no publisher sends it."""
 Control = Tick | PolicyAdopted | ModelFitted | ChannelCostRevised
 Logged = CustomerEvent | Control
 

@@ -64,6 +64,10 @@ class Value(Outbound):
     service_cost_minor: int = Field(description="What it cost to serve them.")
     value_to_date_minor: int = Field(description="Margin less the three costs.")
     margin_minor: int = Field(0, description="On net revenue, at the margin rates, of the price before discount.")
+    referral_value_minor: int = Field(
+        0, description="A share of what came through them. Beside the value: a sum over customers leaves it out."
+    )
+    value_with_referrals_minor: int = Field(0, description="Both together: what tiers and offers go by.")
     channel_cost_minor: int = Field(0, description="Of the channels that won them. Part of the acquisition cost.")
     cohort_month: str | None = Field(None, description="Month of the first purchase, YYYY-MM.")
     acquisition_channels: tuple[ChannelPart, ...] = Field((), description="Who had a part in winning them.")

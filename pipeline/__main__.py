@@ -465,6 +465,28 @@ def triggers(
 
 
 @app.command(rich_help_panel=QUESTIONS)
+def books(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Does it add up: customers' value by part and by channel, against what the log and the channels say.
+
+    Reads the state and the whole log. Exit 1 if a line differs.
+    """
+    from pipeline.bookkeeping import document, print_books, read_books  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        found = read_books(settings)
+    if as_json:
+        sys.stdout.write(json.dumps(document(found), indent=2) + "\n")
+    else:
+        print_books(found, OUT, settings.shop_currency)
+    if not found.adds_up:
+        _end("the books differ: see the differences, and the dead letters for what was refused", REFUSED)
+
+
+@app.command(rich_help_panel=QUESTIONS)
 def customer(
     who: Annotated[
         str, typer.Argument(help="Your customer id, an e-mail, phone or handle, or Wafa's id (its start will do).")

@@ -112,13 +112,13 @@ def _revision(controls: Controls, channel: str, month: str | None) -> logged.Cha
     return found if isinstance(found, logged.ChannelCostRevised) else None
 
 
-def _parts_of(revision: logged.ChannelCostRevised) -> int:
+def parts_of(revision: logged.ChannelCostRevised) -> int:
     """All shares in the channel's month; where none are told, whole customers."""
     return revision.shares or revision.acquisitions * WHOLE
 
 
 def _spread(revision: logged.ChannelCostRevised | None, share: int) -> int:
-    parts = _parts_of(revision) if revision is not None else 0
+    parts = parts_of(revision) if revision is not None else 0
     return portion(revision.spend_minor, share, parts) if revision is not None and parts else 0
 
 
@@ -129,13 +129,13 @@ def cpa(controls: Controls, channel: str, month: str) -> Cpa | None:
     the cost of all channels of the month. So the estimate is (spend + m CPA0) / (acquisitions + m).
     """
     months = list(_revisions(controls, month))
-    spend, parts = sum(each.spend_minor for each in months), sum(map(_parts_of, months))
+    spend, parts = sum(each.spend_minor for each in months), sum(map(parts_of, months))
     mine = _revision(controls, channel, month)
     if mine is None or not parts:
         return None
     prior = controls.policy.value.cpa_prior_customers
     money = mine.spend_minor * parts + prior * spend * WHOLE  # both times `parts`, to stay whole
-    acquired = _parts_of(mine) + prior * WHOLE
+    acquired = parts_of(mine) + prior * WHOLE
     count = acquired / WHOLE
     return Cpa(
         rounded(money * WHOLE, acquired * parts),

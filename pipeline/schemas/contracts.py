@@ -129,14 +129,13 @@ _BETWEEN_CUSTOMERS: Final = {
 def _told(log: Json) -> Json:
     """The log's schema with the meaning of each field, and which of its texts are instants and days."""
     for name, kind in log["$defs"].items():
-        told_by_logs = name in {kind.__name__ for kind in logged.BETWEEN_CUSTOMERS}
-        model = events.Inbound if told_by_logs else getattr(events, name, None)
+        between = name in {kind.__name__ for kind in logged.BETWEEN_CUSTOMERS}
+        model = events.Inbound if between else getattr(events, name, None)
         fields = {} if model is None else model.model_fields
+        words = _BETWEEN_CUSTOMERS if between else {}
         for field, schema in kind["properties"].items():
             about = (
-                (told_by_logs and _BETWEEN_CUSTOMERS.get(field))
-                or (fields[field].description if field in fields else None)
-                or _ONLY_LOGGED.get(field)
+                words.get(field) or (fields[field].description if field in fields else None) or _ONLY_LOGGED.get(field)
             )
             if about:
                 schema["description"] = about

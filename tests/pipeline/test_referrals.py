@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from pipeline.core.codec import unpack
 from pipeline.core.policy import DEFAULT
 from pipeline.inquiry import customer_document, customer_ids
@@ -45,4 +47,13 @@ def test_what_friends_bring_is_credited_once_through_three_steps_and_over_a_kill
     assert shop.dead_letters() == []
     entries = customer_document(shop.settings, ids[0].decode())["value_entries"]
     referred = [entry["amount_minor"] for entry in entries if entry["part"] == "referral_value_minor"]
+    books = shop.wafa("books", "--json")
+    assert books.returncode == 0, books.stderr
+    report = json.loads(books.stdout)
+    assert report["adds_up"]
+    net = CHAIN * ORDERS * 1_000
+    assert report["lines"][0] == {
+        "name": "net revenue", "customers_minor": net, "books_minor": net, "difference_minor": 0,
+    }  # fmt: skip
+    assert (report["customers"], report["value_to_date_minor"]) == (CHAIN, CHAIN * brought), "without referral value"
     assert sum(referred) == round(brought * (0.1 + 0.01 + 0.001))

@@ -31,7 +31,7 @@ REASONS: Final = {
 OUTCOME_STYLES: Final = {"sent": "green", "held": "yellow", "withheld": "red", "expired": "dim", "cancelled": "dim"}
 
 _QUIET: Final = frozenset(
-    ("type", "id", "source", "occurred_at", "received_at", "partition", "offset", "currency", "simulated")
+    ("type", "id", "source", "occurred_at", "received_at", "partition", "offset", "currency", "simulated", "path")
 )
 _FIELD: Final = re.compile(r"{(\w+)}")
 _WORDS_BY_DAYS: Final = {"days_7": "7 days", "days_30": "30 days", "days_90": "90 days", "days_365": "365 days"}
@@ -175,7 +175,8 @@ def _past(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _value(value: Mapping[str, Any]) -> str:
     if not value["currency"]:
         return "nothing bought yet"
-    parts = [f"margin {money(value['margin_minor'], value['currency'])}"]
+    net = money(value["net_revenue_minor"], value["currency"])
+    parts = [f"margin {money(value['margin_minor'], value['currency'])} on {value['orders']} orders of {net} net"]
     parts += [f"{_label(name)} {money(value[name], value['currency'])}" for name in COSTS if value[name]]
     return f"{money(value['value_to_date_minor'], value['currency'])} to date = " + " - ".join(parts)
 

@@ -101,7 +101,8 @@ def told_on(
     if not after.referrer and not after.brought_told_minor:
         return after, (), ()
     to, was = referrer_of(after), referrer_of(before) if before is not None else ""
-    teller = _Teller(customer_id, event)
+    currency = event.currency if isinstance(event, logged.ReferralCredited) else after.currency
+    teller = _Teller(customer_id, event, currency)
     brought = after.brought_told_minor if to == was else 0
     if to and (to != was or before is None or after.ledger is not before.ledger):
         brought = ledgers.worth_of(after.ledger).brought_minor
@@ -126,9 +127,10 @@ def referrer_of(profile: Profile) -> str:
 class _Teller:
     """Puts together what one event makes a customer tell."""
 
-    __slots__ = ("_event", "_me", "_own_id", "notes", "told")
+    __slots__ = ("_currency", "_event", "_me", "_own_id", "notes", "told")
 
-    def __init__(self, customer_id: str, event: logged.CustomerEvent) -> None:
+    def __init__(self, customer_id: str, event: logged.CustomerEvent, currency: str) -> None:
+        self._currency = currency
         self._own_id = customer_id
         self._me = mark(customer_id)
         self._event = event
@@ -144,6 +146,7 @@ class _Teller:
             id=trigger_id(self._own_id, "referral_credited", key, 1), source=SOURCE,
             occurred_at=self._event.occurred_at, received_at=self._event.received_at, simulated=self._event.simulated,
             path=(*path, self._me), amount_minor=amount_minor,
+            currency=self._currency,
         )  # fmt: skip
         self.told.append(Told(to, event))
 

@@ -281,6 +281,7 @@ class ReferralCredited(Event, tag=True, frozen=True, kw_only=True):
 
     path: tuple[int, ...]
     amount_minor: int
+    currency: str = ""
 
 
 class Tick(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):

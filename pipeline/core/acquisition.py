@@ -17,7 +17,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of
 from pipeline.core.money import portion, rounded
 from pipeline.core.policy import ValueRules
-from pipeline.core.profile import TOUCHES_MAX, Ledger, Profile
+from pipeline.core.profile import TOUCHES_MAX, Ledger, Profile, Touched
 from pipeline.schemas import logged
 
 WHOLE: Final = 720_720
@@ -27,8 +27,8 @@ _END_SHARE: Final = WHOLE * 2 // 5
 _Z: Final = 1.6448536269514722
 """Of the standard normal distribution 90 % lie between minus this and this."""
 
-Touches = tuple[tuple[int, str], ...]
-"""(instant, channel), oldest first, each once."""
+Touches = tuple[Touched, ...]
+"""By channel, so that a name is there once; together at most `TOUCHES_MAX`."""
 
 
 class ChannelCost(NamedTuple):
@@ -50,15 +50,24 @@ class Cpa(NamedTuple):
 
 def with_touch(touches: Touches, touch: tuple[int, str], ledger: Ledger) -> Touches:
     """The touches with one more. Of too many, the latest after the first purchase goes, else the oldest."""
-    if touch in touches:
+    known = _in_order(touches)
+    if touch in known:
         return touches
     first_at = ledger.first_at
     if first_at and ledger.folded_orders and first_at <= ledger.folded_through_at and touch[0] > first_at:
         return touches  # nothing can make another purchase the first any more
-    kept = sorted((*touches, touch))
+    kept = sorted((*known, touch))
     if len(kept) > TOUCHES_MAX:
         kept.pop(-1 if first_at and kept[-1][0] > first_at else 0)
-    return tuple(kept)
+    by_channel: dict[str, tuple[int, ...]] = {}
+    for at, channel in kept:
+        by_channel[channel] = (*by_channel.get(channel, ()), at)
+    return tuple(Touched(channel, at) for channel, at in by_channel.items())
+
+
+def _in_order(touches: Touches) -> list[tuple[int, str]]:
+    """(instant, channel), oldest first."""
+    return sorted((at, touched.channel) for touched in touches for at in touched.at)
 
 
 def cohort_month(profile: Profile, zone: str) -> str | None:
@@ -71,7 +80,7 @@ def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
     """The parts of `WHOLE` that each channel has in winning them; none before a purchase, or without a touch."""
     first_at = profile.ledger.first_at
     since = first_at - rules.attribution_window_days * DAY_SECONDS
-    channels = [channel for at, channel in profile.touched if since <= at <= first_at]
+    channels = [channel for at, channel in _in_order(profile.touched) if since <= at <= first_at]
     if not first_at or not channels:
         return {}
     found: dict[str, int] = {}

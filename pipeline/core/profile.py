@@ -154,8 +154,15 @@ class Consideration(_Entry, frozen=True):
     """Whether its being held has been said."""
 
 
+class Touched(_Entry, frozen=True):
+    """A channel that reached them, and when, oldest first."""
+
+    channel: str
+    at: tuple[int, ...]
+
+
 class Credit(_Entry, frozen=True):
-    """What came by one path of referrals: marks of the customers on it, who brought it first."""
+    """What came by one path of referrals: short marks of the customers on it, who brought it first."""
 
     path: tuple[int, ...]
     amount_minor: int
@@ -230,13 +237,13 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sends_milli: int = 0
     """What e-mails to them cost, and a person's time with them, in thousandths of a minor unit."""
     service_time_milli: int = 0
-    touched: tuple[tuple[int, str], ...] = ()
-    """(when, channel) of the touches that may have had a part in winning them, oldest first."""
+    touched: tuple[Touched, ...] = ()
+    """The touches that may have had a part in winning them."""
     referrer: str = ""
     """Who sent them, by the earliest referral, and when that was."""
     referrer_at: int = 0
     friends: tuple[int, ...] = ()
-    """Marks of whom they sent and who was told so."""
+    """Short marks of whom they sent and who was told so."""
     credited_minor: tuple[int, ...] = ()
     """What friends brought, friends of friends, and theirs."""
     credits: tuple[Credit, ...] = ()
@@ -254,8 +261,8 @@ CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set."""
 TOUCHES_MAX: Final = 16
-FRIENDS_MAX: Final = 32
-CREDITS_MAX: Final = 32
+FRIENDS_MAX: Final = 16
+CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16

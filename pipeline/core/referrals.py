@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
-from pipeline.core.marks import mark, trigger_id
+from pipeline.core.marks import mark, short_mark, trigger_id
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.money import rounded
 from pipeline.core.policy import ValueRules
@@ -32,7 +32,7 @@ SOURCE: Final = "wafa"
 _PERMILLE: Final = 1000
 
 Path = tuple[int, ...]
-"""Marks of the customers an amount has come through, who brought it first."""
+"""Short marks of the customers an amount has come through, who brought it first."""
 
 
 class Told(NamedTuple):
@@ -64,8 +64,8 @@ def made(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes |
     referral = mark(event.referral_id)
     if referral not in profile.referrals:
         changes["referrals"] = (*profile.referrals, referral)[-REFERRALS_MAX:]
-    if friend is not None and mark(friend) not in profile.friends:
-        changes["friends"] = (*profile.friends, mark(friend))[-FRIENDS_MAX:]
+    if friend is not None and short_mark(friend) not in profile.friends:
+        changes["friends"] = (*profile.friends, short_mark(friend))[-FRIENDS_MAX:]
     return changes or None
 
 
@@ -78,7 +78,7 @@ def referred(profile: Profile, event: logged.CustomerReferred, now: Moment) -> C
 
 def credited(profile: Profile, event: logged.ReferralCredited, now: Moment) -> Changes:
     """Somebody they sent to us, or who came through such, brought something, or gave it back."""
-    if mark(now.customer_id) in event.path:
+    if short_mark(now.customer_id) in event.path:
         now.notes.append(Note(Reason.CIRCULAR_REFERRAL, "path: expected others, got the customer; not counted"))
         return {}
     sums = [*profile.credited_minor, *[0] * DEPTH_MAX][:DEPTH_MAX]
@@ -110,7 +110,7 @@ def told_on(
         _moved(teller, (before, was), (after, to), brought)
     else:
         teller.tell(to, (), brought - after.brought_told_minor)
-        if isinstance(event, logged.ReferralCredited) and mark(customer_id) not in event.path:
+        if isinstance(event, logged.ReferralCredited) and short_mark(customer_id) not in event.path:
             teller.tell(to, event.path, event.amount_minor)
             _doubt(teller, before, event, to)
     if brought != after.brought_told_minor:
@@ -132,14 +132,14 @@ class _Teller:
     def __init__(self, customer_id: str, event: logged.CustomerEvent, currency: str) -> None:
         self._currency = currency
         self._own_id = customer_id
-        self._me = mark(customer_id)
+        self._me = short_mark(customer_id)
         self._event = event
         self.told: list[Told] = []
         self.notes: list[Note] = []
 
     def tell(self, to: str, path: Path, amount_minor: int) -> None:
         """Tell a referrer of an amount that came by this path, unless they are on it, or too far."""
-        if not to or not amount_minor or len(path) >= DEPTH_MAX or mark(to) in path:
+        if not to or not amount_minor or len(path) >= DEPTH_MAX or short_mark(to) in path:
             return
         key = f"{self._event.source}\0{self._event.id}\0{to}\0{path}\0{amount_minor}\0{len(self.told)}"
         event = logged.ReferralCredited(
@@ -167,7 +167,7 @@ def _moved(teller: _Teller, was: tuple[Profile | None, str], now: tuple[Profile,
 def _doubt(teller: _Teller, before: Profile | None, event: logged.ReferralCredited, to: str) -> None:
     """Note, the first time, that an amount would go round in a circle."""
     is_new = before is None or all(credit.path != event.path for credit in before.credits)
-    if to and is_new and mark(to) in event.path:
+    if to and is_new and short_mark(to) in event.path:
         teller.notes.append(Note(Reason.CIRCULAR_REFERRAL, "referrer: expected nobody on the path; told no further"))
 
 

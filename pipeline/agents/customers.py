@@ -145,7 +145,8 @@ class Customers:
                 self._refuse(record, Reason.SCHEMA_VIOLATION, str(error), work)
                 continue
             if record.key == logged.CONTROL_KEY:
-                if not self._adopt(event, record, work):
+                work.control = record
+                if not self._adopt(event, work):
                     consumed = index
                     break
             else:
@@ -158,7 +159,7 @@ class Customers:
 
     # -- customers ------------------------------------------------------------------------------------------------
 
-    def _step(self, key: bytes, event: logged.CustomerEvent | logged.Tick, record: Record, work: _Work) -> None:
+    def _step(self, key: bytes, event: logged.CustomerEvent | logged.Tick, record: Record | None, work: _Work) -> None:
         profile = self._profile(key, work)
         try:
             stepped = step(key.decode(), profile, event, self._controls)
@@ -168,7 +169,7 @@ class Customers:
         work.outcomes[type(event), stepped.outcome] += 1
         if not isinstance(event, logged.Tick):
             work.occurred_at.append(event.occurred_at.timestamp())
-        if stepped.outcome is Outcome.TOO_OLD:
+        if stepped.outcome is Outcome.TOO_OLD and record is not None:
             self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
             return
         if stepped.profile is not profile:
@@ -178,14 +179,17 @@ class Customers:
         for told in stepped.told:
             work.outbox.emit(self._names.customer_events, told.customer_id.encode(), logged.encode(told.event))
         for note in stepped.notes:
-            odd = record if note.reason is not Reason.REFUND_WITHOUT_ORDER else _Visit.of(record, key)
-            self._refuse(odd, note.reason, note.problem, work)
+            odd, passed_with = record, record or work.control
+            if passed_with is not None and (odd is None or note.reason is Reason.REFUND_WITHOUT_ORDER):
+                odd = _Visit.of(passed_with, key)
+            if odd is not None:
+                self._refuse(odd, note.reason, note.problem, work)
 
-    def _skip(self, key: bytes, record: Record, error: Exception, work: _Work) -> None:
+    def _skip(self, key: bytes, record: Record | None, error: Exception, work: _Work) -> None:
         """`step` is pure, so nothing has changed: keep the record as a dead letter, and mark what was passed over."""
         problem = f"{type(error).__name__}: {error}"
-        log.error("step_failed", partition=self.partition, offset=record.offset, problem=problem)
-        if isinstance(record, _Visit):  # the customer is marked, not the Tick
+        log.error("step_failed", partition=self.partition, offset=record.offset if record else None, problem=problem)
+        if record is None:  # a Tick's visit: the customer is marked, not the Tick
             work.state.put(_SKIPPED_PREFIX + b"customer/" + key, problem.encode()[:500])
         else:
             work.state.put(_SKIPPED_PREFIX + b"offset/" + str(record.offset).encode(), problem.encode()[:500])
@@ -254,7 +258,7 @@ class Customers:
 
     # -- controls -------------------------------------------------------------------------------------------------
 
-    def _adopt(self, control: logged.Control, record: Record, work: _Work) -> bool:
+    def _adopt(self, control: logged.Control, work: _Work) -> bool:
         """Take a control over; False while a Tick still has customers to visit."""
         self._pack(work)  # so that a Tick sees everybody as the events before it left them
         before = self._controls
@@ -268,7 +272,7 @@ class Customers:
         room = VISITS_MAX - work.visits
         while self._visiting and room > 0:
             _, key = self._visiting.pop()
-            self._step(key, control, _Visit.of(record, key), work)
+            self._step(key, control, None, work)
             room -= 1
             work.visits += 1
         if self._visiting:
@@ -355,6 +359,7 @@ class _Work:
 
     __slots__ = (
         "caused_at",
+        "control",
         "decisions",
         "moves",
         "occurred_at",
@@ -371,6 +376,8 @@ class _Work:
         self.state = state
         self.outbox = outbox
         self.profiles: dict[bytes, Profile] = {}
+        self.control: Record | None = None
+        """The record of the last control."""
         self.outcomes: Counter[tuple[type, Outcome]] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self.decisions: list[Decision] = []

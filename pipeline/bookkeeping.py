@@ -28,7 +28,7 @@ _OURS: Final = b"__"
 
 
 @dataclass
-class _Partition:
+class Partition:
     """What a partition's changelog holds."""
 
     next_offset: int = 0
@@ -44,7 +44,7 @@ def read_books(settings: Settings) -> Books:
     need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
     customers, log, all_controls = Customers(), Log(), core_controls.INITIAL
     for number in range(topics.CUSTOMER_STATE.partitions):
-        partition = _read_state(settings, number)
+        partition = read_state(settings, number)
         controls = core_controls.from_entries(partition.controls)
         for control in controls.latest.values():
             all_controls = core_controls.adopt(all_controls, control)
@@ -55,8 +55,9 @@ def read_books(settings: Settings) -> Books:
     return reconciled(customers, log, all_controls)
 
 
-def _read_state(settings: Settings, number: int) -> _Partition:
-    found = _Partition()
+def read_state(settings: Settings, number: int) -> Partition:
+    """A partition's customers and controls, packed, and how far in its log that is."""
+    found = Partition()
     for record in scan(settings, topics.CUSTOMER_STATE, [number]):
         key = record.key or b""
         if key == POSITION_KEY:

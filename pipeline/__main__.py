@@ -429,6 +429,37 @@ def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
     OUT.print(f"Adopted: {digest}. Each customer takes it up at their next event or review.", highlight=False)
 
 
+@app.command(rich_help_panel=RULES)
+def spend(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CSV: channel,month,spend_minor. Without it, whom they won is counted anew."),
+    ] = None,
+) -> None:
+    """What channels spent, by month: spread over whom they won, late spend included.
+
+    Each line is a channel's whole spend on a month (YYYY-MM), in minor units of the shop's currency. Told again with
+    more, it is late spend.
+    """
+    from pipeline.spending import BadSpend, read_spend, revise  # noqa: PLC0415
+
+    told = {}
+    if file is not None:
+        try:
+            told = read_spend(file.read_text("utf-8-sig").splitlines())
+        except (BadSpend, OSError, UnicodeDecodeError) as error:
+            _end(f"{file}: {error}", BAD_INPUT)
+    settings = _quiet_settings()
+    with _explained():
+        revisions = revise(settings, told)
+    for each in revisions:
+        OUT.print(
+            f"{each.channel}, {each.cohort_month}: {each.spend_minor:,} spent, {each.acquisitions:,} customers won.",
+            highlight=False,
+        )
+    OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
+
+
 # -- in and out --------------------------------------------------------------------------------------------------------
 
 
@@ -551,6 +582,28 @@ def triggers(
                 raise
     if not shown and limit:
         ERR.print("No triggers yet.")
+
+
+@app.command(rich_help_panel=QUESTIONS)
+def books(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Does it add up: customers' value by part and by channel, against what the log and the channels say.
+
+    Reads the state and the whole log. Exit 1 if a line differs.
+    """
+    from pipeline.bookkeeping import document, print_books, read_books  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    with _explained():
+        found = read_books(settings)
+    if as_json:
+        sys.stdout.write(json.dumps(document(found), indent=2) + "\n")
+    else:
+        print_books(found, OUT, settings.shop_currency)
+    if not found.adds_up:
+        _end("the books differ: see the differences, and the dead letters for what was refused", REFUSED)
 
 
 @app.command(rich_help_panel=QUESTIONS)

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from pipeline import topics
 from pipeline.admin import Admin
-from pipeline.core.policy import BadPolicy, Policy, default_text, load_policy, policy_hash, to_dict
+from pipeline.core.policy import BadPolicy, Policy, default_text, from_logged, load_policy, policy_hash, to_dict
 from pipeline.inquiry import need_topics, scan
 from pipeline.kafka_clients import librdkafka_config
 from pipeline.schemas import logged
@@ -83,5 +83,5 @@ def policy_in_force(settings: Settings) -> str:
     if latest is None:
         return default_text()
     return f"# Adopted at {latest.adopted_at:%Y-%m-%d %H:%M:%S} UTC, hash {latest.policy_hash}.\n" + tomli_w.dumps(
-        latest.policy
+        to_dict(from_logged(latest.policy))
     )

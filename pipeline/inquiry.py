@@ -19,6 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from pipeline import topics
 from pipeline.admin import Admin
 from pipeline.core import identity
+from pipeline.core.explain import Entry, explained
 from pipeline.engine.changelog import payload_of
 from pipeline.kafka_clients import COMPLAINTS, librdkafka_config
 from pipeline.settings import Settings
@@ -135,18 +136,35 @@ def of_customer(settings: Settings, topic: Topic, customer_id: str) -> list[tupl
 
 
 def customer_document(settings: Settings, customer_id: str, *, rule: str | None = None) -> dict[str, Any]:
-    """Profile, events and decisions of one customer, each record with its place in Kafka."""
+    """Profile, events and decisions of one customer, each with its place in Kafka, and what their value is made of."""
     shown = of_customer(settings, topics.PROFILES, customer_id)
+    events, entries = _lived(settings, customer_id)
     return {
         "customer_id": customer_id,
         "profile": shown[-1][1] if shown else None,
-        "events": _placed(of_customer(settings, topics.CUSTOMER_EVENTS, customer_id)),
+        "value_entries": [{**entry._asdict(), "at": entry.at.isoformat()} for entry in entries],
+        "events": events,
         "decisions": [
             decision
             for decision in _placed(of_customer(settings, topics.DECISIONS, customer_id))
             if rule in (None, decision["rule"])
         ],
     }
+
+
+def _lived(settings: Settings, customer_id: str) -> tuple[list[dict[str, Any]], Sequence[Entry]]:
+    """A customer's events, oldest first, and the entries behind their value: their log read and lived once."""
+    key, topic = customer_id.encode(), topics.CUSTOMER_EVENTS
+    events: list[tuple[Found, dict[str, Any]]] = []
+
+    def records() -> Iterator[tuple[bytes | None, bytes | None]]:
+        for found in scan(settings, topic, [partition_of(key, settings.partitions(topic))]):
+            if found.key == key and found.value is not None:
+                events.append((found, msgspec.json.decode(found.value)))
+            yield found.key, found.value
+
+    entries = explained(customer_id, records()).entries
+    return _placed(events), entries
 
 
 def _placed(records: Sequence[tuple[Found, dict[str, Any]]]) -> list[dict[str, Any]]:

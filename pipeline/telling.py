@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.schemas.currencies import EXPONENTS
+from pipeline.telling_value import COSTS, money, print_value
 
 REASONS: Final = {
     "at_risk": "silent for {days_since_purchase} days since the last purchase",
@@ -31,7 +31,7 @@ REASONS: Final = {
 OUTCOME_STYLES: Final = {"sent": "green", "held": "yellow", "withheld": "red", "expired": "dim", "cancelled": "dim"}
 
 _QUIET: Final = frozenset(
-    ("type", "id", "source", "occurred_at", "received_at", "partition", "offset", "currency", "simulated")
+    ("type", "id", "source", "occurred_at", "received_at", "partition", "offset", "currency", "simulated", "path")
 )
 _FIELD: Final = re.compile(r"{(\w+)}")
 _WORDS_BY_DAYS: Final = {"days_7": "7 days", "days_30": "30 days", "days_90": "90 days", "days_365": "365 days"}
@@ -92,16 +92,6 @@ def _shown(name: str, value: object, beside: Mapping[str, Any]) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def money(amount_minor: int, currency: str | None) -> str:
-    """Minor units as people write them: 28002 USD is `280.02 USD`."""
-    if currency is None:
-        return str(amount_minor)
-    digits = EXPONENTS.get(currency, 2)
-    whole, rest = divmod(abs(amount_minor), 10**digits)
-    sign = "-" if amount_minor < 0 else ""
-    return f"{sign}{whole:,}{f'.{rest:0{digits}}' if digits else ''} {currency}"
-
-
 def _moment(instant: object) -> str:
     """To the minute, as in the log: UTC."""
     return str(instant)[:16].replace("T", " ")
@@ -121,6 +111,7 @@ def print_customer(document: Mapping[str, Any], console: Console, *, events: int
         console.print("No profile yet: a worker has still to take up the events below (`wafa lag`).")
     else:
         _print_profile(document["profile"], console)
+        print_value(document, console)
     _print_timeline(document["events"], console, events)
     _print_decisions(document["decisions"], console)
 
@@ -184,9 +175,9 @@ def _past(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _value(value: Mapping[str, Any]) -> str:
     if not value["currency"]:
         return "nothing bought yet"
-    parts = [f"{value['orders']} orders {money(value['revenue_minor'], value['currency'])}"]
-    names = ("refunded_minor", "acquisition_cost_minor", "retention_cost_minor", "service_cost_minor")
-    parts += [f"{_label(name)} {money(value[name], value['currency'])}" for name in names if value[name]]
+    net = money(value["net_revenue_minor"], value["currency"])
+    parts = [f"margin {money(value['margin_minor'], value['currency'])} on {value['orders']} orders of {net} net"]
+    parts += [f"{_label(name)} {money(value[name], value['currency'])}" for name in COSTS if value[name]]
     return f"{money(value['value_to_date_minor'], value['currency'])} to date = " + " - ".join(parts)
 
 

@@ -13,8 +13,10 @@ from datetime import datetime
 from pipeline.core.codec import pack
 from pipeline.core.controls import INITIAL, Controls, adopt, is_latest
 from pipeline.core.decisions import Decision
+from pipeline.core.moment import Note
 from pipeline.core.policy import DEFAULT, Policy, policy_hash, to_dict
 from pipeline.core.profile import Profile
+from pipeline.core.referrals import Told
 from pipeline.core.step import Outcome, Step, step
 from pipeline.schemas import logged
 
@@ -28,6 +30,9 @@ class Driver:
     profiles: dict[str, Profile] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    """What customers' logs were told by others and have not yet had: see `deliver`."""
 
     def __post_init__(self) -> None:
         if self.policy is not DEFAULT:
@@ -41,11 +46,18 @@ class Driver:
     def feed(self, event: logged.CustomerEvent, customer_id: str = "c") -> Step:
         """One event of one customer."""
         stepped = step(customer_id, self.profiles.get(customer_id), event, self.controls)
+        self.told.extend(stepped.told)
         self.outcomes.append(stepped.outcome)
         if stepped.outcome is not Outcome.TOO_OLD:
             self.profiles[customer_id] = stepped.profile
         self.decisions.extend(stepped.decisions)
+        self.notes.extend(stepped.notes)
         return stepped
+
+    def deliver(self, place: int = 0) -> None:
+        """One of the events that a customer's log was told by another's; each log's own in their order."""
+        told = self.told.pop(place)
+        self.feed(told.event, told.customer_id)
 
     def control(self, control: logged.Control) -> None:
         """A control; a Tick visits everybody who is due, in the order of (next review, id)."""
@@ -66,6 +78,7 @@ class Driver:
         stepped = step(customer_id, self.profiles[customer_id], tick, self.controls)
         self.profiles[customer_id] = stepped.profile
         self.decisions.extend(stepped.decisions)
+        self.notes.extend(stepped.notes)
 
     def tick(self, as_of: datetime) -> None:
         """It is now `as_of`."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from pipeline.core import controls as core_controls
 from pipeline.core.codec import Peek, labels, pack, peek, peek_codes, stand_alike, unpack
 from pipeline.core.decisions import Decision, trigger
 from pipeline.core.decisions import Outcome as DecisionOutcome
+from pipeline.core.moment import Note
 from pipeline.core.profile import Profile
 from pipeline.core.step import Outcome, step
 from pipeline.core.view import view
@@ -178,6 +179,7 @@ class Customers:
                 self._refuse(record, Reason.SCHEMA_VIOLATION, str(error), work)
                 continue
             if record.key == logged.CONTROL_KEY:
+                work.control = record
                 if not self._adopt(event, work):
                     consumed = index
                     break
@@ -211,6 +213,18 @@ class Customers:
             work.profiles[key] = stepped.profile
         for decision in stepped.decisions:
             self._decided(key, decision, event, work)
+        for told in stepped.told:
+            work.outbox.emit(self._names.customer_events, told.customer_id.encode(), logged.encode(told.event))
+        for note in stepped.notes:
+            self._note(key, note, record, work)
+
+    def _note(self, key: bytes, note: Note, record: Record | None, work: _Work) -> None:
+        """What is odd goes to the dead letters: with its record, or (time alone brought it out) as the customer's."""
+        odd, passed_with = record, record or work.control
+        if passed_with is not None and (odd is None or note.reason is Reason.REFUND_WITHOUT_ORDER):
+            odd = _Visit.of(passed_with, key)
+        if odd is not None:
+            self._refuse(odd, note.reason, note.problem, work)
 
     def _skip(
         self,
@@ -342,7 +356,7 @@ def _count(work: _Work) -> None:
 
 def _count_events(work: _Work) -> None:
     for (kind, outcome), count in work.outcomes.items():
-        if outcome in _COUNTED:
+        if outcome in _COUNTED and kind not in logged.BETWEEN_CUSTOMERS:
             source = topics.SOURCE_OF_EVENT.get(kind.__name__, "")
             metrics.EVENTS.labels(source=source, outcome=_COUNTED[outcome]).inc(count)
     if work.occurred_at:
@@ -384,11 +398,29 @@ _COUNTED: Final = {
 }
 
 
+class _Visit(NamedTuple):
+    """Time as a customer sees it pass: their key, and where the record lies that it passed with."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, record: Record, key: bytes) -> _Visit:
+        """With this record, to this customer."""
+        return cls(record.topic, record.partition, record.offset, record.timestamp, key)
+
+
 class _Work:
     """What one batch has done so far."""
 
     __slots__ = (
         "caused_at",
+        "control",
         "decisions",
         "moves",
         "occurred_at",
@@ -405,6 +437,8 @@ class _Work:
         self.state = state
         self.outbox = outbox
         self.profiles: dict[bytes, Profile] = {}
+        self.control: Record | None = None
+        """The record of the last control."""
         self.outcomes: Counter[tuple[type, Outcome]] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self.decisions: list[Decision] = []

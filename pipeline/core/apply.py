@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import buckets, lifecycle
+from pipeline.core import acquisition, booking, buckets, costs, lifecycle, referrals
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
 from pipeline.core.marks import mark
-from pipeline.core.policy import Policy
+from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
     CONSENTS_MAX,
     INTERESTS_MAX,
-    REFERRALS_MAX,
     SOLVED_MAX,
     TICKETS_MAX,
     Consent,
@@ -25,27 +24,10 @@ from pipeline.core.profile import (
     Ticket,
 )  # fmt: skip
 from pipeline.schemas import logged
-
-Changes = dict[str, Any]
-"""New values of profile fields."""
+from pipeline.schemas.dead_letters import Reason
 
 EVERY_CHANNEL: Final = "*"
 PURPOSES: Final = ("marketing", "feedback")
-
-
-class Moment:
-    """When the event happened, when it is now, and the rules: what every function here is given."""
-
-    __slots__ = ("as_of", "at", "day", "first_tick_at", "policy", "today")
-
-    def __init__(self, at: int, as_of: int, first_tick_at: int, policy: Policy) -> None:
-        self.at = at
-        self.as_of = as_of
-        self.first_tick_at = first_tick_at
-        self.policy = policy
-        zone = policy.shop.time_zone
-        self.day = day_of(at, zone)
-        self.today = self.day if at == as_of else day_of(as_of, zone)
 
 
 def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, changes: Changes | None = None) -> Buckets:
@@ -68,6 +50,7 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
     return {
         "touches": profile.touches + 1,
         "acquisition_channel": profile.acquisition_channel or event.channel,
+        "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
         "buckets": _count(profile, now, Measure.CONTACTS),
     }
 
@@ -87,8 +70,8 @@ def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Ch
 def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Changes:
     return {
         f"{event.department}_at": max(getattr(profile, f"{event.department}_at"), now.at),
-        "service_minutes": profile.service_minutes + round(event.service_minutes),
         "buckets": _count(profile, now, Measure.CONTACTS),
+        **_service_time(profile, event, now),
     }
 
 
@@ -97,11 +80,9 @@ def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Chan
 
 def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Changes | None:
     before = profile.ledger
-    key = mark(event.order_id)
-    after = ledgers.with_order(
-        before, key, at=now.at, revenue_minor=event.revenue_minor, discount_minor=event.discount_minor,
-        arrived_at=now.as_of if now.first_tick_at else 0,
-    )  # fmt: skip
+    entry = booking.order_entry(event, now)
+    key = entry.order
+    after = ledgers.with_order(before, entry)
     if after is before:
         return None
     is_new = len(after.orders) > len(before.orders)
@@ -111,6 +92,8 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     else:
         booked = _booked(profile, (ledgers.find(before, key), _there(after, key)), after, now)
     changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked}
+    if not is_new or after.refunds:
+        booking.doubt_order(before, after, entry, now)
     if is_new and now.at >= profile.as_of and now.at > before.last_at > 0:
         changes.update(_next_purchase_moves(profile, after, now))
     else:
@@ -174,22 +157,20 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
 
 def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:
     before, key = profile.ledger, mark(event.order_id)
-    after = ledgers.with_refund(
-        before, mark(event.refund_id), key, at=now.at, amount_minor=event.amount_minor,
-        arrived_at=now.as_of if now.first_tick_at else 0,
-    )  # fmt: skip
+    after = ledgers.with_refund(before, booking.refund_entry(event, now))
     if after is before:
         return None
     changes: Changes = {"ledger": after}
     order = ledgers.find(before, key)
     if order is not None:
         changes["buckets"] = _booked(profile, (order, order), after, now)
+        booking.doubt_refund(after, order, event, now)
     return changes
 
 
 def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> Changes | None:
     before, key = profile.ledger, mark(event.order_id)
-    after = ledgers.with_cancellation(before, key, at=now.at, arrived_at=now.as_of if now.first_tick_at else 0)
+    after = ledgers.with_cancellation(before, key, at=now.at, arrived_at=now.arrived_at)
     if after is before:
         return None
     entries = (ledgers.find(before, key), _there(after, key))
@@ -199,9 +180,8 @@ def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> C
 
 
 def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> Changes:
-    arrived_at = now.as_of if now.first_tick_at else 0
     return {
-        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at, arrived_at=arrived_at),
+        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at, arrived_at=now.arrived_at),
         "sales_at": max(profile.sales_at, now.at),
     }
 
@@ -217,6 +197,7 @@ def _noted(profile: Profile, event: logged.Event, now: Moment) -> Changes:
 def _mail_delivered(profile: Profile, event: logged.EmailDelivered, now: Moment) -> Changes:
     return {
         "emails_delivered": profile.emails_delivered + 1,
+        "sends_milli": profile.sends_milli + costs.send_milli(now.policy.value),
         "buckets": _count(profile, now, Measure.EMAILS_DELIVERED),
     }
 
@@ -305,13 +286,6 @@ def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Chang
     return changes
 
 
-def _referred(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes | None:
-    referral = mark(event.referral_id)
-    if referral in profile.referrals:
-        return None
-    return {"referrals": (*profile.referrals, referral)[-REFERRALS_MAX:]}
-
-
 def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
     share = round(1000 * event.score / event.score_max) if event.score_max else 0
     return {
@@ -328,11 +302,11 @@ def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Ch
 def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
     key = mark(event.ticket_id)
     if key in profile.tickets_solved or any(ticket.ticket == key for ticket in profile.tickets):
-        return None
+        return _ticket_costs(profile, event, now) or None
     is_complaint = int(event.kind == "complaint")
     promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
     opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
-    changes = _ticket_costs(profile, event)
+    changes = _ticket_costs(profile, event, now)
     changes["tickets"] = _with_ticket(profile.tickets, opened)
     if is_complaint:
         changes["complaints"] = profile.complaints + 1
@@ -354,7 +328,7 @@ def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) 
     if event.status in ("solved", "closed"):
         return _ticket_resolved(profile, event, now)
     key = mark(event.ticket_id)
-    changes = _ticket_costs(profile, event)
+    changes = _ticket_costs(profile, event, now)
     # Open again, unless it was said before a complaint was solved and comes late. It is the same complaint still.
     if event.status == "open" and key in profile.tickets_solved and now.at >= profile.complaint_closed_at:
         again = Ticket(key, int(event.kind == "complaint"), event.severity or 0, now.at)
@@ -365,9 +339,9 @@ def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) 
 
 def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
     key = mark(event.ticket_id)
+    changes = _ticket_costs(profile, event, now)
     if key in profile.tickets_solved:
-        return None
-    changes = _ticket_costs(profile, event)
+        return changes or None
     changes["tickets_solved"] = (*profile.tickets_solved, key)[-SOLVED_MAX:]
     was_complaint, was_open = event.kind == "complaint", False
     for ticket in profile.tickets:
@@ -384,10 +358,20 @@ def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -
     return changes
 
 
-def _ticket_costs(profile: Profile, event: logged.TicketEvent) -> Changes:
+def _ticket_costs(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes:
+    changes = _service_time(profile, event, now)
+    if event.service_cost_minor:
+        changes["service_cost_minor"] = profile.service_cost_minor + event.service_cost_minor
+    return changes
+
+
+def _service_time(profile: Profile, event: logged.TicketEvent | logged.ContactMade, now: Moment) -> Changes:
+    if not event.service_minutes:
+        return {}
     return {
         "service_minutes": profile.service_minutes + round(event.service_minutes),
-        "service_cost_minor": profile.service_cost_minor + event.service_cost_minor,
+        "service_time_milli": profile.service_time_milli
+        + costs.service_time_milli(event.service_minutes, now.policy.value),
     }
 
 
@@ -400,7 +384,19 @@ _COST_FIELD: Final = {
 
 def _spent(profile: Profile, event: logged.CostRecorded, now: Moment) -> Changes:
     name = _COST_FIELD[event.department]
-    return {name: getattr(profile, name) + event.amount_minor}
+    spent = getattr(profile, name) + event.amount_minor
+    changes: Changes = {name: spent}
+    if spent < 0:
+        problem = (
+            f"amount_minor: expected no more taken back than {event.department} has spent, got {-spent} more; counted"
+        )
+        now.notes.append(Note(Reason.COST_BELOW_ZERO, problem))
+    if event.order_id is not None:
+        changes["ledger"] = ledgers.with_cost(
+            profile.ledger, mark(event.order_id), at=now.at, amount_minor=event.amount_minor,
+            arrived_at=now.arrived_at,
+        )  # fmt: skip
+    return changes
 
 
 APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
@@ -423,12 +419,14 @@ APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
     logged.ConsentChanged: _consent,
     logged.MentionPosted: _mentioned,
     logged.ReviewPosted: _reviewed,
-    logged.ReferralMade: _referred,
+    logged.ReferralMade: referrals.made,
     logged.SurveyAnswered: _surveyed,
     logged.TicketOpened: _ticket_opened,
     logged.TicketUpdated: _ticket_updated,
     logged.TicketResolved: _ticket_resolved,
     logged.CostRecorded: _spent,
+    logged.CustomerReferred: referrals.referred,
+    logged.ReferralCredited: referrals.credited,
 }
 """What each type of event changes; None: nothing, it was known already."""
 

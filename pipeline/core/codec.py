@@ -10,10 +10,16 @@ import struct
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from pipeline.core.profile import Lifecycle, Profile, Stage
+from pipeline.core.ledger import as_gaps
+from pipeline.core.money import portion
+from pipeline.core.policy import DEFAULT
+from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage
 
-VERSION: Final = 1
+VERSION: Final = 2
+_BEFORE_MARGINS: Final = 1
+"""Packed before orders had margins and days were gaps: read with the margin of the default policy."""
 _HEADER: Final = struct.Struct(">BIBBB")
 _STANDING: Final = slice(5, 7)
 """Where in it stage and lifecycle are."""
@@ -49,9 +55,31 @@ def pack(profile: Profile) -> bytes:
 
 def unpack(packed: bytes) -> Profile:
     """The profile of these bytes. Raises UnknownVersion."""
-    if packed[0] != VERSION:
-        raise UnknownVersion(f"packed profile: expected version {VERSION}, got {packed[0]}")
-    return _decode(memoryview(packed)[_HEADER.size :])
+    _check(packed)
+    profile = _decode(memoryview(packed)[_HEADER.size :])
+    if packed[0] == VERSION:
+        return profile
+    ledger = _with_margins(profile.ledger)
+    return replace(profile, ledger=replace(ledger, folded_days=as_gaps(ledger.folded_days)))
+
+
+def _check(packed: bytes) -> None:
+    if packed[0] not in (VERSION, _BEFORE_MARGINS):
+        raise UnknownVersion(f"packed profile: expected version {_BEFORE_MARGINS} or {VERSION}, got {packed[0]}")
+
+
+def _with_margins(ledger: Ledger) -> Ledger:
+    rate = DEFAULT.value.margin_permille
+    orders = tuple(
+        replace(each, margin_minor=portion(each.revenue_minor + each.discount_minor, rate, 1000))
+        for each in ledger.orders
+    )
+    revenue, refunded, discount = (
+        ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_minor,
+    )  # fmt: skip
+    kept = discount - portion(discount, refunded, revenue) if revenue else discount
+    margin = portion(revenue - refunded + kept, rate, 1000)
+    return replace(ledger, orders=orders, folded_margin_minor=margin, folded_discount_kept_minor=kept)
 
 
 def peek(packed: bytes) -> Peek:
@@ -62,9 +90,8 @@ def peek(packed: bytes) -> Peek:
 
 def peek_codes(packed: bytes) -> tuple[int, int, int]:
     """The same with stage and lifecycle as numbers, for who looks at a million. Raises UnknownVersion."""
-    version, next_review_at, stage, lifecycle, _ = _HEADER.unpack_from(packed)
-    if version != VERSION:
-        raise UnknownVersion(f"packed profile: expected version {VERSION}, got {version}")
+    _check(packed)
+    _, next_review_at, stage, lifecycle, _ = _HEADER.unpack_from(packed)
     return next_review_at, stage, lifecycle
 
 

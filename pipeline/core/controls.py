@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
-from pipeline.core.policy import DEFAULT, Policy, from_dict, policy_hash
+from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -79,7 +79,7 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
-        return replace(controls, latest=latest, policy=from_dict(control.policy), policy_hash=control.policy_hash)
+        return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
     return replace(controls, latest=latest)
 
 

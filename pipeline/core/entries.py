@@ -110,6 +110,7 @@ def _order(event: events.OrderCompleted, at: datetime, shop: Shop) -> dict[str, 
         "currency": shop.currency,
         "discount_minor": exchange(event.discount_minor),
         "items": exchange.items(event.items),
+        "commission_minor": None if event.commission_minor is None else exchange(event.commission_minor),
         "paid_minor": event.revenue_minor,
         "paid_currency": event.currency,
         "rate_on": exchange.rate_on,
@@ -235,4 +236,4 @@ _LOGGED_BY_NAME: Final = {entry.__name__: entry for entry in get_args(logged.Cus
 _ENTRIES: Final[dict[type[InboundEvent], Any]] = {
     kind: _LOGGED_BY_NAME[kind.__name__] for kind in get_args(InboundEvent)
 }
-assert set(_LOGGED_BY_NAME) == {kind.__name__ for kind in _ENTRIES}, "what comes in is what the log holds"
+assert set(_LOGGED_BY_NAME.values()) == {*_ENTRIES.values(), *logged.BETWEEN_CUSTOMERS}, "the log holds what comes in"

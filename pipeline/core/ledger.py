@@ -9,16 +9,17 @@ and is not in the ledger comes too late to be told from a repetition, and is ref
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from msgspec.structs import replace
 
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
+from pipeline.core.worth import Worth, worth
+from pipeline.core.worth import given_back as given_back_of
 
 _ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
-WHOLE: Final = -1
-"""A refund of whatever is left of its order."""
 
 
 class TooOld(Exception):
@@ -33,32 +34,38 @@ def find(ledger: Ledger, order: int) -> Order | None:
     return None
 
 
-def with_order(  # noqa: PLR0913 - an order's parts
-    ledger: Ledger, order: int, *, at: int, revenue_minor: int, discount_minor: int, arrived_at: int
-) -> Ledger:
+def with_order(ledger: Ledger, entry: Order) -> Ledger:
     """The ledger with an order, or with a later version of it. Raises TooOld."""
-    before = find(ledger, order)
+    before, at = find(ledger, entry.order), entry.purchased_at
     if (before is None or not before.known) and at <= ledger.folded_through_at:
         raise TooOld
     if before is None:
-        entry = Order(order, at, at, revenue_minor, discount_minor, arrived_at, known=1)
         first_at = min(ledger.first_at or at, at)
         return replace(ledger, orders=(*ledger.orders, entry), first_at=first_at, last_at=max(ledger.last_at, at))
     if not before.known:
-        entry = replace(
-            before, purchased_at=at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor, known=1
-        )
-        return _spanned(put(ledger, entry))
-    version = (at, revenue_minor, discount_minor)
+        return _spanned(put(ledger, _of_version(before, entry, at)))
     purchased_at = min(before.purchased_at, at)
-    if version > (before.version_at, before.revenue_minor, before.discount_minor):
-        entry = replace(
-            before, purchased_at=purchased_at, version_at=at, revenue_minor=revenue_minor, discount_minor=discount_minor
-        )
-        return _spanned(put(ledger, entry))
+    if _version(entry) > _version(before):
+        return _spanned(put(ledger, _of_version(before, entry, purchased_at)))
     if purchased_at == before.purchased_at:
         return ledger
-    return _spanned(put(ledger, replace(before, purchased_at=purchased_at)))
+    return _spanned(put(ledger, _of_version(before, before, purchased_at)))
+
+
+def _version(order: Order) -> tuple[int, int, int, int]:
+    """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
+    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, order.content
+
+
+def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
+    """The entry with what a version says; what is known besides (delivered, asked, costs) stays."""
+    version_at = entry.version_at or entry.purchased_at
+    return replace(
+        before, purchased_at=purchased_at, version_at=0 if version_at == purchased_at else version_at,
+        revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
+        arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
+        commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
+    )  # fmt: skip
 
 
 def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
@@ -84,16 +91,23 @@ def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Le
     return put(ledger, replace(before, delivered_at=at))
 
 
-def with_refund(  # noqa: PLR0913 - a refund's parts
-    ledger: Ledger, refund: int, order: int, *, at: int, amount_minor: int | None, arrived_at: int
-) -> Ledger:
-    """The ledger with a refund, its order there or still to come. Raises TooOld."""
-    for entry in ledger.refunds:
-        if entry.refund == refund:
-            return ledger
+def with_cost(ledger: Ledger, order: int, *, at: int, amount_minor: int, arrived_at: int) -> Ledger:
+    """The ledger with what was spent on an order noted beside it, whether it has come yet or not."""
+    before = find(ledger, order)
+    if before is not None:
+        return put(ledger, replace(before, cost_minor=before.cost_minor + amount_minor))
     if at <= ledger.folded_through_at:
+        return ledger
+    entry = Order(order, arrived_at=arrived_at, version_at=at, cost_minor=amount_minor)
+    return replace(ledger, orders=(*ledger.orders, entry))
+
+
+def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
+    """The ledger with a refund, its order there or still to come. Raises TooOld."""
+    if any(each.refund == entry.refund for each in ledger.refunds):
+        return ledger
+    if entry.refunded_at <= ledger.folded_through_at:
         raise TooOld
-    entry = Refund(refund, order, at, WHOLE if amount_minor is None else amount_minor, arrived_at)
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
@@ -101,13 +115,7 @@ def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:
     """(when, how much) of each refund of an order, the earliest first: together never more than the order was."""
     if not ledger.refunds:
         return []
-    refunds = [refund for refund in ledger.refunds if refund.order == order.order]
-    left, back = order.revenue_minor, []
-    for refund in sorted(refunds, key=lambda each: (each.refunded_at, each.refund)):
-        amount = left if refund.amount_minor == WHOLE else min(left, refund.amount_minor)
-        left -= amount
-        back.append((refund.refunded_at, amount))
-    return back
+    return [(refund.refunded_at, amount) for refund, amount in given_back_of(order, ledger.refunds)]
 
 
 def is_given_back(ledger: Ledger, order: int) -> bool:
@@ -142,6 +150,17 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
     return orders, revenue, refunded, discount
 
 
+def worth_of(ledger: Ledger) -> Worth:
+    """What all orders are worth, folded ones included."""
+    total = Worth(
+        ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_kept_minor,
+        ledger.folded_margin_minor, ledger.folded_commission_minor, ledger.folded_returns_minor,
+    )  # fmt: skip
+    for order in ledger.orders:
+        total += worth(order, ledger.refunds)
+    return total
+
+
 def first_and_last(ledger: Ledger) -> tuple[int, int]:
     """Instants of the first and the last purchase, 0 and 0 without any."""
     return ledger.first_at, ledger.last_at
@@ -159,14 +178,31 @@ def _spanned(ledger: Ledger) -> Ledger:
 def purchase_days(ledger: Ledger, zone: str) -> list[int]:
     """The latest distinct purchase days, at most 32, oldest first."""
     days = {day_of(order.purchased_at, zone) for order in purchases(ledger)}
-    return sorted(days.union(ledger.folded_days))[-DAYS_MAX:]
+    return sorted(days.union(folded_days(ledger)))[-DAYS_MAX:]
+
+
+def folded_days(ledger: Ledger) -> list[int]:
+    """The latest purchase days among the folded orders, oldest first."""
+    days: list[int] = []
+    day = 0
+    for gap in ledger.folded_days:
+        day = day - gap if days else gap
+        days.append(day)
+    return days[::-1]
+
+
+def as_gaps(days: Sequence[int]) -> tuple[int, ...]:
+    """Days, oldest first, as the latest of them and the gaps before it: small numbers pack into a byte."""
+    gaps = (later - earlier for earlier, later in pairwise(days))
+    return (days[-1], *reversed(tuple(gaps))) if days else ()
 
 
 def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:
     """(instant, day) of the purchases, oldest first; of folded ones the latest days, exact to the day but the last."""
-    past = [(day * DAY_SECONDS, day) for day in ledger.folded_days[:-1]]
-    if ledger.folded_days:
-        past.append((ledger.folded_last_at, ledger.folded_days[-1]))
+    days = folded_days(ledger)
+    past = [(day * DAY_SECONDS, day) for day in days[:-1]]
+    if days:
+        past.append((ledger.folded_last_at, days[-1]))
     return sorted([*past, *((each.purchased_at, day_of(each.purchased_at, zone)) for each in purchases(ledger))])
 
 
@@ -179,11 +215,12 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     """The ledger with everything folded that can no longer change, and the oldest beyond 64 entries."""
     settled = as_of - window_days * DAY_SECONDS
     arrived = as_of - _ARRIVAL_SECONDS
+    ripe_at = min(settled, arrived)
     early = 0
     while True:
         ripe = None
         if 0 < first_tick_at <= arrived:
-            due = [order for order in ledger.orders if order.arrived_at <= arrived and _dated(order) <= settled]
+            due = [order for order in ledger.orders if order.arrived_at <= arrived and _dated(order) <= ripe_at]
             ripe = _oldest(due) if due else None
         if ripe is None and is_too_long(ledger):
             if not ledger.orders:
@@ -218,23 +255,28 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
     if refunds:
         refunds = tuple(refund for refund in refunds if refund.order != order.order)
     through = max(ledger.folded_through_at, _dated(order))
+    kept = worth(order, ledger.refunds)
     if not order.known or order.cancelled:
         return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through)
-    days, day = ledger.folded_days, day_of(order.purchased_at, zone)
+    days, day = folded_days(ledger), day_of(order.purchased_at, zone)
     if day not in days:
-        days = tuple(sorted((*days, day))[-DAYS_MAX:])
+        days = sorted((*days, day))[-DAYS_MAX:]
     return replace(
         ledger,
         orders=orders,
         refunds=refunds,
         folded_orders=ledger.folded_orders + 1,
         folded_revenue_minor=ledger.folded_revenue_minor + order.revenue_minor,
-        folded_refunded_minor=ledger.folded_refunded_minor + refunded_minor(ledger, order),
+        folded_refunded_minor=ledger.folded_refunded_minor + kept.refunded_minor,
         folded_discount_minor=ledger.folded_discount_minor + order.discount_minor,
         folded_through_at=through,
         folded_first_at=min(ledger.folded_first_at or order.purchased_at, order.purchased_at),
         folded_last_at=max(ledger.folded_last_at, order.purchased_at),
-        folded_days=days,
+        folded_days=as_gaps(days),
+        folded_margin_minor=ledger.folded_margin_minor + kept.margin_minor,
+        folded_discount_kept_minor=ledger.folded_discount_kept_minor + kept.discount_minor,
+        folded_commission_minor=ledger.folded_commission_minor + kept.commission_minor,
+        folded_returns_minor=ledger.folded_returns_minor + kept.returns_minor,
     )
 
 
@@ -242,7 +284,7 @@ def _without_stale_orphans(ledger: Ledger, settled: int, arrived: int, first_tic
     stale = [
         refund
         for refund in ledger.refunds
-        if refund.refunded_at <= settled and max(refund.arrived_at, first_tick_at) <= arrived
+        if refund.refunded_at <= settled and max(refund.arrived_at, refund.refunded_at, first_tick_at) <= arrived
     ]
     if not stale:
         return ledger

@@ -6,7 +6,7 @@ import json
 import tomllib
 from hashlib import blake2b
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, get_origin
 from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
@@ -53,6 +53,21 @@ class LedgerRules(_Section, frozen=True):
     refund_window_days: int
 
 
+class ValueRules(_Section, frozen=True):
+    """What revenue leaves, and what things cost us. Rates are whole thousandths, amounts the shop's minor units."""
+
+    margin_permille: int
+    affiliate_commission_permille: int
+    email_cost_per_thousand_minor: int
+    service_hour_cost_minor: int
+    return_cost_minor: int
+    attribution: str
+    attribution_window_days: int
+    cpa_prior_customers: int
+    referral_share_permille: int
+    margin_permille_by_category: dict[str, int] = {}
+
+
 class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
@@ -89,6 +104,7 @@ class Policy(_Section, frozen=True):
     lifecycle: LifecycleRules
     stage: StageRules
     ledger: LedgerRules
+    value: ValueRules
     guard_rails: GuardRails
     rules: Rules
 
@@ -104,6 +120,14 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.departments_for_collaborative": (1, 3),
     "stage.cycles_for_bonded": (1, 12),
     "ledger.refund_window_days": (1, 730),
+    "value.margin_permille": (-1000, 1000),
+    "value.affiliate_commission_permille": (0, 1000),
+    "value.email_cost_per_thousand_minor": (0, 1_000_000_000),
+    "value.service_hour_cost_minor": (0, 1_000_000_000),
+    "value.return_cost_minor": (0, 1_000_000_000),
+    "value.attribution_window_days": (1, 730),
+    "value.cpa_prior_customers": (5, 1000),
+    "value.referral_share_permille": (0, 1000),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -116,7 +140,12 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
+_CAME_LATER: Final = ("value",)
+"""Sections that logs of an earlier version have no word of."""
+CATEGORIES_MAX: Final = 200
+"""Product categories with a margin of their own."""
 _CHANNELS: Final = ("email", "sms", "push", "phone", "post", "messenger")
+ATTRIBUTIONS: Final = ("linear", "position", "first", "last")
 _PURPOSES: Final = ("marketing", "feedback")
 
 
@@ -144,6 +173,11 @@ def from_dict(document: dict[str, Any]) -> Policy:
     if problems:
         raise _bad(problems)
     return policy
+
+
+def from_logged(document: dict[str, Any]) -> Policy:
+    """A policy the log holds. A section that there was not yet when it was adopted is as the defaults have it."""
+    return from_dict({section: to_dict(DEFAULT)[section] for section in _CAME_LATER} | document)
 
 
 def to_dict(policy: Policy) -> dict[str, Any]:
@@ -176,10 +210,19 @@ def _shape_problems(document: object, section: type[msgspec.Struct], path: str) 
                 problems.append(f"{path}{name}: expected, got nothing")
         elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             problems.extend(_shape_problems(document[name], field.type, f"{path}{name}."))
+        elif get_origin(field.type) is dict:
+            problems.extend(_table_problems(document[name], f"{path}{name}"))
         elif type(document[name]) is not field.type:
             wanted = getattr(field.type, "__name__", str(field.type))
             problems.append(f"{path}{name}: expected {wanted}, got {document[name]!r}")
     return problems
+
+
+def _table_problems(table: object, path: str) -> list[str]:
+    """What is wrong with a table of whole numbers by name."""
+    if not isinstance(table, dict):
+        return [f"{path}: expected a table, got {table!r}"]
+    return [f"{path}.{name}: expected int, got {each!r}" for name, each in table.items() if type(each) is not int]
 
 
 def _bound_problems(document: dict[str, Any]) -> list[str]:
@@ -187,6 +230,11 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
     for path, bounds in _BOUNDS.items():
         section, name = path.split(".")
         problems.extend(_outside(path, document[section][name], bounds))
+    by_category = document["value"].get("margin_permille_by_category", {})
+    if len(by_category) > CATEGORIES_MAX:
+        problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
+    for name, rate in by_category.items():
+        problems.extend(_outside(f"value.margin_permille_by_category.{name}", rate, _BOUNDS["value.margin_permille"]))
     for rule, fields in document["rules"].items():
         for name, bounds in _RULE_BOUNDS.items():
             if name in fields:
@@ -211,6 +259,9 @@ def _sense_problems(policy: Policy) -> list[str]:
         zone_named(policy.shop.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {policy.shop.time_zone!r}")
+    if policy.value.attribution not in ATTRIBUTIONS:
+        expected = ", ".join(ATTRIBUTIONS)
+        problems.append(f"value.attribution: expected one of {expected}, got {policy.value.attribution!r}")
     for name in policy.rules.__struct_fields__:
         rule: Rule = getattr(policy.rules, name)
         if rule.channel not in _CHANNELS:

@@ -53,14 +53,26 @@ class Order(_Entry, frozen=True):
     purchased_at: int = 0
     """The earliest instant any version of it gives."""
     version_at: int = 0
+    """Of the version that counts; 0: the same as `purchased_at`."""
     revenue_minor: int = 0
     discount_minor: int = 0
     arrived_at: int = 0
+    """When the first word of it came; 0: at its own date, or before the first Tick."""
     known: int = 0
     cancelled: int = 0
     delivered_at: int = 0
     asked: int = 0
     """Whether asking how it was has been considered: an order told again is not asked about twice."""
+    margin_minor: int = 0
+    """What it leaves before discount, at the rates in force when it arrived."""
+    commission_minor: int = 0
+    """What the affiliate gets who brought it."""
+    cost_minor: int = 0
+    """Costs that name it. A memo: they are counted by department, not here."""
+    content: int = 0
+    """A mark of its lines: of two versions alike in date and amounts the same one counts, in any order of arrival."""
+    paid_currency: str = ""
+    """The currency it was paid in, if not the shop's."""
 
 
 class Refund(_Entry, frozen=True):
@@ -71,6 +83,11 @@ class Refund(_Entry, frozen=True):
     refunded_at: int
     amount_minor: int
     arrived_at: int
+    """0: at its own date, or before the first Tick."""
+    margin_minor: int | None = None
+    """What the lines it names leave, of the whole amount; None where it names none."""
+    handling_minor: int = 0
+    """What handling it costs us."""
 
 
 class Ledger(_Entry, frozen=True):
@@ -86,7 +103,7 @@ class Ledger(_Entry, frozen=True):
     folded_first_at: int = 0
     folded_last_at: int = 0
     folded_days: tuple[int, ...] = ()
-    """The latest purchase days among the folded orders."""
+    """The latest purchase day among the folded orders, then the gaps in days to those before it."""
     folded_early: int = 0
     """Orders folded before their time because the ledger was full."""
     orphans: int = 0
@@ -94,6 +111,11 @@ class Ledger(_Entry, frozen=True):
     first_at: int = 0
     """The first purchase of all, and the last: kept beside the entries, since every step asks for them."""
     last_at: int = 0
+    folded_margin_minor: int = 0
+    """Of the folded orders, like the next three: what was kept of them."""
+    folded_discount_kept_minor: int = 0
+    folded_commission_minor: int = 0
+    folded_returns_minor: int = 0
 
 
 class Consent(_Entry, frozen=True):
@@ -130,6 +152,20 @@ class Consideration(_Entry, frozen=True):
     expires_at: int
     announced: int = 0
     """Whether its being held has been said."""
+
+
+class Touched(_Entry, frozen=True):
+    """A channel that reached them, and when, oldest first."""
+
+    channel: str
+    at: tuple[int, ...]
+
+
+class Credit(_Entry, frozen=True):
+    """What came by one path of referrals: short marks of the customers on it, who brought it first."""
+
+    path: tuple[int, ...]
+    amount_minor: int
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -198,6 +234,22 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When time alone can next move an open consideration, as the last look found."""
     looked_under: int = 0
     """The policy of the last look, in short: another one means looking again."""
+    sends_milli: int = 0
+    """What e-mails to them cost, and a person's time with them, in thousandths of a minor unit."""
+    service_time_milli: int = 0
+    touched: tuple[Touched, ...] = ()
+    """The touches that may have had a part in winning them."""
+    referrer: str = ""
+    """Who sent them, by the earliest referral, and when that was."""
+    referrer_at: int = 0
+    friends: tuple[int, ...] = ()
+    """Short marks of whom they sent and who was told so."""
+    credited_minor: tuple[int, ...] = ()
+    """What friends brought, friends of friends, and theirs."""
+    credits: tuple[Credit, ...] = ()
+    """The same by path, the latest new ones: to be told to a referrer who becomes known."""
+    brought_told_minor: int = 0
+    """What the referrer was told that they brought themselves."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -208,6 +260,9 @@ TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set."""
+TOUCHES_MAX: Final = 16
+FRIENDS_MAX: Final = 16
+CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16

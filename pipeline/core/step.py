@@ -7,17 +7,21 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, lifecycle, stage
+from pipeline.core import buckets, decide, lifecycle, referrals, stage
 from pipeline.core import ledger as ledgers
-from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID, Moment
+from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
-from pipeline.core.days import DAY_SECONDS
+from pipeline.core.days import DAY_SECONDS, date_of
 from pipeline.core.decisions import Decision
 from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
+from pipeline.core.moment import Moment, Note
 from pipeline.core.policy import Policy
-from pipeline.core.profile import EVENT_MARKS_MAX, Lifecycle, Profile
+from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile
+from pipeline.core.referrals import Told
+from pipeline.core.worth import WHOLE
 from pipeline.schemas import logged
+from pipeline.schemas.dead_letters import Reason
 
 REVIEW_SECONDS: Final = 7 * DAY_SECONDS
 """Nobody goes unseen for longer than this once time passes."""
@@ -42,6 +46,10 @@ class Step(NamedTuple):
     profile: Profile
     decisions: tuple[Decision, ...]
     outcome: Outcome
+    notes: tuple[Note, ...] = ()
+    """What is odd about the event, though it counts: for the dead letters."""
+    told: tuple[Told, ...] = ()
+    """What other customers' logs are told."""
 
 
 def step(
@@ -52,26 +60,32 @@ def step(
     Before a log's first Tick events change the state and decide nothing: an import sends nothing.
     """
     tick_at = controls.tick_at
+    notes: tuple[Note, ...]
     if isinstance(event, logged.Tick):
         if profile is None:
             raise ValueError("a Tick visits customers that are there")
         after = replace(profile, as_of=max(tick_at, profile.as_of))
-        outcome = Outcome.REVIEWED
+        outcome, notes = Outcome.REVIEWED, ()
     else:
         at = int(event.occurred_at.timestamp())
-        applied = _applied(profile, event, at, controls)
+        applied = _applied(customer_id, profile, event, at, controls)
         if not isinstance(applied, tuple):
             assert profile is not None or applied is Outcome.TOO_OLD
             return Step(profile or _newcomer(at, tick_at), (), applied)
-        after, outcome = applied
+        after, outcome, notes = applied
     policy, came = controls.policy, after
     after = _aged(after, policy, controls)
     # A ledger is folded once a day, at every visit, and when it is too long: not at every event of a day.
     is_new_day = profile is None or after.bucket_day != profile.bucket_day
     if outcome is Outcome.REVIEWED or is_new_day or ledgers.is_too_long(after.ledger):
-        after = _folded(after, policy, controls)
+        unfolded, after = after, _folded(after, policy, controls)
+        notes += _let_go(unfolded.ledger, after.ledger)
+    told: tuple[Told, ...] = ()
+    if not isinstance(event, logged.Tick):
+        after, told, odd = referrals.told_on(customer_id, profile, after, event)
+        notes += odd
     if not tick_at:
-        return Step(replace(after, next_review_at=0), (), outcome)
+        return Step(replace(after, next_review_at=0), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.
     after = decide.opened_by_silence(came if outcome is Outcome.LATE else profile, after, policy)
     if outcome is not Outcome.LATE:
@@ -85,7 +99,7 @@ def step(
         else:
             after, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
-    return Step(replace(after, next_review_at=review_at), decisions, outcome)
+    return Step(replace(after, next_review_at=review_at), decisions, outcome, notes, told)
 
 
 def _newcomer(at: int, tick_at: int) -> Profile:
@@ -93,8 +107,8 @@ def _newcomer(at: int, tick_at: int) -> Profile:
 
 
 def _applied(
-    profile: Profile | None, event: logged.CustomerEvent, at: int, controls: Controls
-) -> tuple[Profile, Outcome] | Outcome:
+    customer_id: str, profile: Profile | None, event: logged.CustomerEvent, at: int, controls: Controls
+) -> tuple[Profile, Outcome, tuple[Note, ...]] | Outcome:
     """The customer with the event applied, or why it is not."""
     tick_at = controls.tick_at
     before = profile or _newcomer(at, tick_at)
@@ -106,7 +120,7 @@ def _applied(
             return Outcome.DUPLICATE
         marks = (marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
     as_of = max(tick_at, at, before.as_of)
-    now = Moment(at, as_of, controls.first_tick_at, controls.policy)
+    now = Moment(customer_id, at, as_of, controls.first_tick_at, controls.policy)
     try:
         changes = APPLY[kind](before, event, now)
     except ledgers.TooOld:
@@ -124,7 +138,8 @@ def _applied(
     if now.today != before.bucket_day:
         changes["buckets"] = buckets.aged(changes.get("buckets", before.buckets), now.today)
         changes["bucket_day"] = now.today
-    return replace(before, **changes), Outcome.LATE if as_of - at > _LATE_SECONDS else Outcome.ACCEPTED
+    outcome = Outcome.LATE if as_of - at > _LATE_SECONDS else Outcome.ACCEPTED
+    return replace(before, **changes), outcome, tuple(now.notes)
 
 
 def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
@@ -158,6 +173,22 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
         zone=policy.shop.time_zone,
     )  # fmt: skip
     return profile if ledger is profile.ledger else replace(profile, ledger=ledger)
+
+
+def _let_go(before: Ledger, after: Ledger) -> tuple[Note, ...]:
+    """Refunds that have waited too long for an order that nobody told."""
+    if after.orphans == before.orphans:
+        return ()
+    here = {order.order for order in before.orders}
+    gone = [refund for refund in before.refunds if refund.order not in here and refund not in after.refunds]
+    return tuple(
+        Note(
+            Reason.REFUND_WITHOUT_ORDER,
+            f"order_id: expected an order told within the refund window of {date_of(refund.refunded_at // DAY_SECONDS)}"
+            f", got none; {'all of it' if refund.amount_minor == WHOLE else refund.amount_minor} not counted",
+        )
+        for refund in gone
+    )
 
 
 def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at: int, look_at: int) -> int:

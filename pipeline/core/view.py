@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core import buckets
 from pipeline.core import ledger as ledgers
 from pipeline.core import stage as stages
+from pipeline.core.acquisition import WHOLE, channel_costs, cohort_month, cpa
 from pipeline.core.buckets import Measure
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant
 from pipeline.core.profile import Lifecycle, Profile, Stage
+from pipeline.core.referrals import referral_value_minor
+from pipeline.core.value import value
+from pipeline.core.worth import worth
+
+_ORDERS_SHOWN: Final = 5
 
 
 def view(customer_id: str, profile: Profile, controls: Controls, *, partition: int, offset: int) -> dict[str, Any]:
     """The view of a customer. (partition, offset) says which of two views is the later."""
     policy, as_of = controls.policy, profile.as_of
     zone = policy.shop.time_zone
-    orders, revenue, refunded, discount = ledgers.totals(profile.ledger)
     first, last = ledgers.first_and_last(profile.ledger)
-    costs = profile.acquisition_cost_minor + profile.retention_cost_minor + profile.service_cost_minor
-    net = revenue - refunded
     return {
         "customer_id": customer_id,
         "partition": partition,
@@ -39,18 +42,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "lifecycle_reason": profile.lifecycle_reason,
         "lifecycle_since_at": instant(profile.lifecycle_since_at or profile.first_seen_at),
         "prospect_overdue": bool(profile.prospect_overdue),
-        "value": {
-            "currency": profile.currency or None,
-            "orders": orders,
-            "revenue_minor": revenue,
-            "refunded_minor": refunded,
-            "net_revenue_minor": net,
-            "discount_minor": discount,
-            "acquisition_cost_minor": profile.acquisition_cost_minor,
-            "retention_cost_minor": profile.retention_cost_minor,
-            "service_cost_minor": profile.service_cost_minor,
-            "value_to_date_minor": net - costs,
-        },
+        "value": _value(profile, controls),
         "first_purchase_at": instant(first) if first else None,
         "last_purchase_at": instant(last) if last else None,
         "days_since_purchase": (as_of - last) // 86_400 if last else None,
@@ -84,6 +76,78 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "policy_hash": controls.policy_hash,
         "simulated": bool(profile.simulated),
     }
+
+
+def _value(profile: Profile, controls: Controls) -> dict[str, Any]:
+    orders, revenue, refunded, discount = ledgers.totals(profile.ledger)
+    to_date = value(profile, controls)
+    referred = referral_value_minor(profile, controls.policy.value)
+    here = {order.order for order in profile.ledger.orders if order.known}
+    return {
+        "currency": profile.currency or None,
+        "orders": orders,
+        "revenue_minor": revenue,
+        "refunded_minor": refunded,
+        "net_revenue_minor": revenue - refunded,
+        "discount_minor": discount,
+        "acquisition_cost_minor": to_date.acquisition_cost_minor,
+        "retention_cost_minor": to_date.retention_cost_minor,
+        "service_cost_minor": to_date.service_cost_minor,
+        "value_to_date_minor": to_date.value_to_date_minor,
+        "referral_value_minor": referred,
+        "value_with_referrals_minor": to_date.value_to_date_minor + referred,
+        **to_date._asdict(),
+        "cohort_month": cohort_month(profile, controls.policy.shop.time_zone),
+        "acquisition_channels": _acquisition_channels(profile, controls),
+        "latest_orders": _latest_orders(profile, to_date.channel_cost_minor),
+        "refunds_waiting": sum(refund.order not in here for refund in profile.ledger.refunds),
+        "refunds_let_go": profile.ledger.orphans,
+    }
+
+
+def _acquisition_channels(profile: Profile, controls: Controls) -> list[dict[str, Any]]:
+    month = cohort_month(profile, controls.policy.shop.time_zone) or ""
+    shown = []
+    for channel, share, cost_minor in channel_costs(profile, controls):
+        cost = cpa(controls, channel, month)
+        shown.append(
+            {
+                "channel": channel,
+                "share_fraction": round(share / WHOLE, 9),
+                "cost_minor": cost_minor,
+                "cpa_minor": cost.estimate_minor if cost else None,
+                "cpa_low_minor": cost.low_minor if cost else None,
+                "cpa_high_minor": cost.high_minor if cost else None,
+            }
+        )
+    return shown
+
+
+def _latest_orders(profile: Profile, channel_cost_minor: int) -> list[dict[str, Any]]:
+    """The latest orders, each with what getting it cost; the first of all bears what winning the customer cost."""
+    ledger = profile.ledger
+    latest = sorted(ledgers.purchases(ledger), key=lambda each: (each.purchased_at, each.order), reverse=True)
+    shown = []
+    first = latest[-1] if latest and latest[-1].purchased_at == ledger.first_at else None
+    for order in latest[:_ORDERS_SHOWN]:
+        winning = channel_cost_minor if order is first else 0
+        of = worth(order, ledger.refunds)
+        cost = of.discount_minor + of.commission_minor + order.cost_minor + winning
+        shown.append(
+            {
+                "purchased_at": instant(order.purchased_at),
+                "revenue_minor": of.revenue_minor,
+                "refunded_minor": of.refunded_minor,
+                "margin_minor": of.margin_minor,
+                "discount_cost_minor": of.discount_minor,
+                "commission_cost_minor": of.commission_minor,
+                "recorded_cost_minor": order.cost_minor,
+                "channel_cost_minor": winning,
+                "cost_minor": cost,
+                "left_minor": of.margin_minor - cost,
+            }
+        )
+    return shown
 
 
 def _windows(profile: Profile, today: int) -> dict[str, dict[str, int | float | None]]:

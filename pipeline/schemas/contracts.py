@@ -110,18 +110,33 @@ _ONLY_LOGGED: Final = {
     "channel": "Which.",
     "currency": "ISO 4217 code of the amounts beside it.",
     "spend_minor": "Spent in all.",
-    "acquisitions": "First purchases.",
+    "acquisitions": "First purchases in which it had a part.",
+    "shares": "Its parts in them, in 720,720ths of a customer; 0: all of them whole.",
+    "referrer_id": "Wafa's own id of who sent them.",
+    "path": "A mark of each customer it came through, who brought it first.",
 }
 """Fields of the log that publishers do not have, in words; the others keep the publisher's."""
+_BETWEEN_CUSTOMERS: Final = {
+    "id": "Derived from what it was told for.",
+    "source": "`wafa`.",
+    "occurred_at": "When what it was told for happened.",
+    "referral_id": "The referral it was told for.",
+    "amount_minor": "What they brought, or below zero what they gave back.",
+}
+"""What fields mean in events that customers' logs tell each other."""
 
 
 def _told(log: Json) -> Json:
     """The log's schema with the meaning of each field, and which of its texts are instants and days."""
     for name, kind in log["$defs"].items():
-        model = getattr(events, name, None)
+        between = name in {kind.__name__ for kind in logged.BETWEEN_CUSTOMERS}
+        model = events.Inbound if between else getattr(events, name, None)
         fields = {} if model is None else model.model_fields
+        words = _BETWEEN_CUSTOMERS if between else {}
         for field, schema in kind["properties"].items():
-            about = (fields[field].description if field in fields else None) or _ONLY_LOGGED.get(field)
+            about = (
+                words.get(field) or (fields[field].description if field in fields else None) or _ONLY_LOGGED.get(field)
+            )
             if about:
                 schema["description"] = about
             for variant in schema.get("anyOf", [schema]):

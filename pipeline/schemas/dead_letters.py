@@ -36,6 +36,12 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     STEP_FAILED = "step_failed"
     ERASED = "erased"
+    REFUND_ABOVE_ORDER = "refund_above_order"
+    REFUND_WITHOUT_ORDER = "refund_without_order"
+    ORDER_IN_TWO_CURRENCIES = "order_in_two_currencies"
+    COST_BELOW_ZERO = "cost_below_zero"
+    SELF_REFERRAL = "self_referral"
+    CIRCULAR_REFERRAL = "circular_referral"
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -59,6 +65,10 @@ _HEADERS: Final = (
 )
 _HEADER_OVERHEAD: Final = 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_MAY_CARRY_NOTHING: Final = frozenset((Reason.TOO_LARGE, Reason.REFUND_WITHOUT_ORDER))
+"""A record too large for a letter stays where it lies; of a refund let go only marks are left, and a Tick shows it."""
 
 
 class NotADeadLetter(Exception):
@@ -170,7 +180,7 @@ def record_bytes(record: Record) -> int:
 
 def is_carried(letter: DeadLetter, value: bytes | None) -> bool:
     """Whether the refused record is in its dead letter (whose value this is), and can be sent again from there."""
-    return letter.reason is not Reason.TOO_LARGE or value is not None
+    return letter.reason not in _MAY_CARRY_NOTHING or value is not None
 
 
 def _bounded(problems: Sequence[str]) -> bytes:

@@ -211,6 +211,9 @@ class OrderCompleted(_OfOrder):
     items: Items = Field((), description="What they bought.")
     channel: Code | None = Field(None, description="Where they bought, such as `web` or `store`.")
     affiliate_id: Id | None = Field(None, description="Which affiliate sent them.")
+    commission_minor: Amount | None = Field(
+        None, description="What the affiliate gets; absent, as the policy says. It comes back with a refund."
+    )
 
 
 class OrderRefunded(_OfOrder):

@@ -91,6 +91,7 @@ class OrderCompleted(Event, tag=True, frozen=True, kw_only=True):
     items: tuple[Item, ...] = ()
     channel: str | None = None
     affiliate_id: str | None = None
+    commission_minor: int | None = None
     paid_minor: int | None = None
     paid_currency: str | None = None
     rate_on: date | None = None
@@ -268,6 +269,21 @@ class CostRecorded(Event, tag=True, frozen=True, kw_only=True):
     partner_id: str | None = None
 
 
+class CustomerReferred(Event, tag=True, frozen=True, kw_only=True):
+    """Another customer sent them to us. Told by that customer's log."""
+
+    referrer_id: str
+    referral_id: str
+
+
+class ReferralCredited(Event, tag=True, frozen=True, kw_only=True):
+    """What a friend brought, or gave back. Told by the friend's log; `path` has a mark of each it came through."""
+
+    path: tuple[int, ...]
+    amount_minor: int
+    currency: str = ""
+
+
 class Tick(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """It is now `as_of`, and every event up to then is in the log: silence is proven."""
 
@@ -292,7 +308,10 @@ class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True
 
 
 class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """What a channel cost in a month, counted anew. Accepted, kept and passed on; the core does not use it yet."""
+    """What a channel cost in a month, counted anew, and whom it won. `shares` are in 720,720ths of a customer.
+
+    Where several channels won a customer, each has its share; 0 means that every acquisition is the channel's alone.
+    """
 
     revised_at: datetime
     channel: str
@@ -300,6 +319,7 @@ class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_on
     version: int
     spend_minor: int
     acquisitions: int
+    shares: int = 0
 
 
 CustomerEvent = (
@@ -328,7 +348,11 @@ CustomerEvent = (
     | TicketUpdated
     | TicketResolved
     | CostRecorded
+    | CustomerReferred
+    | ReferralCredited
 )
+BETWEEN_CUSTOMERS: Final = (CustomerReferred, ReferralCredited)
+"""What one customer's log tells another's; no publisher sends it."""
 Control = Tick | PolicyAdopted | ModelFitted | ChannelCostRevised
 Logged = CustomerEvent | Control
 

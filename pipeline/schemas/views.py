@@ -24,8 +24,34 @@ class StageEvidence(Outbound):
     failed_checks: int = Field(ge=0, description="Checks in a row that found the evidence gone.")
 
 
+class OrderValue(Outbound):
+    """What one order brought "once": its margin, what getting it cost, and what is left of it. After refunds."""
+
+    purchased_at: AwareDatetime = Field(description="When.")
+    revenue_minor: int = Field(ge=0, description="After discount.")
+    refunded_minor: int = Field(ge=0, description="Given back.")
+    margin_minor: int = Field(description="On what was kept, at the price before discount.")
+    discount_cost_minor: int = Field(description="Taken off that price.")
+    commission_cost_minor: int = Field(description="Of the affiliate who brought it.")
+    recorded_cost_minor: int = Field(description="Costs that name it, of any department.")
+    channel_cost_minor: int = Field(0, description="Of the first order: what channels cost that won the customer.")
+    cost_minor: int = Field(description="What getting it cost: the four together.")
+    left_minor: int = Field(description="Margin less cost.")
+
+
+class ChannelPart(Outbound):
+    """A channel's part in winning them. `cpa_...` are for forecasts and advice: shrunk toward all channels' cost."""
+
+    channel: str = Field(description="Through what they were touched.")
+    share_fraction: float = Field(ge=0, le=1, description="Its part of the acquisition.")
+    cost_minor: int = Field(description="That part of what the channel spent on their month's customers.")
+    cpa_minor: int | None = Field(description="What an acquisition through it costs; none before spend was told.")
+    cpa_low_minor: int | None = Field(description="It is 90 % sure to be more than this ...")
+    cpa_high_minor: int | None = Field(description="... and less than this.")
+
+
 class Value(Outbound):
-    """What they are worth so far: net revenue less what it cost to win, keep and serve them, in minor units."""
+    """What they are worth so far: margin less what it cost to win, keep and serve them, in minor units."""
 
     currency: str | None = Field(description="The shop's; none before the first purchase.")
     orders: int = Field(ge=0, description="Orders that stand.")
@@ -33,10 +59,31 @@ class Value(Outbound):
     refunded_minor: int = Field(ge=0, description="Given back.")
     net_revenue_minor: int = Field(description="Revenue less refunds.")
     discount_minor: int = Field(ge=0, description="Discounts they had; already off the revenue.")
-    acquisition_cost_minor: int = Field(description="Spent to win them.")
-    retention_cost_minor: int = Field(description="Spent to keep them.")
-    service_cost_minor: int = Field(description="Spent to serve them.")
-    value_to_date_minor: int = Field(description="Net revenue less the three costs.")
+    acquisition_cost_minor: int = Field(description="What it cost to win them and their orders.")
+    retention_cost_minor: int = Field(description="What it cost to keep them.")
+    service_cost_minor: int = Field(description="What it cost to serve them.")
+    value_to_date_minor: int = Field(description="Margin less the three costs.")
+    margin_minor: int = Field(0, description="On net revenue, at the margin rates, of the price before discount.")
+    referral_value_minor: int = Field(
+        0, description="A share of what came through them. Beside the value: a sum over customers leaves it out."
+    )
+    value_with_referrals_minor: int = Field(0, description="Both together: what tiers and offers go by.")
+    channel_cost_minor: int = Field(0, description="Of the channels that won them. Part of the acquisition cost.")
+    cohort_month: str | None = Field(None, description="Month of the first purchase, YYYY-MM.")
+    acquisition_channels: tuple[ChannelPart, ...] = Field((), description="Who had a part in winning them.")
+    commission_cost_minor: int = Field(0, description="Of affiliates, for what was kept. Part of the acquisition cost.")
+    sales_cost_minor: int = Field(0, description="Recorded by sales. Part of the acquisition cost.")
+    discount_cost_minor: int = Field(0, description="Discount on what was kept. Part of the retention cost.")
+    send_cost_minor: int = Field(0, description="E-mails to them. Part of the retention cost.")
+    marketing_cost_minor: int = Field(0, description="Recorded by marketing. Part of the retention cost.")
+    service_time_cost_minor: int = Field(0, description="A person's time. Part of the service cost.")
+    return_cost_minor: int = Field(0, description="Handling what they gave back. Part of the service cost.")
+    service_recorded_cost_minor: int = Field(0, description="Recorded by service and on tickets. Part of its cost.")
+    latest_orders: tuple[OrderValue, ...] = Field(
+        (), description="The last five orders that can still change, the newest first."
+    )
+    refunds_waiting: int = Field(0, ge=0, description="Refunds whose order has not come yet; not counted so far.")
+    refunds_let_go: int = Field(0, ge=0, description="Refunds whose order never came; not counted.")
 
 
 class Window(Outbound):

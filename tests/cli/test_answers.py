@@ -99,7 +99,9 @@ def test_a_customer_is_found_by_any_alias_and_told_in_words(shop: Shop, wafa: Wa
     done = wafa("customer", who)
     assert done.returncode == 0, done.stderr
     said = done.stdout
-    assert "50.00 USD to date = 1 orders 50.00 USD" in said
+    assert "20.00 USD to date = margin 20.00 USD on 1 orders of 50.00 USD net" in said
+    assert "20.00 USD OrderCompleted o1 (2023-11-15)" in said, "what the margin is made of"
+    assert "Orders, once: the latest 1 of 1" in said
     assert "at risk since" in said
     assert "marketing by email: yes since 2023-11-14" in said
     assert "OrderCompleted" in said

@@ -365,6 +365,8 @@ EXAMPLES: dict[type, Any] = {
         said(logged.SurveyAnswered, 9, survey_id="s", kind="nps", score=9.0, score_max=10.0), ticket(9), resolved(9),
         said(logged.TicketUpdated, 9, ticket_id="T", status="open"),
         said(logged.CostRecorded, 9, department="sales", amount_minor=100, currency="USD"),
+        said(logged.CustomerReferred, 9, referrer_id="d", referral_id="f"),
+        said(logged.ReferralCredited, 9, path=(2**62,), amount_minor=500),
     )
 }  # fmt: skip
 HISTORY_OF = {

@@ -21,7 +21,8 @@ from pipeline.core.ledger import (
     with_order,
     with_refund,
 )  # fmt: skip
-from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger
+from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
+from pipeline.core.worth import WHOLE
 from tests.core.builders import seconds
 
 EMPTY = Ledger()
@@ -31,15 +32,14 @@ def bought(
     ledger: Ledger, order: int, on: float, amount_minor: int = 100, *, discount_minor: int = 0, arrived: float = 0
 ) -> Ledger:
     """With an order."""
-    return with_order(
-        ledger, order, at=seconds(on), revenue_minor=amount_minor, discount_minor=discount_minor,
-        arrived_at=seconds(arrived),
-    )  # fmt: skip
+    at = seconds(on)
+    return with_order(ledger, Order(order, at, at, amount_minor, discount_minor, seconds(arrived), known=1))
 
 
 def returned(ledger: Ledger, refund: int, order: int, on: float, amount_minor: int | None) -> Ledger:
     """With a refund."""
-    return with_refund(ledger, refund, order, at=seconds(on), amount_minor=amount_minor, arrived_at=seconds(on))
+    amount = WHOLE if amount_minor is None else amount_minor
+    return with_refund(ledger, Refund(refund, order, seconds(on), amount, seconds(on)))
 
 
 def settled(ledger: Ledger, on: float, *, first_tick: float | None = 0, window_days: int = 90) -> Ledger:

@@ -68,11 +68,24 @@ def test_a_customer_is_shown_with_their_value_and_what_it_cost() -> None:
     ):  # fmt: skip
         driver.feed(event)
     shown = seen(driver)
-    assert shown.value.model_dump() == {
+    kept_of_discount, margin = 500 * 3 // 4, (7_500 + 500 * 3 // 4) * 4 // 10
+    retention = 300 + kept_of_discount
+    told = {
         "currency": "USD", "orders": 1, "revenue_minor": 10_000, "refunded_minor": 2_500, "net_revenue_minor": 7_500,
-        "discount_minor": 500, "acquisition_cost_minor": 700, "retention_cost_minor": 300, "service_cost_minor": 300,
-        "value_to_date_minor": 7_500 - 700 - 300 - 300,
+        "discount_minor": 500, "margin_minor": margin, "acquisition_cost_minor": 700,
+        "retention_cost_minor": retention, "service_cost_minor": 300,
+        "value_to_date_minor": margin - 700 - retention - 300,
+        "sales_cost_minor": 700, "discount_cost_minor": kept_of_discount, "marketing_cost_minor": 300,
+        "service_recorded_cost_minor": 300, "commission_cost_minor": 0, "send_cost_minor": 0,
+        "service_time_cost_minor": 0, "return_cost_minor": 0,
     }  # fmt: skip
+    assert shown.value.model_dump(include=set(told)) == told
+    (once,) = shown.value.latest_orders
+    assert (once.margin_minor, once.cost_minor, once.left_minor) == (
+        margin,
+        kept_of_discount,
+        margin - kept_of_discount,
+    )
     assert (shown.partition, shown.offset) == (3, 7)
     assert (shown.first_purchase_at, shown.last_purchase_at, shown.days_since_purchase) == (day(0), day(0), 4)
     assert [str(each) for each in shown.purchase_days] == ["2026-01-01"]

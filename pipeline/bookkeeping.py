@@ -1,0 +1,142 @@
+"""The books of the whole shop, read from Kafka: every customer's state, and their log up to where that state stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import topics
+from pipeline.core import controls as core_controls
+from pipeline.core.acquisition import WHOLE
+from pipeline.core.books import NO_CHANNEL, Books, Customers, Log, reconciled
+from pipeline.core.codec import unpack
+from pipeline.core.value import Value
+from pipeline.engine.changelog import POSITION_KEY, payload_of
+from pipeline.inquiry import need_topics, scan
+from pipeline.schemas import logged
+from pipeline.settings import Settings
+from pipeline.telling_value import PARTS, money
+
+_CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
+_OURS: Final = b"__"
+
+
+@dataclass
+class Partition:
+    """What a partition's changelog holds."""
+
+    next_offset: int = 0
+    profiles: dict[bytes, bytes] = field(default_factory=dict)
+    controls: dict[str, bytes] = field(default_factory=dict)
+
+
+def read_books(settings: Settings) -> Books:
+    """The books as they stand now: a partition's customers and its log, then the next.
+
+    Holds one partition's packed customers and a small record for each order of the shop. Raises as reading Kafka does.
+    """
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
+    customers, log, all_controls = Customers(), Log(), core_controls.INITIAL
+    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
+        partition = read_state(settings, number)
+        controls = core_controls.from_entries(partition.controls)
+        for control in controls.latest.values():
+            all_controls = core_controls.adopt(all_controls, control)
+        for packed in partition.profiles.values():
+            customers.add(unpack(packed), controls)
+        for key, event in _read_log(settings, number, partition.next_offset):
+            log.tell(key, event)
+    return reconciled(customers, log, all_controls)
+
+
+def read_state(settings: Settings, number: int) -> Partition:
+    """A partition's customers and controls, packed, and how far in its log that is."""
+    found = Partition()
+    for record in scan(settings, topics.CUSTOMER_STATE, [number]):
+        key = record.key or b""
+        if key == POSITION_KEY:
+            found.next_offset = json.loads(record.value or b"{}")["next_offset"]
+        elif key.startswith(_CONTROL_PREFIX) and record.value is not None:
+            found.controls[key[len(_CONTROL_PREFIX) :].decode()] = payload_of(record.value)
+        elif not key.startswith(_OURS):
+            if record.value is None:
+                found.profiles.pop(key, None)
+            else:
+                found.profiles[key] = payload_of(record.value)
+    return found
+
+
+def _read_log(settings: Settings, number: int, next_offset: int) -> Iterator[tuple[bytes, logged.Logged]]:
+    for record in scan(settings, topics.CUSTOMER_EVENTS, [number]):
+        if record.offset >= next_offset:
+            break
+        if record.key != logged.CONTROL_KEY and record.value is not None:
+            try:
+                yield record.key or b"", logged.decode(record.value)
+            except msgspec.MsgspecError:
+                continue  # the worker refused it too
+
+
+def document(books: Books) -> dict[str, Any]:
+    """The report for machines."""
+    customers = books.customers
+    return {
+        "customers": customers.count,
+        "adds_up": books.adds_up,
+        "value_to_date_minor": customers.value.value_to_date_minor,
+        "parts": customers.value._asdict(),
+        "by_channel": [
+            {"channel": channel or None, "customers": round(parts / WHOLE, 6),
+             "value_minor": customers.value_by_channel[channel]}
+            for channel, parts in sorted(customers.parts_by_channel.items())
+        ],
+        "lines": [{**line._asdict(), "difference_minor": line.difference_minor} for line in books.lines],
+        "spend": [each._asdict() for each in books.spend],
+        "refunds_let_go": customers.refunds_let_go,
+    }  # fmt: skip
+
+
+def print_books(books: Books, console: Console, currency: str) -> None:
+    """The report for eyes."""
+    customers = books.customers
+    _print_parts(customers.value, customers.count, console, currency)
+    table = _table("channel", "customers", "value to date", title="The same value, by who won the customers")
+    for channel, parts in sorted(customers.parts_by_channel.items()):
+        name = "(no touch had a part)" if channel == NO_CHANNEL else channel
+        table.add_row(name, f"{parts / WHOLE:,.2f}", money(customers.value_by_channel[channel], currency))
+    console.print(table)
+    table = _table("", "customers", "books", "difference", title="Customers against the books")
+    for line in books.lines:
+        figures = (line.customers_minor, line.books_minor, line.difference_minor)
+        table.add_row(line.name, *(money(each, currency) for each in figures))
+    console.print(table)
+    if books.spend:
+        names = ("spent", "spread over customers", "customers since", "rounding", "nobody won")
+        table = _table("channel, month", *names, title="What channels spent, and where it is")
+        for spend in books.spend:
+            table.add_row(f"{spend.channel}, {spend.cohort_month}", *(money(each, currency) for each in spend[2:]))
+        console.print(table)
+    if customers.refunds_let_go:
+        console.print(f"{customers.refunds_let_go:,} refunds of orders that never came are in none of these figures.")
+
+
+def _print_parts(value: Value, count: int, console: Console, currency: str) -> None:
+    table = _table("part", "amount", title=f"Value to date of {count:,} customers")
+    for part, words in PARTS.items():
+        table.add_row(words, money(getattr(value, part), currency))
+    table.add_section()
+    table.add_row("value to date", money(value.value_to_date_minor, currency))
+    console.print(table)
+
+
+def _table(*columns: str, title: str) -> Table:
+    table = Table(*columns, title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

@@ -1,0 +1,168 @@
+"""What winning a customer cost: their share of what the channels spent that had a part in it.
+
+A customer's touches before the first purchase share it by a stated model; the month of that purchase is their cohort.
+What a channel spent in a month, as `ChannelCostRevised` last said it, is spread over the cohort's shares in it. So
+spend that arrives late reaches everybody it belongs to, and the sum over customers is what the channel spent.
+
+Shares are whole: an acquisition is 720,720 parts, which any number of touches up to 16 divides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import Final, NamedTuple
+
+from pipeline.core.controls import Controls
+from pipeline.core.days import DAY_SECONDS, date_of, day_of
+from pipeline.core.money import portion, rounded
+from pipeline.core.policy import ValueRules
+from pipeline.core.profile import TOUCHES_MAX, Ledger, Profile, Touched
+from pipeline.schemas import logged
+
+WHOLE: Final = 720_720
+"""Parts of one acquisition: the least common multiple of 1 to 16."""
+_END_SHARE: Final = WHOLE * 2 // 5
+"""By position the first and the last touch have two fifths each."""
+_Z: Final = 1.6448536269514722
+"""Of the standard normal distribution 90 % lie between minus this and this."""
+
+Touches = tuple[Touched, ...]
+"""By channel, so that a name is there once; together at most `TOUCHES_MAX`."""
+
+
+class ChannelCost(NamedTuple):
+    """A channel's part in winning a customer."""
+
+    channel: str
+    share: int
+    """Of `WHOLE`."""
+    cost_minor: int
+
+
+class Cpa(NamedTuple):
+    """What an acquisition through a channel costs, for forecasts and advice; 90 % sure to lie between low and high."""
+
+    estimate_minor: int
+    low_minor: int
+    high_minor: int
+
+
+def with_touch(touches: Touches, touch: tuple[int, str], ledger: Ledger) -> Touches:
+    """The touches with one more. Of too many, the latest after the first purchase goes, else the oldest."""
+    known = _in_order(touches)
+    if touch in known:
+        return touches
+    first_at = ledger.first_at
+    if first_at and ledger.folded_orders and first_at <= ledger.folded_through_at and touch[0] > first_at:
+        return touches  # nothing can make another purchase the first any more
+    kept = sorted((*known, touch))
+    if len(kept) > TOUCHES_MAX:
+        kept.pop(-1 if first_at and kept[-1][0] > first_at else 0)
+    by_channel: dict[str, tuple[int, ...]] = {}
+    for at, channel in kept:
+        by_channel[channel] = (*by_channel.get(channel, ()), at)
+    return tuple(Touched(channel, at) for channel, at in by_channel.items())
+
+
+def _in_order(touches: Touches) -> list[tuple[int, str]]:
+    """(instant, channel), oldest first."""
+    return sorted((at, touched.channel) for touched in touches for at in touched.at)
+
+
+def cohort_month(profile: Profile, zone: str) -> str | None:
+    """The month of their first purchase in the shop's zone, YYYY-MM."""
+    first_at = profile.ledger.first_at
+    return date_of(day_of(first_at, zone))[:7] if first_at else None
+
+
+def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
+    """The parts of `WHOLE` that each channel has in winning them; none before a purchase, or without a touch."""
+    first_at = profile.ledger.first_at
+    since = first_at - rules.attribution_window_days * DAY_SECONDS
+    channels = [channel for at, channel in _in_order(profile.touched) if since <= at <= first_at]
+    if not first_at or not channels:
+        return {}
+    found: dict[str, int] = {}
+    for channel, part in zip(channels, _parts(len(channels), rules.attribution), strict=True):
+        if part:
+            found[channel] = found.get(channel, 0) + part
+    return found
+
+
+def _parts(touches: int, model: str) -> list[int]:
+    """Each touch's parts, the oldest first; what does not divide is the last one's."""
+    if model == "first":
+        parts = [WHOLE] + [0] * (touches - 1)
+    elif model == "last":
+        parts = [0] * touches
+    elif model == "position" and touches > 2:  # noqa: PLR2004 - the two ends
+        parts = [_END_SHARE] + [(WHOLE - 2 * _END_SHARE) // (touches - 2)] * (touches - 2) + [0]
+    else:
+        parts = [WHOLE // touches] * touches
+    parts[-1] += WHOLE - sum(parts)
+    return parts
+
+
+def channel_costs(profile: Profile, controls: Controls) -> tuple[ChannelCost, ...]:
+    """What winning them cost, channel by channel, as far as spend has been told; in the order of the first touches."""
+    if not profile.touched:
+        return ()
+    policy = controls.policy
+    month = cohort_month(profile, policy.shop.time_zone)
+    return tuple(
+        ChannelCost(channel, share, _spread(_revision(controls, channel, month), share))
+        for channel, share in shares(profile, policy.value).items()
+    )
+
+
+def _revision(controls: Controls, channel: str, month: str | None) -> logged.ChannelCostRevised | None:
+    found = controls.latest.get(f"ChannelCostRevised/{channel}/{month}")
+    return found if isinstance(found, logged.ChannelCostRevised) else None
+
+
+def parts_of(revision: logged.ChannelCostRevised) -> int:
+    """All shares in the channel's month; where none are told, whole customers."""
+    return revision.shares or revision.acquisitions * WHOLE
+
+
+def _spread(revision: logged.ChannelCostRevised | None, share: int) -> int:
+    parts = parts_of(revision) if revision is not None else 0
+    return portion(revision.spend_minor, share, parts) if revision is not None and parts else 0
+
+
+def cpa(controls: Controls, channel: str, month: str) -> Cpa | None:
+    """Cost of an acquisition through a channel in a month, shrunk toward that of all channels; None if nothing is told.
+
+    Acquisitions per money spent are Poisson; their rate has a gamma prior worth `cpa_prior_customers` acquisitions at
+    the cost of all channels of the month. So the estimate is (spend + m CPA0) / (acquisitions + m).
+    """
+    months = list(_revisions(controls, month))
+    spend, parts = sum(each.spend_minor for each in months), sum(map(parts_of, months))
+    mine = _revision(controls, channel, month)
+    if mine is None or not parts:
+        return None
+    prior = controls.policy.value.cpa_prior_customers
+    money = mine.spend_minor * parts + prior * spend * WHOLE  # both times `parts`, to stay whole
+    acquired = parts_of(mine) + prior * WHOLE
+    count = acquired / WHOLE
+    return Cpa(
+        rounded(money * WHOLE, acquired * parts),
+        round(money / parts / _gamma_quantile(count, _Z)),
+        round(money / parts / _gamma_quantile(count, -_Z)),
+    )
+
+
+def _revisions(controls: Controls, month: str) -> Iterator[logged.ChannelCostRevised]:
+    for control in controls.latest.values():
+        if isinstance(control, logged.ChannelCostRevised) and control.cohort_month == month:
+            yield control
+
+
+def _gamma_quantile(shape: float, z: float) -> float:
+    """A quantile of the gamma distribution of rate 1 at a normal one, to some thousandths from shape 5 on.
+
+    Source: Wilson and Hilferty (1931), The distribution of chi-square, PNAS 17(12), 684-688.
+    """
+    cube: float = (1 - 1 / (9 * shape) + z / (3 * sqrt(shape))) ** 3
+    return shape * cube

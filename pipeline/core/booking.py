@@ -1,0 +1,81 @@
+"""Orders and refunds as the ledger keeps them, at the rates in force; and what is odd about them, for a dead letter."""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from pipeline.core import ledger as ledgers
+from pipeline.core import worth
+from pipeline.core.marks import mark
+from pipeline.core.moment import Moment, Note
+from pipeline.core.money import portion
+from pipeline.core.profile import Ledger, Order, Refund
+from pipeline.schemas import logged
+from pipeline.schemas.dead_letters import Reason
+
+_CONTENT_BITS: Final = 0xFFFF
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
+    """The ledger's entry of an order, at the rates in force."""
+    rules, revenue = now.policy.value, event.revenue_minor
+    commission, content = 0, 0
+    if event.commission_minor is not None:
+        commission = event.commission_minor
+    elif event.affiliate_id is not None:
+        commission = portion(revenue, rules.affiliate_commission_permille, 1000)
+    if event.items or event.affiliate_id is not None or event.commission_minor is not None or event.paid_currency:
+        said = (event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor)
+        content = crc32(_encode(said)) & _CONTENT_BITS or 1
+    margin = worth.margin_minor(event.items, revenue + event.discount_minor, rules)
+    return Order(
+        mark(event.order_id), now.at, 0, revenue, event.discount_minor, now.arrived_at, known=1, margin_minor=margin,
+        commission_minor=commission, content=content, paid_currency=event.paid_currency or "",
+    )  # fmt: skip
+
+
+def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
+    """The ledger's entry of a refund, at the rates in force."""
+    rules, amount, margin = now.policy.value, event.amount_minor, None
+    if amount is not None and rules.margin_permille_by_category and any(each.amount_minor for each in event.items):
+        margin = worth.margin_minor(event.items, amount, rules)
+    return Refund(
+        mark(event.refund_id), mark(event.order_id), now.at, worth.WHOLE if amount is None else amount,
+        now.arrived_at, margin, rules.return_cost_minor,
+    )  # fmt: skip
+
+
+def doubt_order(before: Ledger, after: Ledger, entry: Order, now: Moment) -> None:
+    """Note what is odd about an order that was there already, or whose refunds were."""
+    known = ledgers.find(before, entry.order)
+    if known is not None and known.known and known.paid_currency != entry.paid_currency:
+        _note_currencies(known.paid_currency, entry.paid_currency, now)
+    _note_excess(after, entry.order, now)
+
+
+def _note_currencies(one: str, other: str, now: Moment) -> None:
+    names = " and ".join(each or "the shop's own" for each in (one, other))
+    now.notes.append(Note(Reason.ORDER_IN_TWO_CURRENCIES, f"currency: expected one for an order, got {names}; counted"))
+
+
+def _note_excess(ledger: Ledger, key: int, now: Moment) -> None:
+    order = ledgers.find(ledger, key)
+    assert order is not None, "just put there"
+    excess = worth.excess_minor(order, ledger.refunds) if order.known and not order.paid_currency else 0
+    if excess:
+        problem = (
+            f"amount_minor: expected refunds of at most {order.revenue_minor} in all, got {excess} more; not counted"
+        )
+        now.notes.append(Note(Reason.REFUND_ABOVE_ORDER, problem))
+
+
+def doubt_refund(ledger: Ledger, order: Order, event: logged.OrderRefunded, now: Moment) -> None:
+    """Note what is odd about a refund whose order is there."""
+    paid = event.paid_currency or ""
+    if order.known and event.amount_minor is not None and order.paid_currency != paid:
+        _note_currencies(order.paid_currency, paid, now)
+    _note_excess(ledger, order.order, now)

@@ -1,0 +1,106 @@
+"""What one order is worth "once": what it leaves, and what getting it cost, after everything given back of it.
+
+Rates (margin, commission, handling of a return) are those of the policy in force when the order or the refund arrived;
+a later policy revalues nothing. Margin rates are of the price before discount. So a discount costs its whole self, and
+stands among the costs; the goods cost what they cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.core.money import portion, rounded
+from pipeline.core.policy import ValueRules
+from pipeline.core.profile import Order, Refund
+from pipeline.schemas.logged import Item
+
+WHOLE = -1
+"""A refund of whatever is left of its order."""
+
+
+class Worth(NamedTuple):
+    """Of one order, or summed over some: in minor units, after refunds. What is void is worth nothing."""
+
+    revenue_minor: int = 0
+    """Before refunds."""
+    refunded_minor: int = 0
+    discount_minor: int = 0
+    """On what was kept."""
+    margin_minor: int = 0
+    """On what was kept, at the price before discount."""
+    commission_minor: int = 0
+    """Of affiliates, on what was kept."""
+    returns_minor: int = 0
+    """Handling of what was given back."""
+
+    def __add__(self, other: tuple[int, ...]) -> Worth:  # type: ignore[override]  # a sum, not a longer tuple
+        """The sum, figure by figure."""
+        return Worth(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    @property
+    def brought_minor(self) -> int:
+        """What they leave after discount and commission."""
+        return self.margin_minor - self.discount_minor - self.commission_minor
+
+
+NOTHING = Worth()
+
+
+def margin_minor(items: Sequence[Item], amount_minor: int, rules: ValueRules) -> int:
+    """The margin on an amount, by the categories of its lines and their weights; without lines, at the default rate."""
+    by_category = rules.margin_permille_by_category
+    weight = rated = 0
+    if by_category:
+        for item in items:
+            weight += item.amount_minor
+            rated += item.amount_minor * by_category.get(item.category or "", rules.margin_permille)
+    if not weight:
+        return portion(amount_minor, rules.margin_permille, 1000)
+    return rounded(amount_minor * rated, weight * 1000)
+
+
+def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, int]]:
+    """Each refund of an order with what of it counts, the earliest first: together never more than the order was."""
+    mine = [refund for refund in refunds if refund.order == order.order]
+    left, back = order.revenue_minor, []
+    for refund in sorted(mine, key=lambda each: (each.refunded_at, each.refund)):
+        amount = left if refund.amount_minor == WHOLE else min(left, refund.amount_minor)
+        left -= amount
+        back.append((refund, amount))
+    return back
+
+
+def excess_minor(order: Order, refunds: Sequence[Refund]) -> int:
+    """How much more its refunds say than the order was."""
+    told = sum(each.amount_minor for each in refunds if each.order == order.order and each.amount_minor != WHOLE)
+    return max(0, told - order.revenue_minor)
+
+
+def worth(order: Order, refunds: Sequence[Refund]) -> Worth:
+    """What an order is worth."""
+    if not order.known or order.cancelled:
+        return NOTHING
+    revenue, discount, commission = order.revenue_minor, order.discount_minor, order.commission_minor
+    back = given_back(order, refunds) if refunds else ()
+    if not back:
+        return Worth(revenue, 0, discount, order.margin_minor, commission, 0)
+    refunded = sum(amount for _, amount in back)
+    if revenue:
+        discount -= portion(discount, refunded, revenue)
+        commission -= portion(commission, refunded, revenue)
+    returns = sum(refund.handling_minor for refund, _ in back)
+    return Worth(revenue, refunded, discount, _margin_kept(order, back, refunded), commission, returns)
+
+
+def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int) -> int:
+    """A refund takes the margin of the lines it names; without lines, its share of the order's."""
+    if refunded == order.revenue_minor:
+        return 0 if refunded else order.margin_minor
+    named = unnamed = 0
+    for refund, amount in back:
+        if refund.margin_minor is None or refund.amount_minor <= 0:
+            unnamed += amount
+        else:
+            named += portion(refund.margin_minor, amount, refund.amount_minor)
+    return order.margin_minor - named - portion(order.margin_minor, unnamed, order.revenue_minor)

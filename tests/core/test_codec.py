@@ -1,0 +1,44 @@
+"""Profiles packed by an earlier version are read, and what they had no word of is stated, not guessed in silence."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.core.codec import VERSION, pack, peek, unpack
+from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
+from pipeline.core.policy import DEFAULT
+
+VERSION_1: Final = bytes.fromhex(
+    "0169df2f77000200dc0039ce695661c0ce69d64340ce69df2f77000200ce695cf940ad66697273745f636f6e74616374ac626f756768745f"
+    "616761696ece69cd08c00000000000000000009e929acf32cd49fa6e231e05ce698b1dc0ce698b1dc0cd07d000ce698b1dc0010000019acf"
+    "69d43fd5002e7f3cce69d64340ce69d64340cd03e8ccface69d64340010000019002cd3a98cd09c4cd01f4ce695cf940ce695661c0ce695c"
+    "f94092cd4fe6cd4feb0000ce695661c0ce69d643409398cd50470139012401070198cd5047cd03e839cd07d024cd138807cd271092cd4fe3"
+    "cd09c4cd5047c4009090000090919ab0666565646261636b5f7265717565737401a144d94f4f72646572436f6d706c657465642039372063"
+    "757272656e63793d55534420646973636f756e745f6d696e6f723d323530206f726465725f69643d4420726576656e75655f6d696e6f723d"
+    "31303030a473686f70ce69d64340ce69d64340ce69e8b840ce6a10454001908094b0666565646261636b5f72657175657374a468656c64a8"
+    "746f6f5f736f6f6ece69d64340c0c09000c0c090c00000000000000000000000a35553440000ffce69e8b840ce17fb4d29"
+)
+"""As version 1 packed a customer of four orders, at 96 days: A 100.00 (5.00 off, 25.00 refunded) and B 50.00 folded, on
+days 0 and 5; C 20.00 of day 40 and D 10.00 (2.50 off) of day 97 not. Day 0 is 2026-01-01, 20,454 days after 1970."""
+
+
+def test_a_profile_of_version_1_keeps_its_figures_and_takes_the_default_margin() -> None:
+    profile = unpack(VERSION_1)
+    ledger = profile.ledger
+    assert VERSION_1[0] == 1
+    assert totals(ledger) == (4, 18_000, 2_500, 750)
+    assert folded_days(ledger) == [20_454, 20_459]
+    assert purchase_days(ledger, "UTC") == [20_454, 20_459, 20_494, 20_551]
+    rate = DEFAULT.value.margin_permille / 1000
+    assert [order.margin_minor for order in ledger.orders] == [rate * 2_000, rate * (1_000 + 250)]
+    kept = round(500 * 12_500 / 15_000)  # of the folded discounts, the share of the folded revenue that was kept
+    assert ledger.folded_margin_minor == round(rate * (12_500 + kept))
+    assert worth_of(ledger).discount_minor == kept + 250
+    assert (profile.sends_milli, profile.service_time_milli) == (0, 0)
+
+
+def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:
+    again = pack(unpack(VERSION_1))
+    assert again[0] == VERSION
+    assert unpack(again) == unpack(VERSION_1)
+    assert peek(again) == peek(VERSION_1)

@@ -1,0 +1,351 @@
+"""What a customer is worth to date: every part by arithmetic, in any order of arrival, exact to the minor unit."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core import ledger as ledgers
+from pipeline.core.explain import explained
+from pipeline.core.money import portion, rounded
+from pipeline.core.value import NOTHING as NO_VALUE
+from pipeline.core.value import Value, value
+from pipeline.core.worth import NOTHING, Worth
+from pipeline.schemas import logged
+from pipeline.schemas.dead_letters import Reason
+from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.lives import HASTY, STEADY, live, lives
+from tests.driver import Driver
+
+RATES = policy(
+    value__margin_permille=300,
+    value__margin_permille_by_category={"shoes": 550, "gift card": 30, "sample": -1000},
+    value__affiliate_commission_permille=70,
+    value__email_cost_per_thousand_minor=150,
+    value__service_hour_cost_minor=2_400,
+    value__return_cost_minor=350,
+)
+
+
+def line(category: str | None, amount_minor: int) -> logged.Item:
+    """A line of an order."""
+    return logged.Item(product_id="p", category=category, amount_minor=amount_minor)
+
+
+def returned(on: float, order_id: str, refund_id: str, amount_minor: int | None, *items: logged.Item) -> Any:
+    """A refund with the lines given back."""
+    return said(
+        logged.OrderRefunded, on, order_id=order_id, refund_id=refund_id, amount_minor=amount_minor, items=items
+    )
+
+
+def after(*events: Any, rules: Any = RATES) -> Value:
+    """The value of who lived through these events."""
+    driver = live(events, Driver(rules))
+    return value(driver.profiles["c"], driver.controls)
+
+
+# -- margin -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("items", "revenue", "margin"),
+    [
+        ((), 10_000, 3_000),  # no lines: the default rate
+        ((line("shoes", 10_000),), 10_000, 5_500),
+        ((line("hats", 10_000),), 10_000, 3_000),  # a category without a rate of its own
+        ((line(None, 4_000), line("shoes", 6_000)), 10_000, 1_200 + 3_300),
+        ((line("shoes", 2), line("gift card", 1)), 9_000, 6_000 * 55 // 100 + 3_000 * 3 // 100),  # lines are weights
+        ((line("shoes", 0),), 10_000, 3_000),  # lines without amounts weigh nothing
+        ((line("sample", 500),), 500, -500),  # a loss leader
+    ],
+)
+def test_the_margin_is_by_category_and_by_default(items: Any, revenue: int, margin: int) -> None:
+    assert after(order(0, "A", revenue, items=items)).margin_minor == margin
+
+
+def test_a_discount_costs_its_whole_self_and_once() -> None:
+    """A pair at 100.00 that cost us 45.00, sold for 80.00, leaves 35.00: 55.00 margin less the discount."""
+    worth = after(order(0, "A", 8_000, discount_minor=2_000, items=(line("shoes", 8_000),)))
+    assert (worth.margin_minor, worth.discount_cost_minor) == (5_500, 2_000)
+    assert worth.value_to_date_minor == 8_000 - 4_500
+
+
+def test_a_refund_takes_its_share_of_margin_discount_and_commission_and_costs_its_handling() -> None:
+    bought = order(0, "A", 8_000, discount_minor=2_000, affiliate_id="aff")
+    worth = after(bought, refund(1, "A", "R", 2_000))
+    assert worth.margin_minor == 3_000 * 3 // 4
+    assert worth.discount_cost_minor == 2_000 * 3 // 4
+    assert worth.commission_cost_minor == 560 * 3 // 4
+    assert worth.return_cost_minor == 350
+    whole = after(bought, refund(1, "A", "R", 2_000), refund(2, "A", "S"))
+    assert whole == NO_VALUE._replace(return_cost_minor=700)
+
+
+def test_a_refund_that_names_its_lines_takes_their_margin() -> None:
+    """100.00 of shoes (55.00) and a gift card of 100.00 (3.00): without the shoes 3.00 stay, not half of 58.00."""
+    bought = order(0, "A", 20_000, items=(line("shoes", 10_000), line("gift card", 10_000)))
+    assert after(bought, returned(1, "A", "R", 10_000, line("shoes", 10_000))).margin_minor == 300
+    assert after(bought, refund(1, "A", "R", 10_000)).margin_minor == 2_900
+    rest = returned(2, "A", "S", None, line("gift card", 10_000))
+    assert after(bought, returned(1, "A", "R", 10_000, line("shoes", 10_000)), rest).margin_minor == 0
+
+
+def test_a_cancelled_order_costs_no_commission_and_no_handling() -> None:
+    worth = after(order(0, "A", 5_000, affiliate_id="aff"), refund(1, "A", "R", 100), cancelled(2, "A"))
+    assert worth == NO_VALUE
+
+
+def test_commission_is_what_the_order_says_else_the_policys_rate_and_none_without_an_affiliate() -> None:
+    assert after(order(0, "A", 10_000, affiliate_id="aff")).commission_cost_minor == 700
+    assert after(order(0, "A", 10_000, affiliate_id="aff", commission_minor=55)).commission_cost_minor == 55
+    assert after(order(0, "A", 10_000, affiliate_id="aff", commission_minor=0)).commission_cost_minor == 0
+    assert after(order(0, "A", 10_000)).commission_cost_minor == 0
+
+
+def test_a_later_policy_revalues_nothing_and_an_order_told_again_stays_as_it_was() -> None:
+    driver = live([order(0, "A", 10_000), said(logged.EmailDelivered, 0, email_id="m")], Driver(RATES))
+    driver.control(adopted(policy(value__margin_permille=900, value__email_cost_per_thousand_minor=999_000), 1))
+    driver.feed(order(0, "A", 10_000))
+    driver.feed(order(2, "B", 1_000))
+    assert value(driver.profiles["c"], driver.controls).margin_minor == 3_000 + 900
+    assert driver.profiles["c"].sends_milli == 150
+
+
+# -- costs ------------------------------------------------------------------------------------------------------------
+
+
+def test_service_time_and_e_mails_add_up_before_they_are_rounded() -> None:
+    """Seven e-mails at 1.50 a thousand are 1.05 cents; 2.5 + 12.4 + 0.1 minutes at 24.00 an hour are 6.00."""
+    mails = [said(logged.EmailDelivered, number, email_id="m") for number in range(7)]
+    worth = after(
+        *mails, said(logged.ContactMade, 1, department="service", service_minutes=2.5),
+        ticket(2, service_minutes=12.4, service_cost_minor=40), resolved(3),
+        said(logged.TicketUpdated, 4, ticket_id="T", service_minutes=0.1),
+    )  # fmt: skip
+    assert worth.send_cost_minor == 1
+    assert (worth.service_time_cost_minor, worth.service_recorded_cost_minor) == (600, 40)
+    assert worth.service_cost_minor == 640
+
+
+def test_what_a_ticket_cost_counts_in_any_order_of_its_events() -> None:
+    told = [
+        ticket(1, service_cost_minor=10),
+        said(logged.TicketUpdated, 2, ticket_id="T", service_cost_minor=200),
+        said(logged.TicketResolved, 3, ticket_id="T", kind="complaint", service_cost_minor=3_000),
+    ]
+    for events in (told, told[::-1], [told[2], told[0], told[1]]):
+        assert after(*events, *events).service_recorded_cost_minor == 3_210
+
+
+def spent(on: float, department: str, amount_minor: int, **fields: Any) -> Any:
+    """A cost."""
+    return said(logged.CostRecorded, on, department=department, amount_minor=amount_minor, currency="USD", **fields)
+
+
+def test_costs_count_by_department_and_show_beside_the_order_they_name() -> None:
+    driver = live(
+        [spent(0, "sales", 500, order_id="A"), order(1, "A", 10_000), spent(2, "marketing", 90, order_id="A"),
+         spent(3, "sales", -200, order_id="A")], Driver(RATES),
+    )  # fmt: skip
+    profile = driver.profiles["c"]
+    assert (value(profile, driver.controls).sales_cost_minor, value(profile, driver.controls).marketing_cost_minor) == (
+        300,
+        90,
+    )
+    assert [each.cost_minor for each in profile.ledger.orders] == [390]
+    driver.tick(day(0))
+    driver.tick(day(300))
+    assert not driver.profiles["c"].ledger.orders
+    assert value(driver.profiles["c"], driver.controls) == value(profile, driver.controls)
+
+
+# -- any history ------------------------------------------------------------------------------------------------------
+
+_IDS = st.sampled_from("ABCD")
+_DAYS = st.integers(0, 60)
+_AMOUNTS = st.integers(0, 5_000)
+_ITEMS = st.lists(
+    st.builds(line, st.sampled_from(["shoes", "gift card", "hats", None]), st.integers(0, 900)), max_size=3
+).map(tuple)
+events = st.one_of(
+    st.builds(
+        lambda on, order_id, amount, discount, items, affiliate: order(
+            on, order_id, amount, discount_minor=discount, items=items, affiliate_id=affiliate
+        ),
+        _DAYS, _IDS, _AMOUNTS, st.integers(0, 99), _ITEMS, st.sampled_from([None, "aff"]),
+    ),
+    st.builds(
+        lambda on, order_id, amount, items: returned(on, order_id, f"{order_id} {on} {amount}", amount, *items),
+        _DAYS, _IDS, st.none() | _AMOUNTS, _ITEMS,
+    ),
+    st.builds(cancelled, st.just(3), _IDS),
+    st.builds(
+        lambda on, department, amount, order_id: spent(on, department, amount, order_id=order_id),
+        _DAYS, st.sampled_from(["marketing", "sales", "service"]), st.integers(-500, 900), st.none() | _IDS,
+    ),
+    st.builds(lambda on: said(logged.EmailDelivered, on, email_id="m"), _DAYS),
+    st.builds(lambda on, minutes: ticket(on, f"T{on}", service_minutes=minutes), _DAYS, st.integers(0, 90)),
+)  # fmt: skip
+histories = st.lists(events, min_size=1, max_size=14, unique_by=lambda event: event.id)
+
+
+@STEADY
+@given(histories, st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_of_a_history_is_one_value(history: list[Any], chance: random.Random) -> None:
+    muddle = [*history, *chance.sample(history, chance.randrange(len(history) + 1))]
+    chance.shuffle(muddle)
+    assert after(*muddle) == after(*history)
+
+
+@STEADY
+@given(histories)
+def test_the_value_of_two_parts_is_the_sum(history: list[Any]) -> None:
+    """Parts that share no order: what is rounded is rounded order by order."""
+    orders = [each for each in history if getattr(each, "order_id", None)]
+    driver = live(orders, Driver(RATES)) if orders else None
+    whole = ledgers.worth_of(driver.profiles["c"].ledger) if driver else NOTHING
+    parts = NOTHING
+    for order_id in "ABCD":
+        part = [each for each in orders if each.order_id == order_id]
+        if part:
+            parts += ledgers.worth_of(live(part, Driver(RATES)).profiles["c"].ledger)
+    assert whole == parts
+
+
+@STEADY
+@given(histories)
+def test_folding_changes_no_part_of_the_value(history: list[Any]) -> None:
+    driver = live(history, Driver(RATES))
+    before = value(driver.profiles["c"], driver.controls)
+    driver.tick(day(61))
+    driver.tick(day(400))
+    assert driver.profiles["c"].ledger.orders == ()
+    assert value(driver.profiles["c"], driver.controls) == before
+
+
+@STEADY
+@given(histories)
+def test_an_order_is_worth_what_fractions_say(history: list[Any]) -> None:
+    """Without lines, so that every rate is a plain share; each figure within one rounding of the exact one."""
+    plain = [each for each in history if not getattr(each, "items", ())]
+    if not plain:
+        return
+    worth = ledgers.worth_of(live(plain, Driver(RATES)).profiles["c"].ledger)
+    margin = discount = Fraction(0)
+    versions: dict[str, Any] = {}
+    for each in plain:
+        if isinstance(each, logged.OrderCompleted):
+            key = (each.occurred_at, each.revenue_minor, each.discount_minor)
+            if each.order_id not in versions or key > versions[each.order_id][0]:
+                versions[each.order_id] = (key, each)
+    void = {each.order_id for each in plain if isinstance(each, logged.OrderCancelled)}
+    for order_id, (_, latest) in versions.items():
+        if order_id in void:
+            continue
+        back = [each for each in plain if isinstance(each, logged.OrderRefunded) and each.order_id == order_id]
+        whole = any(each.amount_minor is None for each in back)
+        told = latest.revenue_minor if whole else sum(each.amount_minor for each in back)
+        kept = (
+            Fraction(1)
+            if not latest.revenue_minor
+            else 1 - Fraction(min(told, latest.revenue_minor), latest.revenue_minor)
+        )
+        margin += kept * Fraction(3, 10) * (latest.revenue_minor + latest.discount_minor)
+        discount += kept * latest.discount_minor
+    assert abs(worth.margin_minor - margin) <= len(versions)
+    assert abs(worth.discount_minor - discount) <= Fraction(len(versions), 2)
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(1, 10**6))
+def test_money_is_rounded_half_up(numerator: int, denominator: int) -> None:
+    assert rounded(numerator, denominator) == floor(Fraction(numerator, denominator) + Fraction(1, 2))
+    assert portion(numerator, denominator, denominator) == numerator
+
+
+def test_sums_of_worth_are_figure_by_figure() -> None:
+    assert Worth(1, 2, 3, 4, 5, 6) + Worth(10, 20, 30, 40, 50, 60) == Worth(11, 22, 33, 44, 55, 66)
+
+
+# -- why --------------------------------------------------------------------------------------------------------------
+
+
+@STEADY
+@given(lives)
+def test_the_entries_behind_a_value_add_up_to_it(life: list[Any]) -> None:
+    driver = Driver(HASTY)
+    live(life, driver)
+    control = adopted(HASTY, -700)
+    records = [(logged.CONTROL_KEY, logged.encode(control))]
+    for event in life:
+        key = logged.CONTROL_KEY if isinstance(event, logged.Tick) else b"c"
+        records.append((key, logged.encode(event)))
+    made_of = explained("c", records)
+    expected = value(driver.profiles["c"], driver.controls) if "c" in driver.profiles else NO_VALUE
+    assert made_of.value == expected
+    for part, amount in zip(Value._fields, expected, strict=True):
+        assert sum(entry.amount_minor for entry in made_of.entries if entry.part == part) == amount
+
+
+def test_each_entry_names_its_event_and_its_order() -> None:
+    told = [order(0, "A", 10_000), refund(1, "A", "R", 2_500), refund(1, "A", "R", 2_500), order(2, "B", 1_000)]
+    made_of = explained("c", [(b"c", logged.encode(event)) for event in told])
+    assert [(entry.part, entry.amount_minor, entry.type, entry.order_id) for entry in made_of.entries] == [
+        ("margin_minor", 4_000, "OrderCompleted", "A"),
+        ("margin_minor", -1_000, "OrderRefunded", "A"),
+        ("margin_minor", 400, "OrderCompleted", "B"),
+    ]
+
+
+# -- what is odd is named ---------------------------------------------------------------------------------------------
+
+
+def notes_of(*events: Any) -> list[tuple[Reason, str]]:
+    """What is noted about the last of these events."""
+    driver = Driver(RATES)
+    driver.tick(day(0))
+    for event in events[:-1]:
+        driver.feed(event)
+    return [(note.reason, note.problem) for note in driver.feed(events[-1]).notes]
+
+
+def test_a_refund_above_its_order_counts_up_to_it_and_says_so_in_either_order() -> None:
+    problem = "amount_minor: expected refunds of at most 3000 in all, got 500 more; not counted"
+    assert notes_of(order(0), refund(1, amount_minor=3_500)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+    assert notes_of(refund(1, amount_minor=3_500), order(0)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+    assert notes_of(order(0), refund(1, amount_minor=3_000)) == []
+
+
+def test_a_refund_without_its_order_waits_and_is_named_when_it_is_let_go() -> None:
+    driver = Driver(RATES)
+    driver.tick(day(0))
+    assert driver.feed(refund(1, "Z", "R", 700)).notes == ()
+    driver.tick(day(80))
+    assert driver.profiles["c"].ledger.refunds
+    driver.tick(day(120))
+    assert driver.profiles["c"].ledger.orphans == 1
+    assert [note.reason for note in driver.notes] == [Reason.REFUND_WITHOUT_ORDER]
+    assert "2026-01-02, got none; 700 not counted" in driver.notes[0].problem
+
+
+def test_an_order_in_two_currencies_is_named() -> None:
+    yen = {"paid_currency": "JPY", "paid_minor": 4_000}
+    assert [reason for reason, _ in notes_of(order(0), order(1, **yen))] == [Reason.ORDER_IN_TWO_CURRENCIES]
+    assert [reason for reason, _ in notes_of(order(0, **yen), refund(1, amount_minor=100))] == [
+        Reason.ORDER_IN_TWO_CURRENCIES
+    ]
+    assert notes_of(order(0, **yen), order(1, **yen)) == []
+
+
+def test_more_cost_taken_back_than_was_ever_spent_is_named() -> None:
+    assert notes_of(spent(0, "sales", 100), spent(1, "sales", -100)) == []
+    (note,) = notes_of(spent(0, "sales", 100), spent(1, "sales", -101))
+    assert note == (
+        Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted",
+    )  # fmt: skip

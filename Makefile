@@ -54,7 +54,7 @@ check: lint ## the quick part: lint, types, core, contracts
 
 .PHONY: test
 test: lint ## everything the continuous integration runs
-	@$(BIN)/python -m pytest -q --durations=10
+	@$(BIN)/python -m pytest -q --durations=15 --numprocesses 2 --dist loadfile
 
 .PHONY: lint
 lint: setup-dev ## style and types

@@ -163,9 +163,7 @@ def test_a_worker_with_a_name_of_its_own_restarts_and_nobody_else_notices(shop: 
     first = armed(shop, WAFA_WORKER_INSTANCE_ID="w1", **session)
     shop.wait_until_done()
     assert second.metric("wafa_rebalances_total") == rebalances
-    shop.wait(
-        lambda: first.metric("wafa_assigned_partitions{") == before[0], "it has its own again"
-    )
+    shop.wait(lambda: first.metric("wafa_assigned_partitions{") == before[0], "it has its own again")
     assert second.metric("wafa_assigned_partitions{") == before[1]
     close_season(shop)
     check(shop)

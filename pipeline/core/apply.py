@@ -86,13 +86,14 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     if after is before:
         return None
     is_new = len(after.orders) > len(before.orders)
-    if is_new and not ledgers.is_given_back(after, key):  # nothing about it has come before
+    is_given_back = ledgers.is_given_back(after, key)
+    if is_new and not is_given_back:  # nothing about it has come before
         booked = buckets.add(profile.buckets, now.day, Measure.ORDERS, 1, now.today)
         booked = buckets.add(booked, now.day, Measure.REVENUE_MINOR, event.revenue_minor, now.today)
     else:
         booked = _booked(profile, (ledgers.find(before, key), _there(after, key)), after, now)
     changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked}
-    if not is_new or after.refunds:
+    if not is_new or is_given_back:
         booking.doubt_order(before, after, entry, now)
     if is_new and now.at >= profile.as_of and now.at > before.last_at > 0:
         changes.update(_next_purchase_moves(profile, after, now))

@@ -96,8 +96,10 @@ class Reading:
 
     @property
     def unflushed(self) -> list[bytes]:
-        """The keys that changed since the last flush, in order."""
-        return list(dict.fromkeys(key for _, keys in self._unflushed for key in keys))
+        """The keys that changed since the last flush. A repartition writes entries out of their sequence."""
+        flushed = self.position.flushed_sequence if self.position else 0
+        written_by = {key: sequence for sequence, keys in self._unflushed for key in keys}
+        return [key for key, sequence in written_by.items() if sequence > flushed]
 
     @property
     def anchor(self) -> Anchor:

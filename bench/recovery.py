@@ -127,7 +127,7 @@ class Job:
 
 async def recover(job: Job) -> dict[str, float]:
     """Take all partitions as a worker would, in this process, and measure."""
-    worker_app._collect_rarely()  # noqa: SLF001 - as a worker does
+    worker_app.collect_rarely()
     engine, before = job.engine, resident_bytes()
     if job.source == "standby":
         await asyncio.to_thread(follow, engine, job)

@@ -20,6 +20,7 @@ from kafka import IsolationLevel, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import AuthorizationError, BrokerResponseError, KafkaError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from pipeline import topics as rows
 from pipeline.kafka_clients import kafka_python_config
@@ -113,17 +114,34 @@ class Lag:
     records: int
 
 
-class _Client(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
-    """The library's client without three faults of 3.0.12.
+class _Connecting(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types
+    """The library's way to a broker, which in 3.0.12 leaves the socket of a refused connection open.
 
-    When it could not connect it left its thread running, and said only that time was out, even where the broker had
-    refused the password; and it closed sockets under that thread's hands.
+    The library finds it by the scheme of its `proxy_url`.
+    """
+
+    SCHEMES: Final = ("wafa-direct",)
+
+    async def sock_connect(self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        """The socket, connected; closed where it cannot be, also when the client is closed meanwhile."""
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
+    """The library's client without four faults of 3.0.12.
+
+    When it could not connect it left its thread running and the socket open, and said only that time was out, even
+    where the broker had refused the password; and it closed sockets under that thread's hands.
     """
 
     def __init__(self, **config: object) -> None:
         self._refusal: Exception | None = None
         try:
-            super().__init__(**config, kafka_client=self._watched)
+            super().__init__(**config, kafka_client=self._watched, proxy_url=f"{_Connecting.SCHEMES[0]}://")
         except (KafkaError, OSError) as error:
             self._closed = False
             self.close()

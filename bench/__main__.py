@@ -102,7 +102,7 @@ def measure_full_path(size: Size, parts: list[str], rate: int) -> dict[str, dict
                 if "latency" in parts:
                     if "full" not in parts:
                         full.throughput(shop, 1_000, size.customers)
-                    figures["latency"] = full.latency(shop, rate, size.latency_seconds)
+                    figures["latency"] = full.latency(shop, rate, size.latency_seconds, size.customers)
             if "split" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "split", "split") as shop:
                     figures["split"] = full.throughput(shop, size.events, size.customers, roles=SPLIT)

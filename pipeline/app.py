@@ -127,7 +127,10 @@ class Worker:
             ),
             Spec(
                 "controls", name(topics.CONTROLS.name),
-                controls.factory(name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS)),
+                controls.factory(
+                    name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS),
+                    is_clock_ours=settings.clock_source == "wall",
+                ),
                 self._shared_place(topics.CONTROLS),
             ),
             Spec(
@@ -323,6 +326,7 @@ def _limits(settings: Settings) -> Limits:
         batch_records_max=settings.worker_batch_records_max,
         batch_seconds_max=settings.worker_batch_seconds_max,
         linger_seconds=settings.worker_linger_seconds,
+        transactions_per_second=settings.worker_transactions_per_second,
         transaction_timeout_seconds=settings.worker_transaction_timeout_seconds,
         refenced_after_seconds=settings.kafka_session_timeout_seconds + 4.0,
     )

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from bench import load
 from bench.load import Given
@@ -108,9 +109,9 @@ def _offer(shop: Shop, fresh: Sequence[tuple[Given, str | None]], per_second: in
     )
     received: dict[str, float] = {}
 
-    def delivered(event_id: str | None, at_ms: int) -> None:
-        if event_id is not None:
-            received[event_id] = at_ms / 1000
+    def delivered(event_id: str | None, error: KafkaError | None, message: Message) -> None:
+        if event_id is not None and error is None:
+            received[event_id] = message.timestamp()[1] / 1000
 
     started = time.monotonic()
     for number, (given, event_id) in enumerate(fresh):
@@ -122,7 +123,7 @@ def _offer(shop: Shop, fresh: Sequence[tuple[Given, str | None]], per_second: in
             producer.poll(0)
         producer.produce(
             shop.settings.topic(given.topic.name), given.value, given.key,
-            on_delivery=lambda error, message, event_id=event_id: delivered(event_id, message.timestamp()[1]),
+            on_delivery=partial(delivered, event_id),
         )  # fmt: skip
     held = len(fresh) / (time.monotonic() - started)
     producer.flush(30)

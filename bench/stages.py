@@ -26,6 +26,7 @@ from pipeline.core import identity
 from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.policy import DEFAULT, from_dict, policy_hash, to_dict
+from pipeline.core.profile import Profile
 from pipeline.core.rates import Rates
 from pipeline.core.step import step
 from pipeline.engine.processor import Batch, Outbox, State
@@ -187,14 +188,14 @@ class Stages:
     def steps(self) -> float:
         """Seconds of `step` alone, nothing packed in between."""
         controls = self.controls()
-        profiles = {}
+        profiles: dict[bytes, Profile] = {}
         for each in self.before:
             key = each.key or b""
-            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile  # type: ignore[arg-type]
+            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile
         ready = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
         before = time.process_time()
         for name, key, event in ready:
-            profiles[key] = step(name, profiles.get(key), event, controls).profile  # type: ignore[arg-type]  # no control
+            profiles[key] = step(name, profiles.get(key), event, controls).profile
         return time.process_time() - before
 
     def decode(self) -> None:

@@ -37,7 +37,7 @@ def prediction(profile: Profile, controls: Controls) -> dict[str, Any] | None:
         "next_order_days": {"early": early, "median": median, "late": late},
         "overdue_at": instant(deadline) if deadline is not None else None,
         "model_scope": scope,
-        "model_fitted_at": instant(models.fitted_at),
+        "model_fitted_at": models.fitted_at,
     }
 
 

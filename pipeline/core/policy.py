@@ -68,6 +68,20 @@ class ValueRules(_Section, frozen=True):
     margin_permille_by_category: dict[str, int] = {}
 
 
+class TierRules(_Section, frozen=True):
+    """Where the lines between tiers run. Shares, chances and slack are whole thousandths."""
+
+    mvc_top_permille: int
+    mvc_return_permille: int
+    mgc_top_permille: int
+    bz_certainty_permille: int
+    bz_serve_permille: int
+    bz_orders_min: int
+    bz_gaps_min: int
+    slack_permille: int
+    hold_days: int
+
+
 class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
@@ -107,6 +121,7 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    tiers: TierRules
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -128,6 +143,15 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "tiers.mvc_top_permille": (10, 500),
+    "tiers.mvc_return_permille": (0, 950),
+    "tiers.mgc_top_permille": (10, 900),
+    "tiers.bz_certainty_permille": (500, 999),
+    "tiers.bz_serve_permille": (500, 950),
+    "tiers.bz_orders_min": (2, 100),
+    "tiers.bz_gaps_min": (1, 20),
+    "tiers.slack_permille": (0, 500),
+    "tiers.hold_days": (0, 365),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -140,7 +164,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value",)
+_CAME_LATER: Final = ("value", "tiers")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""

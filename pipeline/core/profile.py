@@ -42,6 +42,21 @@ class Lifecycle(IntEnum):
         return self.name.lower()
 
 
+class Tier(IntEnum):
+    """What a customer is to the shop: the lower, the less is gained by doing more for them."""
+
+    UNKNOWN = 0
+    BZ = 1
+    REST = 2
+    MGC = 3
+    MVC = 4
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
@@ -168,6 +183,24 @@ class Credit(_Entry, frozen=True):
     amount_minor: int
 
 
+class Standing(_Entry, frozen=True):
+    """The tier a customer is in, and the figures it was told from when last looked at; money in minor units."""
+
+    tier: int
+    why: int
+    since_day: int
+    checked_day: int
+    actual_minor: int
+    ahead_minor: int
+    potential_minor: int
+    p_return_milli: int
+    serve_minor: int
+    p_below_zero_milli: int = -1
+    """-1: not in doubt, or too early to say."""
+    month_ends: bytes = b""
+    """The tier at the end of each month before that of `checked_day`, a byte each, the latest last."""
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One customer."""
 
@@ -250,6 +283,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The same by path, the latest new ones: to be told to a referrer who becomes known."""
     brought_told_minor: int = 0
     """What the referrer was told that they brought themselves."""
+    standing: Standing | None = None
+    """None before a purchase, a forecast and a population to be measured by."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -266,3 +301,4 @@ CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16
+MONTH_ENDS_MAX: Final = 13

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
+from pipeline.core.models import NO_MODELS, Models, models_of
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.schemas import logged
 
@@ -34,6 +35,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     first_tick_at: int = 0
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
+    models: Models = NO_MODELS
+    """Those among them, decoded."""
 
 
 INITIAL: Final = Controls()
@@ -79,7 +82,11 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
-        return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
+        policy = from_logged(control.policy)
+        models = models_of(latest, policy.forecast)
+        return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
+    if isinstance(control, logged.ModelFitted):
+        return replace(controls, latest=latest, models=models_of(latest, controls.policy.forecast))
     return replace(controls, latest=latest)
 
 

@@ -68,18 +68,30 @@ class ValueRules(_Section, frozen=True):
     margin_permille_by_category: dict[str, int] = {}
 
 
+class ForecastRules(_Section, frozen=True):
+    """How far ahead is looked, and when silence is news. They count once a model is in force."""
+
+    alarms_per_thousand_a_week: int = 10
+    return_horizon_days: int = 90
+    value_horizon_days: int = 1095
+    discount_permille_a_year: int = 150
+    at_risk_min_days: int = 3
+    at_risk_max_days: int = 365
+    lapsed_after_deadlines: int = 3
+
+
 class TierRules(_Section, frozen=True):
     """Where the lines between tiers run. Shares, chances and slack are whole thousandths."""
 
-    mvc_top_permille: int
-    mvc_return_permille: int
-    mgc_top_permille: int
-    bz_certainty_permille: int
-    bz_serve_permille: int
-    bz_orders_min: int
-    bz_gaps_min: int
-    slack_permille: int
-    hold_days: int
+    mvc_top_permille: int = 150
+    mvc_return_permille: int = 500
+    mgc_top_permille: int = 300
+    bz_certainty_permille: int = 800
+    bz_serve_permille: int = 750
+    bz_orders_min: int = 3
+    bz_gaps_min: int = 2
+    slack_permille: int = 100
+    hold_days: int = 30
 
 
 class GuardRails(_Section, frozen=True):
@@ -121,7 +133,8 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
-    tiers: TierRules
+    forecast: ForecastRules = ForecastRules()
+    tiers: TierRules = TierRules()
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -143,6 +156,13 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "forecast.alarms_per_thousand_a_week": (1, 500),
+    "forecast.return_horizon_days": (7, 365),
+    "forecast.value_horizon_days": (30, 3650),
+    "forecast.discount_permille_a_year": (0, 1000),
+    "forecast.at_risk_min_days": (1, 365),
+    "forecast.at_risk_max_days": (1, 3650),
+    "forecast.lapsed_after_deadlines": (2, 10),
     "tiers.mvc_top_permille": (10, 500),
     "tiers.mvc_return_permille": (0, 950),
     "tiers.mgc_top_permille": (10, 900),
@@ -164,7 +184,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value", "tiers")
+_CAME_LATER: Final = ("value", "forecast", "tiers")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -253,7 +273,8 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
     problems = []
     for path, bounds in _BOUNDS.items():
         section, name = path.split(".")
-        problems.extend(_outside(path, document[section][name], bounds))
+        if name in document.get(section, {}):
+            problems.extend(_outside(path, document[section][name], bounds))
     by_category = document["value"].get("margin_permille_by_category", {})
     if len(by_category) > CATEGORIES_MAX:
         problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
@@ -278,6 +299,11 @@ def _sense_problems(policy: Policy) -> list[str]:
         problems.append(
             f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
             f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
+        )
+    if policy.forecast.at_risk_min_days > policy.forecast.at_risk_max_days:
+        problems.append(
+            f"forecast.at_risk_min_days ({policy.forecast.at_risk_min_days}) must not exceed "
+            f"forecast.at_risk_max_days ({policy.forecast.at_risk_max_days})"
         )
     try:
         zone_named(policy.shop.time_zone)

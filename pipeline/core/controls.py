@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from pipeline.core.days import instant
 from pipeline.core.models import NO_MODELS, Models, models_of
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.population import SCOPE as POPULATION
+from pipeline.core.population import Population, population_of
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -37,6 +39,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """The last control of each kind and scope."""
     models: Models = NO_MODELS
     """Those among them, decoded."""
+    population: Population | None = None
+    """Where the shop's customers lie; decoded from them too."""
 
 
 INITIAL: Final = Controls()
@@ -86,8 +90,15 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         models = models_of(latest, policy.forecast)
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
-        return replace(controls, latest=latest, models=models_of(latest, controls.policy.forecast))
+        return _with_fitted(replace(controls, latest=latest), control.scope)
     return replace(controls, latest=latest)
+
+
+def _with_fitted(controls: Controls, scope: str) -> Controls:
+    """The controls with what was fitted decoded, of the one scope that is new."""
+    if scope == POPULATION:
+        return replace(controls, population=population_of(controls.latest))
+    return replace(controls, models=models_of(controls.latest, controls.policy.forecast))
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

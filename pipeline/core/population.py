@@ -30,7 +30,7 @@ _WHOLE: Final = 1000
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):
-    """The cuts in force. Amounts in minor units; `GRID` and `FIFTHS` say of how many customers each is the upper end."""
+    """The cuts in force, one for each share of the customers in `GRID` or `FIFTHS`. Amounts in minor units."""
 
     measured_on: int
     """The day (since 1970)."""
@@ -102,7 +102,9 @@ def to_parameters(population: Population) -> dict[str, float]:
     """The population as numbers by name, for `ModelFitted`."""
     numbers = {name: float(getattr(population, name)) for name in ("measured_on", "customers", "upkeep_minor")}
     for table, grid in _TABLES.items():
-        numbers |= {f"{table}.{cut:03}": float(each) for cut, each in zip(grid, getattr(population, table), strict=True)}
+        numbers |= {
+            f"{table}.{cut:03}": float(each) for cut, each in zip(grid, getattr(population, table), strict=True)
+        }
     for name in _BEST:
         numbers |= {f"{name}/{key}": float(each) for key, each in sorted(getattr(population, name).items())}
     return numbers
@@ -116,7 +118,9 @@ def from_parameters(numbers: Mapping[str, float]) -> Population:
         }  # fmt: skip
         plain = {name: int(numbers[name]) for name in ("measured_on", "customers", "upkeep_minor")}
         named = {
-            name: {key.removeprefix(f"{name}/"): int(each) for key, each in numbers.items() if key.startswith(f"{name}/")}
+            name: {
+                key.removeprefix(f"{name}/"): int(each) for key, each in numbers.items() if key.startswith(f"{name}/")
+            }
             for name in _BEST
         }
     except KeyError as error:

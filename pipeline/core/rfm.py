@@ -12,8 +12,24 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final, NamedTuple
 
+from pipeline.core import buckets
+from pipeline.core import ledger as ledgers
+from pipeline.core.buckets import Measure
+from pipeline.core.population import Population
+from pipeline.core.profile import Profile
+
 SCORES: Final = range(1, 6)
 YEAR_DAYS: Final = 365
+
+
+class Habits(NamedTuple):
+    """What the scores are of."""
+
+    days_since_purchase: int
+    purchase_days: int
+    """Of a year; the latest 32 at most."""
+    spent_minor: int
+    """Net revenue of a year, exact to a week."""
 
 
 class Rfm(NamedTuple):
@@ -67,11 +83,21 @@ def score(cuts: tuple[int, ...], figure: int) -> int:
     return 1 + bisect_right(cuts, figure)
 
 
-def rfm(cuts: tuple[tuple[int, ...], ...], days_since_purchase: int, purchase_days: int, spent_minor: int) -> Rfm:
-    """Somebody's scores: days since they bought last, purchase days and net revenue of a year, by the shop's cuts.
+def habits(profile: Profile, zone: str, day: int) -> Habits | None:
+    """When, how often and for how much somebody bought, as of a day; None for who did not."""
+    days = ledgers.purchase_days(profile.ledger, zone)
+    if not days:
+        return None
+    year = buckets.figures(profile.buckets, day)[YEAR_DAYS]
+    spent = year[Measure.REVENUE_MINOR] - year[Measure.REFUNDED_MINOR]
+    return Habits(max(day - days[-1], 0), sum(day - each < YEAR_DAYS for each in days), spent)
 
-    `cuts` are those of recency (counted downwards), frequency and monetary value, in this order.
-    """
-    recency, frequency, monetary = cuts
-    scores = (score(recency, -days_since_purchase), score(frequency, purchase_days), score(monetary, spent_minor))
+
+def rfm(population: Population, bought: Habits) -> Rfm:
+    """Somebody's scores, by the shop's cuts."""
+    scores = (
+        score(population.recency, -bought.days_since_purchase),
+        score(population.frequency, bought.purchase_days),
+        score(population.monetary, bought.spent_minor),
+    )
     return Rfm(*scores, SEGMENT_OF[scores])

@@ -14,6 +14,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from pipeline.core.outlook import gap_minor
 from pipeline.core.policy import TierRules
 from pipeline.core.population import Population, at
 from pipeline.core.profile import Tier
@@ -91,7 +92,7 @@ class Figures(NamedTuple):
     @property
     def gap_minor(self) -> int:
         """What they might be worth more, counted as far as they are likely to come back at all."""
-        return int(self.p_return * (self.potential_minor - self.ahead_minor))
+        return gap_minor(self.p_return, self.ahead_minor, self.potential_minor)
 
 
 def told(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why]:
@@ -110,9 +111,7 @@ def told(figures: Figures, population: Population, rules: TierRules, held: Tier)
     return Tier.REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
 
 
-def _below_zero(
-    figures: Figures, population: Population, rules: TierRules, held: Tier
-) -> tuple[Tier, Why] | None:
+def _below_zero(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why] | None:
     """Below zero, and whether because of what serving them costs; None for who is not, or not surely."""
     is_bz = held is Tier.BZ
     surely = (rules.bz_certainty_permille - (rules.slack_permille if is_bz else 0)) / _WHOLE

@@ -18,6 +18,7 @@ from pipeline.core.models import NO_MODELS, Models, models_of
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.core.population import SCOPE as POPULATION
 from pipeline.core.population import Population, population_of
+from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -38,9 +39,14 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
     models: Models = NO_MODELS
-    """Those among them, decoded."""
+    """The models among them, decoded."""
     population: Population | None = None
     """Where the shop's customers lie; decoded from them too."""
+
+    @property
+    def model(self) -> Model | None:
+        """The shop's model; None before the first fit."""
+        return self.models.shop
 
 
 INITIAL: Final = Controls()

@@ -18,7 +18,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import MICRO, WEEK_DAYS, folded_brought_minor, folded_days, rest_of
 from pipeline.core.history import Day, History
-from pipeline.core.models import Models
+from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
 from pipeline.core.predict import Model, Prediction, overdue_after, predict
 from pipeline.core.profile import Ledger, Pace, Past, Profile
@@ -28,10 +28,11 @@ from pipeline.core.worth import worth
 def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
     """What is expected of a customer from the end of a day on; None before a model or a purchase."""
     zone = controls.policy.shop.time_zone
-    model = model_for(profile, controls.models, zone)
-    known = None if model is None else history_of(profile.ledger, zone)
-    if model is None or known is None:
+    scope = scope_of(profile, controls.models, zone)
+    known = history_of(profile.ledger, zone) if scope else None
+    if scope is None or known is None:
         return None
+    model = controls.models.of(scope)
     found = predict(model, known, day)
     rate = _revenue_rate(model, profile.ledger)
     return replace(found, revenue_minor=tuple(margin * rate for margin in found.margin_minor))
@@ -44,12 +45,15 @@ def _revenue_rate(model: Model, ledger: Ledger) -> float:
     return (total.revenue_minor - total.refunded_minor + one * model.revenue_rate) / (left + one)
 
 
-def model_for(profile: Profile, models: Models, zone: str) -> Model | None:
-    """The model of their channel or else of their cohort, where the last fit found one; else the shop's."""
-    if not models.segments:
-        return models.shop
-    found = models.segments.get(f"channel/{profile.acquisition_channel}")
-    return found or models.segments.get(f"cohort/{cohort_month(profile, zone)}") or models.shop
+def scope_of(profile: Profile, models: Models, zone: str) -> str | None:
+    """Whose model is theirs: their channel's or else their cohort's, where the last fit found one; else the shop's."""
+    if models.shop is None:
+        return None
+    if models.segments:
+        for scope in (f"channel/{profile.acquisition_channel}", f"cohort/{cohort_month(profile, zone)}"):
+            if scope in models.segments:
+                return scope
+    return SHOP
 
 
 def history_of(ledger: Ledger, zone: str) -> History | None:

@@ -23,8 +23,16 @@ class Models(msgspec.Struct, frozen=True):
     shop: Model | None = None
     segments: Mapping[str, Model] = {}
     """By scope: `channel/email`, `cohort/2026-01`. Only those of the shop's own fit: what is older is withdrawn."""
+    fitted_at: int = 0
     mark: int = 0
     """The shop's model and the policy's rules of forecasts, in short."""
+
+    def of(self, scope: str) -> Model:
+        """The model of a scope that has one."""
+        if scope == SHOP:
+            assert self.shop is not None
+            return self.shop
+        return self.segments[scope]
 
 
 NO_MODELS: Final = Models()
@@ -59,7 +67,7 @@ def models_of(latest: Mapping[str, logged.Control], rules: ForecastRules) -> Mod
             model = _read(control)
             if model is not None:
                 segments[name.removeprefix(PREFIX)] = model
-    return Models(found, segments, mark)
+    return Models(found, segments, int(shop.fitted_at.timestamp()), mark)
 
 
 def _read(control: logged.ModelFitted) -> Model | None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.controls import Controls
-from pipeline.core.forecast import history_of, model_for
+from pipeline.core.forecast import history_of, scope_of
 from pipeline.core.history import History
 from pipeline.core.money import portion, rounded
 from pipeline.core.population import Population, best, tenure_class
@@ -68,10 +68,11 @@ class Facts(NamedTuple):
 def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     """What is known and expected of a customer on a day; None before a purchase or a model."""
     rules = controls.policy
-    model = model_for(profile, controls.models, rules.shop.time_zone)
-    history = None if model is None else history_of(profile.ledger, rules.shop.time_zone)
-    if model is None or history is None:
+    scope = scope_of(profile, controls.models, rules.shop.time_zone)
+    history = history_of(profile.ledger, rules.shop.time_zone) if scope else None
+    if scope is None or history is None:
         return None
+    model = controls.models.of(scope)
     worth, prediction = value(profile, controls), predict(model, history, day)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
     orders, revenue, refunded, _ = ledgers.totals(profile.ledger)

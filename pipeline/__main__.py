@@ -460,6 +460,38 @@ def spend(
     OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
 
 
+@app.command(rich_help_panel=RULES)
+def tiers(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only measure and show; nothing is put into force.")
+    ] = False,
+) -> None:
+    """Measure where the shop's customers lie: the cuts that tiers and RFM scores go by. Run it nightly."""
+    try:
+        from pipeline.measuring import (  # noqa: PLC0415
+            NothingToMeasure,
+            adopt_population,
+            measure_population,
+            print_population,
+        )
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    settings = _quiet_settings()
+    with _explained():
+        try:
+            fitted = (measure_population if dry_run else adopt_population)(settings)
+        except NothingToMeasure as error:
+            _end(str(error), REFUSED)
+    print_population(fitted, OUT, settings.shop_currency)
+    told = (
+        "Not put into force." if dry_run else "In force. Each customer takes it up with money moved or at their review."
+    )
+    OUT.print(told, highlight=False)
+
+
 # -- in and out --------------------------------------------------------------------------------------------------------
 
 

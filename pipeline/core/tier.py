@@ -39,6 +39,7 @@ class Why(IntEnum):
     BELOW_ZERO_REFUNDS = 11
     BELOW_ZERO_KEEPING = 12
     BELOW_ZERO_MARGIN = 13
+    NOT_LOOKED_AT_YET = 14
 
     @property
     def label(self) -> str:

@@ -77,8 +77,9 @@ def print_population(fitted: logged.ModelFitted, console: Console, currency: str
     for column in table.columns[1:]:
         column.justify = "right"
     console.print(table)
+    upkeep = money(population.upkeep_minor, currency)
     console.print(
-        f"{population.customers:,} customers who bought; {len(population.best_ahead_minor):,} groups of alike ones; keeping "
-        f"and serving an order costs {money(population.upkeep_minor, currency)} in the middle.",
+        f"{population.customers:,} customers who bought, {len(population.best_ahead_minor):,} groups of alike ones. "
+        f"Keeping and serving them costs {upkeep} an order in the middle.",
         highlight=False, soft_wrap=True,
     )  # fmt: skip

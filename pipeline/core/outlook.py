@@ -17,7 +17,7 @@ from pipeline.core.predict import Model, predict
 from pipeline.core.profile import Profile
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.spend import expected_margin
-from pipeline.core.value import Value, value
+from pipeline.core.value import Value, value_of
 
 PRIOR_ORDERS: Final = 2
 """What keeping and serving somebody costs is drawn to the shop's usual cost as if by so many orders of theirs."""
@@ -73,10 +73,11 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     if scope is None or history is None:
         return None
     model = controls.models.of(scope)
-    worth, prediction = value(profile, controls), predict(model, history, day)
+    of_orders, ledger = ledgers.worth_of(profile.ledger), profile.ledger
+    worth, prediction = value_of(of_orders, profile, controls), predict(model, history, day)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
-    orders, revenue, refunded, _ = ledgers.totals(profile.ledger)
-    kept = revenue - refunded
+    orders = ledger.folded_orders + len(ledgers.purchases(ledger))
+    kept = of_orders.revenue_minor - of_orders.refunded_minor
     rate, of = (worth.margin_minor, kept) if kept > 0 else (rules.value.margin_permille, _WHOLE)
     outlook = Outlook(
         actual_minor=worth.value_to_date_minor + referral_value_minor(profile, rules.value),
@@ -90,7 +91,7 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
         tenure=tenure_class(history.tenure(day)),
         categories=0,
     )
-    lost = portion(refunded, rate, of) if refunded else 0
+    lost = portion(of_orders.refunded_minor, rate, of) if of_orders.refunded_minor else 0
     return Facts(day, outlook, model, history, prediction.p_alive, worth, margin, lost)
 
 

@@ -86,7 +86,8 @@ def figures(known: Facts, population: Population, rules: TierRules) -> Figures:
     below = usual = None
     if _is_doubtful(known, population) and _is_old_enough(known, rules):
         below = _p_below_zero(known, population, less_minor=0)
-        usual = _p_below_zero(known, population, less_minor=excess) if excess else None
+        if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
+            usual = _p_below_zero(known, population, less_minor=excess)
     return Figures(
         actual_minor=outlook.actual_minor,
         ahead_minor=ahead,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -28,25 +28,28 @@ class NothingToMeasure(Exception):
     """The shop's customers have no cuts yet; the message says why."""
 
 
-def measure_population(settings: Settings) -> logged.ModelFitted:
+def measure_population(settings: Settings, models: Sequence[logged.ModelFitted] = ()) -> logged.ModelFitted:
     """The population as it stands now, not yet in the log. Raises NothingToMeasure, and as reading Kafka does.
 
-    Reads one partition's state after the other; holds that, and some hundred bytes for each customer who bought.
+    By the models in force, or by these, which are about to be. Reads one partition's state after the other; holds that,
+    and some hundred bytes for each customer who bought.
     """
     need_topics(settings, topics.CUSTOMER_STATE)
     days = [0]
-    found = measured(list(_partitions(settings, days)), max(days))
+    found = measured(list(_partitions(settings, models, days)), max(days))
     if not isinstance(found, Population):
-        raise NothingToMeasure(f"the shop's customers were not measured: {found}; is a model fitted (`wafa fit`)?")
+        raise NothingToMeasure(found)
     fitted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
     return logged.ModelFitted(fitted_at=fitted_at, scope=SCOPE, parameters=to_parameters(found))
 
 
-def _partitions(settings: Settings, days: list[int]) -> Iterator[Customers]:
+def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], days: list[int]) -> Iterator[Customers]:
     """Each partition's customers; the days their figures are of join `days`."""
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         controls = core_controls.from_entries(partition.controls)
+        for fitted in models:
+            controls = core_controls.adopt(controls, fitted)
         zone, customers = controls.policy.shop.time_zone, Customers()
         for packed in partition.profiles.values():
             profile = unpack(packed)
@@ -58,10 +61,10 @@ def _partitions(settings: Settings, days: list[int]) -> Iterator[Customers]:
         yield customers
 
 
-def adopt_population(settings: Settings) -> logged.ModelFitted:
+def adopt_population(settings: Settings, models: Sequence[logged.ModelFitted] = ()) -> logged.ModelFitted:
     """Measure, and put it into force. Raises as both do."""
     need_topics(settings, topics.CONTROLS)
-    fitted = measure_population(settings)
+    fitted = measure_population(settings, models)
     append_control(settings, fitted)
     return fitted
 

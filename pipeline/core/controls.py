@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
-from pipeline.core.models import NO_MODELS, Models, models_of
+from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.core.population import SCOPE as POPULATION
 from pipeline.core.population import Population, population_of
@@ -93,18 +93,19 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
         policy = from_logged(control.policy)
-        models = models_of(latest, policy.forecast)
+        models = under(controls.models, policy.forecast)
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
-        return _with_fitted(replace(controls, latest=latest), control.scope)
+        return _with_fitted(replace(controls, latest=latest), control)
     return replace(controls, latest=latest)
 
 
-def _with_fitted(controls: Controls, scope: str) -> Controls:
-    """The controls with what was fitted decoded, of the one scope that is new."""
-    if scope == POPULATION:
+def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
+    """The controls with what was fitted decoded."""
+    if control.scope == POPULATION:
         return replace(controls, population=population_of(controls.latest))
-    return replace(controls, models=models_of(controls.latest, controls.policy.forecast))
+    models = with_model(controls.models, control, controls.latest, controls.policy.forecast)
+    return replace(controls, models=models)
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

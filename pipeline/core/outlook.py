@@ -68,7 +68,7 @@ class Facts(NamedTuple):
 def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     """What is known and expected of a customer on a day; None before a purchase or a model."""
     rules = controls.policy
-    scope = scope_of(profile, controls.models, rules.shop.time_zone)
+    scope = scope_of(profile, controls.models, rules)
     history = history_of(profile.ledger, rules.shop.time_zone) if scope else None
     if scope is None or history is None:
         return None

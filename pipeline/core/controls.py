@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core import affinity as affinities
+from pipeline.core.affinity import Affinity
 from pipeline.core.days import instant
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.schemas import logged
@@ -32,6 +34,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     tick_at: int = 0
     """The last Tick, and the first; 0 before there was one: nothing that did not happen is proven yet."""
     first_tick_at: int = 0
+    affinity: Affinity = affinities.NONE
+    """What goes with what in the shop."""
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
 
@@ -80,6 +84,8 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
         return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
+    if isinstance(control, logged.ModelFitted) and control.scope == affinities.SCOPE:
+        return replace(controls, latest=latest, affinity=affinities.from_parameters(control.parameters))
     return replace(controls, latest=latest)
 
 

@@ -11,6 +11,7 @@ from pipeline.core.acquisition import WHOLE, channel_costs, cohort_month, cpa
 from pipeline.core.buckets import Measure
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant
+from pipeline.core.needs_view import needs_view
 from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
@@ -67,6 +68,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
             "service_channel": profile.service_channel,
             "interests": list(profile.interests),
         },
+        "needs": needs_view(profile, controls),
         "considerations_open": [
             {"rule": each.rule, "business_key": each.business_key, "expires_at": instant(each.expires_at)}
             for each in profile.considerations

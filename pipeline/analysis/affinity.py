@@ -70,9 +70,9 @@ class Tally:
         """Count a customer with the shares of their orders that categories have; one of none counts nowhere."""
         kept = 0
         for name, share in shares.items():
-            place = (
-                self.names.setdefault(name, len(self.names)) if len(self.names) < NAMES_MAX else self.names.get(name)
-            )
+            place = self.names.get(name)
+            if place is None and len(self.names) < NAMES_MAX:
+                place = self.names[name] = len(self.names)
             if place is None:
                 self.left_out += 1
                 continue
@@ -108,20 +108,21 @@ class Tally:
         return Measured(parameters, {name: float(number) for name, number in diagnostics.items()})
 
     def _sums(self, common: Sequence[int]) -> tuple[Floats, Floats]:
-        """The mean share of each category, (categories,); and of each pair, who bought the one: summed shares of the
-        other, (categories, categories)."""
+        """Mean shares, (categories,); and of who bought one, the shares of another, (categories, categories)."""
         columns = np.full(len(self.names), -1)
         columns[list(common)] = np.arange(len(common))
-        sizes = np.frombuffer(self._sizes, np.uint16) if self._sizes else np.zeros(0, np.uint16)
-        rows = np.repeat(np.arange(len(sizes)), sizes)
+        sizes = np.array(self._sizes, np.int64)
         places = columns[np.array(self._places, np.int64)]
         shares = np.array(self._shares, np.float64)
+        ends = np.concatenate([[0], np.cumsum(sizes)])
         together = np.zeros((len(common), len(common)))
         total = np.zeros(len(common))
         for start in range(0, len(sizes), _BLOCK):
-            here = (rows >= start) & (rows < start + _BLOCK) & (places >= 0)
-            share = np.zeros((min(_BLOCK, len(sizes) - start), len(common)))
-            share[rows[here] - start, places[here]] = shares[here]
+            here = sizes[start : start + _BLOCK]
+            block = slice(ends[start], ends[start + len(here)])
+            rows, known = np.repeat(np.arange(len(here)), here), places[block] >= 0
+            share = np.zeros((len(here), len(common)))
+            share[rows[known], places[block][known]] = shares[block][known]
             total += share.sum(0)
             together += (share > 0).T.astype(float) @ share
         return total / max(self.customers, 1), together

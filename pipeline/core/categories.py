@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from math import pi, sqrt
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -71,7 +72,7 @@ class Shift(NamedTuple):
     """How far what they bought of late is from what they bought before."""
 
     distance: float
-    """0: the same shares of categories; 1: nothing in common."""
+    """0: no further than chance makes it; toward 1: nothing in common, of many purchases."""
     toward: str
     away_from: str
 
@@ -242,28 +243,35 @@ def _buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, 
     return Buys(tuple(quarters), older, last)
 
 
-def shift(found: Bought, rules: NeedsRules) -> Shift | None:
+def shift(found: Bought, orders_min: int) -> Shift | None:
     """How their shares of categories in the last two quarters differ from before; None while either says too little.
 
-    The distance is half the sum of the differences between shares (total variation).
+    The distance is half the sum of the differences between shares (total variation), less what chance alone would make
+    of it: the mean absolute difference of two samples of one mixture, of these sizes, by the normal approximation.
     """
     kinds = found.by_category
     recent = {name: sum(each.quarters[:_RECENT_QUARTERS]) for name, each in kinds.items()}
     before = {name: each.orders - recent[name] for name, each in kinds.items()}
     news, olds = sum(recent.values()), sum(before.values())
-    if min(news, olds) < rules.shift_orders_min:
+    if min(news, olds) < max(orders_min, 1):
         return None
     gains = {name: recent[name] / news - before[name] / olds for name in sorted(kinds)}
-    distance = sum(map(abs, gains.values())) / 2
+    by_chance = 0.0
+    for name in gains:
+        share = kinds[name].orders / (news + olds)
+        by_chance += sqrt(2 / pi * share * (1 - share) * (1 / news + 1 / olds)) / 2
+    distance = max(sum(map(abs, gains.values())) / 2 - by_chance, 0.0)
     return Shift(round(distance, 9), max(gains, key=lambda name: gains[name]), min(gains, key=lambda name: gains[name]))
 
 
-def is_shifted(found: Shift | None, rules: NeedsRules, *, was: bool) -> bool:
-    """Whether they buy other things than before; once they do, until the distance is well below what began it."""
-    if found is None:
-        return False
-    permille = rules.shift_distance_permille
-    if was:
-        part, of = _ENDS_AT
-        return found.distance * 1000 * of >= permille * part
-    return found.distance * 1000 >= permille
+def shifted_on(found: Bought, since: int, rules: NeedsRules) -> int:
+    """The day since which they buy other things than before, 0 if they do not.
+
+    It begins at the policy's distance. Once begun it lasts until the distance is below two thirds of that, or they
+    bought nothing in the last two quarters: so a purchase more or less ends nothing.
+    """
+    seen = shift(found, 1 if since else rules.shift_orders_min)
+    if seen is None:
+        return 0
+    part, of = _ENDS_AT if since else (1, 1)
+    return (since or found.today) if seen.distance * 1000 * of >= rules.shift_distance_permille * part else 0

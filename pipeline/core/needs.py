@@ -147,11 +147,11 @@ def reviewed(profile: Profile, policy: Policy, affinity: Affinity) -> Profile:
     if needs.heard or needs.answers or profile.buckets:
         told = responses.responses(replace(profile, needs=needs), policy, affinity.response_fraction)
         best = responses.best(told, rules)
-        channel = responses.CODES[best.channel] if best else 0
+        if best and is_fresh("marketing_channel", _last_seen(needs, best.channel, profile), profile.as_of, rules):
+            channel = responses.CODES[best.channel]
     if len(needs.categories) > 1:
-        found = categories.shift(categories.bought(profile, today, zone), rules)
-        if categories.is_shifted(found, rules, was=bool(needs.shifted_on)):
-            shifted_on = needs.shifted_on or today
+        found = categories.bought(profile, today, zone)
+        shifted_on = categories.shifted_on(found, needs.shifted_on, rules)
     if (channel, shifted_on) != (needs.channel, needs.shifted_on):
         needs = replace(needs, channel=channel, shifted_on=shifted_on)
     return profile if needs is profile.needs else replace(profile, needs=needs)
@@ -198,8 +198,14 @@ def facts(profile: Profile, rules: NeedsRules) -> list[Fact]:
             fresh.add(name)
     for name, value, at in _inferences(profile, rules):
         if name not in fresh:
-            found.append(Fact(name, value, "inferred", at, bool(at) and not is_fresh(name, at, profile.as_of, rules)))
+            is_stale = name != "marketing_channel" and not is_fresh(name, at or profile.as_of, profile.as_of, rules)
+            found.append(Fact(name, value, "inferred", at, is_stale))  # that channel a review drops when it is
     return found
+
+
+def _last_seen(needs: Needs, channel: str, profile: Profile) -> int:
+    """When they last answered by a channel; if that is no longer remembered, now: it is within the year at least."""
+    return responses.last_answer_at(needs, channel) or profile.as_of
 
 
 def _statements(profile: Profile) -> Iterator[tuple[str, str | int | tuple[str, ...], int]]:

@@ -39,7 +39,7 @@ def needs_view(profile: Profile, controls: Controls) -> dict[str, Any]:
         "affinity": _affinity(found),
         "next_best": [each._asdict() for each in suggested],
         "price": price(profile, rules, affinity.discounted_fraction)._asdict(),
-        "shift": _shift(profile, found, controls),
+        "shift": _shift(profile.needs.shifted_on, found),
     }
 
 
@@ -60,7 +60,6 @@ def _affinity(found: Bought) -> list[dict[str, Any]]:
     ]
 
 
-def _shift(profile: Profile, found: Bought, controls: Controls) -> dict[str, Any] | None:
-    since = profile.needs.shifted_on
-    seen = categories.shift(found, controls.policy.needs) if since else None
+def _shift(since: int, found: Bought) -> dict[str, Any] | None:
+    seen = categories.shift(found, 1) if since else None
     return {"since_on": date_of(since), **seen._asdict()} if seen else None

@@ -200,7 +200,7 @@ class Shift(Outbound):
     """They buy other things than before."""
 
     since_on: date = Field(description="The review that found it.")
-    distance: float = Field(ge=0, le=1, description="0: the same shares of categories; 1: nothing in common.")
+    distance: float = Field(ge=0, le=1, description="0: no further than chance makes it; toward 1: nothing in common.")
     toward: str = Field(description="The category that has gained most.")
     away_from: str = Field(description="The category that has lost most.")
 

@@ -460,6 +460,35 @@ def spend(
     OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
 
 
+@app.command(rich_help_panel=RULES)
+def affinity(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show it; put nothing into the log.")] = False,
+) -> None:
+    """Measure what goes with what: categories bought by the same customers, for `next best` in a customer's view.
+
+    Also how many orders have a discount, and how many messages are answered. Reads every customer's state; run it as
+    often as the shop changes, such as once a night.
+    """
+    settings = _quiet_settings()
+    try:
+        from pipeline.affinities import measure_affinity, told  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    from pipeline.adoption import append_control  # noqa: PLC0415
+
+    with _explained():
+        found = measure_affinity(settings)
+        if not dry_run:
+            append_control(settings, found)
+    for line in told(found):
+        OUT.print(line, highlight=False, soft_wrap=True)
+    if not dry_run:
+        OUT.print("Adopted. Each customer takes it up at their next event or review.", highlight=False)
+
+
 # -- in and out --------------------------------------------------------------------------------------------------------
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from pipeline import topics
 from pipeline.analysis.affinity import Tally
 from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
-from pipeline.core.affinity import SCOPE
+from pipeline.core.affinity import DISCOUNTED, RESPONSE, SCOPE, from_parameters
 from pipeline.core.codec import unpack
 from pipeline.core.days import day_of
 from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
 from pipeline.settings import Settings
+
+PAIRS_SHOWN: Final = 10
 
 
 def measure_affinity(settings: Settings) -> logged.ModelFitted:
@@ -35,3 +39,23 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
     return logged.ModelFitted(
         fitted_at=fitted_at, scope=SCOPE, parameters=found.parameters, diagnostics=found.diagnostics
     )
+
+
+def told(found: logged.ModelFitted) -> Iterator[str]:
+    """The table in words: what it rests on, and the pairs that say most."""
+    seen, numbers = found.diagnostics, found.parameters
+    table = from_parameters(numbers)
+    yield f"{seen['customers']:,.0f} customers who bought of {seen['categories']:,.0f} categories."
+    if seen["categories_left_out"]:
+        yield f"{seen['categories_left_out']:,.0f} categories of the fewest customers are left out."
+    pairs = [
+        (share - table.usual.get(other, 0.0), name, other, share)
+        for name, others in table.follows.items()
+        for other, share in others.items()
+    ]
+    for _, name, other, share in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))[:PAIRS_SHOWN]:
+        yield f"Who buys {name} buys {other} in {share:.0%} of orders; all do in {table.usual.get(other, 0.0):.0%}."
+    if DISCOUNTED in numbers:
+        yield f"{numbers[DISCOUNTED]:.0%} of {seen['orders']:,.0f} orders had a discount."
+    if RESPONSE in numbers:
+        yield f"{numbers[RESPONSE]:.0%} of {seen['messages']:,.0f} messages and contacts were answered."

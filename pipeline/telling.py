@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.telling_needs import needs_lines
 from pipeline.telling_value import COSTS, money, print_value
 
 REASONS: Final = {
@@ -149,9 +150,7 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "value", _value(profile["value"])
     yield from _past(profile)
     yield "consents", "; ".join(map(_consent, profile["consents"])) or "none: nothing may be sent"
-    wishes = {name: value for name, value in profile["preferences"].items() if value}
-    if wishes:
-        yield "wishes", "; ".join(f"{_plain(name)}: {_shown(name, value, {})}" for name, value in wishes.items())
+    yield from needs_lines(profile.get("needs"))
     for held in profile["considerations_open"]:
         yield "waiting", f"{_plain(held['rule'])} ({held['business_key']}), until {_moment(held['expires_at'])}"
     if profile["next_review_at"]:

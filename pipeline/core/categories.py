@@ -94,36 +94,26 @@ def booked(needs: Needs, ledger: Ledger, key: int, items: Sequence[Item]) -> tup
     order = ledgers.find(ledger, key)
     if order is None or order.categories != UNKNOWN:
         return needs, ledger
-    amounts: dict[str, int] = {}
-    for item in items:
-        if item.category and (name := code(item.category)):
-            amounts[name] = amounts.get(name, 0) + item.amount_minor
-    names = sorted(amounts, key=lambda name: (-amounts[name], name))[:CATEGORIES_MAX]
+    names = sorted({code(item.category) for item in items if item.category} - {""})
     places = {each.name: place for place, each in enumerate(needs.categories)}
     if not all(name in places for name in names):
         needs, ledger = _widened(needs, ledger, names)
         places = {each.name: place for place, each in enumerate(needs.categories)}
-    is_of = sum(1 << places[name] for name in names)
+    is_of = sum(1 << places[name] for name in names if name in places)
     return needs, ledgers.put(ledger, replace(order, categories=is_of))
 
 
 def _widened(needs: Needs, ledger: Ledger, names: Sequence[str]) -> tuple[Needs, Ledger]:
-    """With these categories among the customer's own; the lightest others make room."""
+    """With these categories of a new order among the customer's own, the heaviest of all; of equal ones the new."""
+    in_orders = _in_orders(ledger)
     known = {each.name: each for each in needs.categories}
-    new = [name for name in names if name not in known]
-    excess = len(known) + len(new) - CATEGORIES_MAX
-    if excess > 0:
-        in_orders = _in_orders(ledger)
-        others = [
-            (_folded_weight(each) + in_orders.get(place, 0), each.name)
-            for place, each in enumerate(needs.categories)
-            if each.name not in names
-        ]
-        for _, name in sorted(others)[:excess]:
-            del known[name]
-    for name in new:
-        known[name] = Category(name)
-    return _with_table(needs, ledger, [known[name] for name in sorted(known)])
+    weights = {
+        each.name: _folded_weight(each) + in_orders.get(place, 0) + (each.name in names)
+        for place, each in enumerate(needs.categories)
+    }
+    candidates = [(-weights.get(name, 1), name in known, name) for name in sorted({*known, *names})]
+    kept = sorted(name for _, _, name in sorted(candidates)[:CATEGORIES_MAX])
+    return _with_table(needs, ledger, [known.get(name) or Category(name) for name in kept])
 
 
 def _in_orders(ledger: Ledger) -> dict[int, int]:

@@ -299,7 +299,7 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=Tr
 
 
 class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """A fitted model. Accepted, kept and passed on; the core does not use it yet."""
+    """Something measured or fitted over all customers, as numbers by name; `scope` says what (`affinity`)."""
 
     fitted_at: datetime
     scope: str = "shop"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from pipeline.core.categories import PAIRED, Bought, Buys, code
@@ -40,6 +41,14 @@ class Affinity:
     """Orders with a discount, of all orders of the shop; None: not measured."""
     response_fraction: float | None = None
     """Messages and contacts that were answered, of all."""
+    popular: tuple[str, ...] = field(init=False, compare=False)
+    """The categories, that of the largest share first."""
+    by_folded_name: Mapping[str, str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        popular = sorted(self.usual, key=lambda name: (-self.usual[name], name))
+        object.__setattr__(self, "popular", tuple(popular))
+        object.__setattr__(self, "by_folded_name", {name.casefold(): name for name in reversed(popular)})
 
 
 NONE: Final = Affinity()
@@ -79,23 +88,33 @@ def next_best(bought: Bought, interests: Sequence[str], affinity: Affinity, rule
     fresh = bought.lately
     just = bought.today - rules.just_bought_days
     left_out = {name for name, each in fresh.items() if each.last_day > just}
-    wished = {code(each).casefold() for each in interests}
+    wished = {affinity.by_folded_name.get(code(each).casefold()) for each in interests}
     total = sum(each.weight for each in fresh.values())
     found = []
-    for category in affinity.usual:
-        if category in left_out:
-            continue
+    for category in _candidates(fresh, wished, left_out, affinity):
         because, expected = _expected(category, fresh, total, affinity)
         own = fresh[category].weight if category in fresh else 0.0
         score = (own + PRIOR_ORDERS * expected) / (bought.in_all.weight + PRIOR_ORDERS)
         basis: Basis = "bought with" if because else "popular"
-        if category.casefold() in wished:
+        if category in wished:
             basis = "stated"
         elif category in fresh:
             basis = "own purchases"
         found.append(Suggestion(category, round(min(score, 1.0), 9), basis, because if basis == "bought with" else ""))
     found.sort(key=lambda each: (each.basis != "stated", -each.score, each.category))
     return found[:SUGGESTED_MAX]
+
+
+def _candidates(
+    fresh: Mapping[str, Buys], wished: set[str | None], left_out: set[str], affinity: Affinity
+) -> list[str]:
+    """The categories of which one may be among the best: any other scores by what is usual, so the first few do."""
+    named = {*fresh, *(name for name in wished if name is not None)}
+    for name in fresh:
+        named.update(affinity.follows.get(name, ()))
+    named &= affinity.usual.keys()
+    others = (name for name in affinity.popular if name not in named and name not in left_out)
+    return [*sorted(named - left_out), *islice(others, SUGGESTED_MAX)]
 
 
 def _expected(category: str, fresh: Mapping[str, Buys], total: float, affinity: Affinity) -> tuple[str, float]:

@@ -42,16 +42,10 @@ class Buys(NamedTuple):
     older: int
     last_day: int
     """The day of the last one; of folded ones the last day of their quarter."""
-
-    @property
-    def orders(self) -> int:
-        """In all."""
-        return sum(self.quarters) + self.older
-
-    @property
-    def weight(self) -> float:
-        """Lately bought counts more."""
-        return sum(count * each for count, each in zip(self.quarters, WEIGHTS, strict=True)) + self.older * OLDER_WEIGHT
+    orders: int
+    """In all."""
+    weight: float
+    """The same, lately bought ones counting more."""
 
 
 class Bought(NamedTuple):
@@ -230,7 +224,10 @@ def _buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, 
             quarters[place] += 1
         else:
             older += 1
-    return Buys(tuple(quarters), older, last)
+    recent, weight = sum(quarters), older * OLDER_WEIGHT
+    for place, count in enumerate(quarters):
+        weight += count * WEIGHTS[place]
+    return Buys(tuple(quarters), older, last, recent + older, weight)
 
 
 def shift(found: Bought, orders_min: int) -> Shift | None:

@@ -145,13 +145,11 @@ def reviewed(profile: Profile, policy: Policy, affinity: Affinity) -> Profile:
     needs = rolled(profile.needs, quarter_of(today))
     channel = shifted_on = 0
     if needs.heard or needs.answers or profile.buckets:
-        told = responses.responses(replace(profile, needs=needs), policy, affinity.response_fraction)
-        best = responses.best(told, rules)
-        if best and is_fresh("marketing_channel", _last_seen(needs, best.channel, profile), profile.as_of, rules):
-            channel = responses.CODES[best.channel]
+        found = responses.best(replace(profile, needs=needs), policy, affinity.response_fraction)
+        if found and is_fresh("marketing_channel", _last_seen(needs, found, profile), profile.as_of, rules):
+            channel = responses.CODES[found]
     if len(needs.categories) > 1:
-        found = categories.bought(profile, today, zone)
-        shifted_on = categories.shifted_on(found, needs.shifted_on, rules)
+        shifted_on = categories.shifted_on(categories.bought(profile, today, zone), needs.shifted_on, rules)
     if (channel, shifted_on) != (needs.channel, needs.shifted_on):
         needs = replace(needs, channel=channel, shifted_on=shifted_on)
     return profile if needs is profile.needs else replace(profile, needs=needs)

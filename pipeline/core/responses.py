@@ -25,6 +25,7 @@ CODES: Final = {name: code for code, name in enumerate(CHANNELS) if name}
 MESSAGE_CHANNELS: Final = frozenset(("email", "sms", "push", "phone", "post", "messenger"))
 """Those that a trigger can go out by."""
 EMAIL: Final = CODES["email"]
+_MESSAGE_CODES: Final = frozenset(CODES[name] for name in MESSAGE_CHANNELS)
 SLOT_SECONDS: Final = 900
 """Signs of life are kept to a quarter of an hour."""
 HOURS_TOGETHER: Final = 3
@@ -149,12 +150,25 @@ def responses(profile: Profile, policy: Policy, usual_fraction: float | None) ->
     return sorted(found, key=lambda each: (-each.fraction, -each.answered, CODES[each.channel]))
 
 
-def best(found: list[Response], rules: NeedsRules) -> Response | None:
+def best(profile: Profile, policy: Policy, usual_fraction: float | None) -> str | None:
     """The channel for messages that they respond to best, of those tried often enough; None: it cannot be said."""
-    for each in found:
+    rules = policy.needs
+    if not any(each.channel in _MESSAGE_CODES and (each.tried or each.answered) for each in profile.needs.heard):
+        return CHANNELS[EMAIL] if _answers_mail(profile, policy) else None
+    for each in responses(profile, policy, usual_fraction):
         if each.channel in MESSAGE_CHANNELS and each.answered and each.tried >= rules.response_tries_min:
-            return each
+            return each.channel
     return None
+
+
+def _answers_mail(profile: Profile, policy: Policy) -> bool:
+    """Whether they answered e-mail within the year, and had enough of it: all to ask where nothing else was tried."""
+    kept = profile.buckets
+    since = day_of(profile.as_of, policy.shop.time_zone) - YEAR_DAYS + 1
+    has_answered = any(
+        buckets.reaches(kept, measure, 1, since) for measure in (Measure.EMAILS_OPENED, Measure.EMAILS_CLICKED)
+    )
+    return has_answered and buckets.reaches(kept, Measure.EMAILS_DELIVERED, policy.needs.response_tries_min, since)
 
 
 def mails(profile: Profile, today: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pipeline.core import affinity
 from pipeline.core.affinity import Affinity, from_parameters, next_best
-from pipeline.core.categories import Bought, Buys, code
+from pipeline.core.categories import Bought, Buys, code, shift
 from pipeline.core.controls import INITIAL, adopt, from_entries, to_entries
 from pipeline.core.profile import CATEGORIES_MAX
 from pipeline.schemas import logged
@@ -166,6 +166,24 @@ def test_who_buys_the_same_mixture_is_said_to_shift_in_at_most_one_review_of_a_h
     assert shifted / reviews <= 0.01
 
 
+def test_of_sixteen_categories_chance_alone_makes_a_distance_and_no_shift() -> None:
+    """Five purchases before and five since, of one mixture: the plain distance is .6 for nine of ten customers."""
+    chance = random.Random(9)
+    plain = shifted = 0
+    for _ in range(2_000):
+        since, before = (chance.choices(range(16), k=5) for _ in range(2))
+        counts = {f"n{each}": (since.count(each), before.count(each)) for each in range(16)}
+        plain += sum(abs(one - other) for one, other in counts.values()) / 10 >= 0.6
+        kinds = {
+            name: Buys((one, 0, other, 0), 0, 0, one + other, one + other) for name, (one, other) in counts.items()
+        }
+        found = shift(Bought(kinds["n0"], kinds, 0), 5)
+        assert found is not None
+        shifted += found.distance >= 0.5
+    assert plain / 2_000 > 0.9
+    assert shifted / 2_000 < 0.005
+
+
 def test_six_purchases_before_and_six_since_are_the_least_that_shows_a_shift() -> None:
     before = [order(20 * number, f"a{number}", **lines("shoes")) for number in range(6)]
     for hats, is_shifted in ((5, False), (6, True)):
@@ -183,8 +201,9 @@ def table(**shares: float) -> Affinity:
 
 def bought(today: int = 20_000, **by_category: tuple[int, int]) -> Bought:
     """Orders of this quarter and the days since the last one, by category, all in orders of their own."""
-    kinds = {name: Buys((count, 0, 0, 0), 0, today - ago) for name, (count, ago) in by_category.items()}
-    return Bought(Buys((sum(count for count, _ in by_category.values()), 0, 0, 0), 0, today), kinds, today)
+    kinds = {name: Buys((count, 0, 0, 0), 0, today - ago, count, count) for name, (count, ago) in by_category.items()}
+    in_all = sum(count for count, _ in by_category.values())
+    return Bought(Buys((in_all, 0, 0, 0), 0, today, in_all, in_all), kinds, today)
 
 
 def test_own_purchases_speak_first_and_the_table_fills_in_by_five_orders_worth() -> None:

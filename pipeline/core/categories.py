@@ -25,6 +25,7 @@ from pipeline.schemas.logged import Item
 UNKNOWN: Final = -1
 """Stands for an order's categories until they have been looked up."""
 NAME_CHARS: Final = 32
+_NAME_KEPT: Final = NAME_CHARS - 9
 PAIRED: Final = ">"
 """Joins two categories in the shop's table; so no name has it."""
 WEIGHTS: Final[tuple[float, ...]] = tuple(0.5 ** (place / 4) for place in range(QUARTERS_KEPT))
@@ -73,11 +74,15 @@ class Shift(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def code(category: str) -> str:
-    """A category's name as it is kept: at most 32 characters, the rest as a short mark; `>` is written `/`."""
+    """A category's name as it is kept: at most 32 characters, the rest as a short mark; `>` is written `/`.
+
+    Of a path with `>` the end is kept, which says most, else the beginning.
+    """
     name = " ".join(category.replace(PAIRED, "/").split())
     if len(name) <= NAME_CHARS:
         return name
-    return f"{name[: NAME_CHARS - 9]}~{short_mark(name):08x}"
+    rest = f"{short_mark(name):08x}"
+    return f"{rest}~{name[-_NAME_KEPT:]}" if PAIRED in category else f"{name[:_NAME_KEPT]}~{rest}"
 
 
 # -- booking ----------------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ class PreferredTime(Outbound):
 class CategoryAffinity(Outbound):
     """A category they buy of."""
 
-    category: str = Field(description="Which: its first 32 characters, `>` written as `/`.")
+    category: str = Field(description="Which: at most 32 characters of its name, `>` written as `/`.")
     share_fraction: float = Field(ge=0, le=1, description="Its part of what they buy, lately bought counting more.")
     orders: int = Field(ge=1, description="Orders of it, as far as they are remembered.")
     last_on: date | None = Field(description="The last one; of folded ones to the quarter; none if longer ago.")

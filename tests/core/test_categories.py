@@ -126,6 +126,8 @@ def test_a_name_is_kept_short_and_apart_from_its_like() -> None:
     assert len(one) == len(other) == 32
     assert one != other
     assert code(one) == one
+    assert one.endswith("/ Clothing / Shirts")
+    assert code("Things for the garden and for the balcony").startswith("Things for the garden")
 
 
 # -- a shift ----------------------------------------------------------------------------------------------------------

@@ -456,7 +456,7 @@ def test_an_ordinary_year_packs_to_little_more_than_a_kibibyte() -> None:
 
 
 def test_a_heavy_customer_packs_to_four() -> None:
-    """An order a week, an e-mail delivered, opened and clicked every day, a ticket and a mention a week."""
+    """Every week an order, of 23 categories in all, a ticket and a mention; an e-mail opened and clicked every day."""
     heavy: list[Any] = [consent(0), consent(0, "feedback")]
     for number in range(400):
         heavy += [
@@ -464,7 +464,8 @@ def test_a_heavy_customer_packs_to_four() -> None:
             for kind in (logged.EmailDelivered, logged.EmailOpened, logged.EmailClicked)
         ]
         if number % 7 == 0:
-            heavy.append(order(number, uuid(f"o{number}"), 10_000 + number))
+            lines = (logged.Item(product_id="p", category=f"category {(number + each) % 23:03}") for each in range(3))
+            heavy.append(order(number, uuid(f"o{number}"), 10_000 + number, items=tuple(lines)))
             heavy.append(said(logged.MentionPosted, number, mention_id="p", platform="forum", sentiment=0.5))
             heavy += [ticket(number, f"t{number}"), resolved(number, f"t{number}")]
     _, largest = lived_daily(heavy, 400)

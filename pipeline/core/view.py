@@ -11,10 +11,10 @@ from pipeline.core.acquisition import WHOLE, channel_costs, cohort_month, cpa
 from pipeline.core.buckets import Measure
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant
-from pipeline.core.needs_view import needs_view
 from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
+from pipeline.core.view_needs import needs_view
 from pipeline.core.worth import worth
 
 _ORDERS_SHOWN: Final = 5

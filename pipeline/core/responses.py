@@ -48,7 +48,7 @@ class Response(NamedTuple):
     """Messages and contacts of ours."""
     answered: int
     bought: int
-    """Orders soon after an answer by it."""
+    """Orders soon after an answer by it, as far as both are remembered."""
     fraction: float
     """Of all these, answers and orders: shrunk to the usual."""
 

@@ -149,7 +149,7 @@ class ChannelResponse(Outbound):
     channel: str = Field(description="By what.")
     tried: int = Field(ge=0, description="Messages and contacts of ours.")
     answered: int = Field(ge=0, description="Opened or followed, or they came by it themselves.")
-    bought: int = Field(ge=0, description="Orders soon after an answer by it.")
+    bought: int = Field(ge=0, description="Orders soon after an answer by it, as far as both are remembered.")
     fraction: float = Field(ge=0, le=1, description="Answers and orders, of all: shrunk to the usual.")
 
 

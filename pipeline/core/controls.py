@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from pipeline.core import affinity as affinities
 from pipeline.core.affinity import Affinity
 from pipeline.core.days import instant
+from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -38,6 +40,13 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """What goes with what in the shop."""
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
+    models: Models = NO_MODELS
+    """The models among them, decoded."""
+
+    @property
+    def model(self) -> Model | None:
+        """The shop's model; None before the first fit."""
+        return self.models.shop
 
 
 INITIAL: Final = Controls()
@@ -83,10 +92,21 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
-        return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
-    if isinstance(control, logged.ModelFitted) and control.scope == affinities.SCOPE:
-        return replace(controls, latest=latest, affinity=affinities.from_parameters(control.parameters))
+        policy = from_logged(control.policy)
+        models = under(controls.models, policy.forecast)
+        return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
+    if isinstance(control, logged.ModelFitted):
+        return replace(controls, latest=latest, **_decoded(controls, control, latest))
     return replace(controls, latest=latest)
+
+
+def _decoded(
+    controls: Controls, control: logged.ModelFitted, latest: Mapping[str, logged.Control]
+) -> dict[str, Affinity | Models]:
+    """What was fitted, by the field it belongs in."""
+    if control.scope == affinities.SCOPE:
+        return {"affinity": affinities.from_parameters(control.parameters)}
+    return {"models": with_model(controls.models, control, latest, controls.policy.forecast)}
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

@@ -299,7 +299,10 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=Tr
 
 
 class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """Something measured or fitted over all customers, as numbers by name; `scope` says what (`affinity`)."""
+    """A fitted model: the shop's, or of a `channel/...` or `cohort/YYYY-MM`, which counts beside the shop's own fit.
+
+    Of scope `affinity`: the shop's table of what goes with what.
+    """
 
     fitted_at: datetime
     scope: str = "shop"

@@ -27,6 +27,7 @@ from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.policy import DEFAULT, from_dict, policy_hash, to_dict
 from pipeline.core.predict import Model, to_parameters
+from pipeline.core.profile import Profile
 from pipeline.core.rates import Rates
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
@@ -204,14 +205,14 @@ class Stages:
         for model in models:
             fitted_at = NOW - timedelta(hours=2)
             controls = adopt(controls, logged.ModelFitted(fitted_at=fitted_at, parameters=to_parameters(model)))
-        profiles = {}
+        profiles: dict[bytes, Profile] = {}
         for each in self.before:
             key = each.key or b""
-            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile  # type: ignore[arg-type]
+            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile
         ready = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
         before = time.process_time()
         for name, key, event in ready:
-            profiles[key] = step(name, profiles.get(key), event, controls).profile  # type: ignore[arg-type]  # no control
+            profiles[key] = step(name, profiles.get(key), event, controls).profile
         return time.process_time() - before
 
     def decode(self) -> None:

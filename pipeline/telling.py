@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pipeline.telling_forecast import forecast_lines
 from pipeline.telling_needs import needs_lines
+from pipeline.telling_tier import tier_lines
 from pipeline.telling_value import COSTS, money, print_value
 
 REASONS: Final = {
@@ -150,6 +151,7 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "lifecycle", f"{_plain(profile['lifecycle'])} {since}{overdue}"
     yield "value", _value(profile["value"])
     yield from forecast_lines(profile)
+    yield from tier_lines(profile)
     yield from _past(profile)
     yield "consents", "; ".join(map(_consent, profile["consents"])) or "none: nothing may be sent"
     yield from needs_lines(profile.get("needs"))

@@ -18,6 +18,8 @@ from pipeline.core.affinity import Affinity
 from pipeline.core.days import instant
 from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.population import SCOPE as POPULATION
+from pipeline.core.population import Population, population_of
 from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
@@ -42,6 +44,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """The last control of each kind and scope."""
     models: Models = NO_MODELS
     """The models among them, decoded."""
+    population: Population | None = None
+    """Where the shop's customers lie; decoded from them too."""
 
     @property
     def model(self) -> Model | None:
@@ -96,17 +100,18 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         models = under(controls.models, policy.forecast)
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
-        return replace(controls, latest=latest, **_decoded(controls, control, latest))
+        return _with_fitted(replace(controls, latest=latest), control)
     return replace(controls, latest=latest)
 
 
-def _decoded(
-    controls: Controls, control: logged.ModelFitted, latest: Mapping[str, logged.Control]
-) -> dict[str, Affinity | Models]:
-    """What was fitted, by the field it belongs in."""
+def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
+    """The controls with what was fitted decoded."""
     if control.scope == affinities.SCOPE:
-        return {"affinity": affinities.from_parameters(control.parameters)}
-    return {"models": with_model(controls.models, control, latest, controls.policy.forecast)}
+        return replace(controls, affinity=affinities.from_parameters(control.parameters))
+    if control.scope == POPULATION:
+        return replace(controls, population=population_of(controls.latest))
+    models = with_model(controls.models, control, controls.latest, controls.policy.forecast)
+    return replace(controls, models=models)
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import acquisition, booking, buckets, costs, forecast, lifecycle, referrals
+from pipeline.core import acquisition, booking, buckets, categories, costs, forecast, lifecycle, needs, referrals
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
@@ -13,7 +13,6 @@ from pipeline.core.marks import mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
     CONSENTS_MAX,
-    INTERESTS_MAX,
     SOLVED_MAX,
     TICKETS_MAX,
     Consent,
@@ -24,6 +23,7 @@ from pipeline.core.profile import (
     Profile,
     Ticket,
 )  # fmt: skip
+from pipeline.core.responses import CODES, EMAIL
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 
@@ -40,15 +40,12 @@ def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, chan
 
 
 def _identified(profile: Profile, event: logged.CustomerIdentified, now: Moment) -> Changes:
-    return {
-        "identified": 1,
-        "language": event.language or profile.language,
-        "time_zone": event.time_zone or profile.time_zone,
-    }
+    return {"identified": 1, **needs.identified(profile, event, now)}
 
 
 def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Changes:
-    return {
+    changes = {"needs": needs.came(profile, event.channel, now, "answered")} if event.channel in CODES else {}
+    return changes | {
         "touches": profile.touches + 1,
         "acquisition_channel": profile.acquisition_channel or event.channel,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
@@ -57,21 +54,14 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
 
 
 def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Changes:
-    changes: Changes = {"need_at": max(profile.need_at, now.at)}
-    if event.marketing_channel is not None and now.at >= profile.marketing_channel_at:
-        changes |= {"marketing_channel": event.marketing_channel, "marketing_channel_at": now.at}
-    if event.service_channel is not None and now.at >= profile.service_channel_at:
-        changes |= {"service_channel": event.service_channel, "service_channel_at": now.at}
-    if event.interests and now.at >= profile.interests_at:
-        changes["interests"] = event.interests[:INTERESTS_MAX]
-        changes["interests_at"] = now.at
-    return changes
+    return {"need_at": max(profile.need_at, now.at), **needs.stated(profile, event, now)}
 
 
 def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Changes:
     return {
         f"{event.department}_at": max(getattr(profile, f"{event.department}_at"), now.at),
         "buckets": _count(profile, now, Measure.CONTACTS),
+        "needs": needs.met(profile, event, now),
         **_service_time(profile, event, now),
     }
 
@@ -87,13 +77,18 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     if after is before:
         return None
     is_new = len(after.orders) > len(before.orders)
+    wants = profile.needs
+    if entry.categories:
+        wants, after = categories.booked(wants, after, key, event.items)
+    if not is_new and wants.categories:  # an earlier version may have been the only one of its categories
+        wants, after = categories.tidied(wants, after)
     is_given_back = ledgers.is_given_back(after, key)
     if is_new and not is_given_back:  # nothing about it has come before
         booked = buckets.add(profile.buckets, now.day, Measure.ORDERS, 1, now.today)
         booked = buckets.add(booked, now.day, Measure.REVENUE_MINOR, event.revenue_minor, now.today)
     else:
         booked = _booked(profile, (ledgers.find(before, key), _there(after, key)), after, now)
-    changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked}
+    changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked, "needs": wants}
     if not is_new or is_given_back:
         booking.doubt_order(before, after, entry, now)
     if is_new and now.at >= profile.as_of and now.at > before.last_at > 0:
@@ -217,6 +212,7 @@ def _mail_opened(profile: Profile, event: logged.EmailOpened, now: Moment) -> Ch
     if event.is_machine:
         return {}
     return {
+        "needs": needs.answered(profile, now, EMAIL),
         "emails_opened": profile.emails_opened + 1,
         "marketing_at": max(profile.marketing_at, now.at),
         "answered_at": max(profile.answered_at, now.at),
@@ -228,6 +224,7 @@ def _mail_clicked(profile: Profile, event: logged.EmailClicked, now: Moment) -> 
     if event.is_machine:
         return {}
     return {
+        "needs": needs.answered(profile, now, EMAIL),
         "emails_clicked": profile.emails_clicked + 1,
         "marketing_at": max(profile.marketing_at, now.at),
         "answered_at": max(profile.answered_at, now.at),
@@ -278,13 +275,17 @@ def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent
 
 
 def _mentioned(profile: Profile, event: logged.MentionPosted, now: Moment) -> Changes:
-    changes: Changes = {"buckets": _count(profile, now, Measure.MENTIONS)}
+    changes: Changes = {
+        "buckets": _count(profile, now, Measure.MENTIONS),
+        "needs": needs.wrote(profile, event.language, now),
+    }
     return _felt(profile, event.sentiment, now, changes)
 
 
 def _reviewed(profile: Profile, event: logged.ReviewPosted, now: Moment) -> Changes:
     changes: Changes = {
         "buckets": _count(profile, now, Measure.REVIEWS),
+        "needs": needs.answered(profile, now),
         "answered_at": max(profile.answered_at, now.at),
     }
     return _felt(profile, event.sentiment, now, changes)
@@ -300,6 +301,7 @@ def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Chang
 def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
     share = round(1000 * event.score / event.score_max) if event.score_max else 0
     return {
+        "needs": needs.answered(profile, now),
         "surveys": profile.surveys + 1,
         "survey_sum_milli": profile.survey_sum_milli + share,
         "answered_at": max(profile.answered_at, now.at),
@@ -318,6 +320,7 @@ def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> 
     promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
     opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
     changes = _ticket_costs(profile, event, now)
+    changes["needs"] = needs.came(profile, event.channel, now, "asked")
     changes["tickets"] = _with_ticket(profile.tickets, opened)
     if is_complaint:
         changes["complaints"] = profile.complaints + 1

@@ -19,6 +19,7 @@ from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
 from pipeline.core.marks import mark, short_mark, trigger_id
+from pipeline.core.needs import marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
@@ -139,7 +140,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and after.consents is before.consents
         and after.tickets is before.tickets
         and after.complaint_closed_at == before.complaint_closed_at
-        and after.marketing_channel == before.marketing_channel
+        and marketing_channel(after, controls.policy.needs) == marketing_channel(before, controls.policy.needs)
         and after.considerations[:count] == before.considerations
     )
     return count if has_stayed else 0
@@ -269,7 +270,7 @@ def _decision(
         decided_at=instant(profile.as_of),
         expires_at=instant(each.expires_at),
         purpose=rule.purpose,
-        channel=guardrails.channel_of(profile, rule),
+        channel=guardrails.channel_of(profile, rule, controls.policy),
         stage=Stage(profile.stage).label,
         lifecycle=Lifecycle(profile.lifecycle).label,
         policy_hash=controls.policy_hash,

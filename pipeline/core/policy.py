@@ -68,6 +68,30 @@ class ValueRules(_Section, frozen=True):
     margin_permille_by_category: dict[str, int] = {}
 
 
+class NeedsRules(_Section, frozen=True):
+    """How long a fact about a customer holds, and how much it takes to infer one. Shares are whole thousandths."""
+
+    channel_life_days: int
+    frequency_life_days: int
+    interests_life_days: int
+    reason_life_days: int
+    person_life_days: int
+    answers_life_days: int
+    usual_response_permille: int
+    response_prior_tries: int
+    response_tries_min: int
+    attributed_within_days: int
+    service_contacts_min: int
+    time_answers_min: int
+    price_orders_min: int
+    price_prior_orders: int
+    offers_only_permille: int
+    full_price_permille: int
+    just_bought_days: int
+    shift_orders_min: int
+    shift_distance_permille: int
+
+
 class ForecastRules(_Section, frozen=True):
     """How far ahead is looked, and when silence is news. They count once a model is in force."""
 
@@ -133,6 +157,7 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    needs: NeedsRules
     forecast: ForecastRules = ForecastRules()
     tiers: TierRules = TierRules()
 
@@ -156,6 +181,25 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "needs.channel_life_days": (1, 3650),
+    "needs.frequency_life_days": (1, 3650),
+    "needs.interests_life_days": (1, 3650),
+    "needs.reason_life_days": (1, 3650),
+    "needs.person_life_days": (1, 3650),
+    "needs.answers_life_days": (30, 3650),
+    "needs.usual_response_permille": (1, 999),
+    "needs.response_prior_tries": (1, 1000),
+    "needs.response_tries_min": (1, 1000),
+    "needs.attributed_within_days": (0, 30),
+    "needs.service_contacts_min": (1, 100),
+    "needs.time_answers_min": (2, 100),
+    "needs.price_orders_min": (1, 100),
+    "needs.price_prior_orders": (0, 100),
+    "needs.offers_only_permille": (501, 1000),
+    "needs.full_price_permille": (0, 499),
+    "needs.just_bought_days": (0, 365),
+    "needs.shift_orders_min": (1, 100),
+    "needs.shift_distance_permille": (100, 1000),
     "forecast.alarms_per_thousand_a_week": (1, 500),
     "forecast.return_horizon_days": (7, 365),
     "forecast.value_horizon_days": (30, 3650),
@@ -184,7 +228,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value", "forecast", "tiers")
+_CAME_LATER: Final = ("value", "forecast", "tiers", "needs")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""

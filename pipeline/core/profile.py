@@ -88,6 +88,8 @@ class Order(_Entry, frozen=True):
     """A mark of its lines: of two versions alike in date and amounts the same one counts, in any order of arrival."""
     paid_currency: str = ""
     """The currency it was paid in, if not the shop's."""
+    categories: int = 0
+    """What it was of: a bit for each place in the customer's own table of categories."""
 
 
 class Refund(_Entry, frozen=True):
@@ -204,6 +206,63 @@ class Credit(_Entry, frozen=True):
 
     path: tuple[int, ...]
     amount_minor: int
+
+
+class Category(_Entry, frozen=True):
+    """A category they bought of. Orders still in the ledger are counted there, not here."""
+
+    name: str
+    quarters: tuple[int, ...] = ()
+    """Folded orders, by quarter: that of `Needs.quarter` first."""
+    older: int = 0
+
+
+class Heard(_Entry, frozen=True):
+    """What passed by one channel, by quarter: that of `Needs.quarter` first."""
+
+    channel: int
+    """Its place among `responses.CHANNELS`."""
+    tried: tuple[int, ...] = ()
+    """How often a person of ours turned to them."""
+    answered: tuple[int, ...] = ()
+    """How often they came to us, service apart."""
+    asked: tuple[int, ...] = ()
+    """How often they came for service."""
+
+
+class Needs(_Entry, frozen=True):
+    """What they need and how they want to be dealt with, beside the wishes that are fields of the profile."""
+
+    known_at: int = 0
+    """When they were last identified, which always says whether they are a company."""
+    is_company: int = 0
+    language_before: int = 0
+    """So many seconds before that the profile's language was last said; and so on."""
+    time_zone_before: int = 0
+    country: str = ""
+    country_before: int = 0
+    contacts_per_month_max: int = 0
+    contacts_at: int = 0
+    reason_for_buying: str = ""
+    reason_at: int = 0
+    written_language: str = ""
+    """What they last wrote in."""
+    written_at: int = 0
+    answers: tuple[int, ...] = ()
+    """Their latest signs of life: see `responses`."""
+    heard: tuple[Heard, ...] = ()
+    channel: int = 0
+    """Whence they answer best, as the last review found; 0: it cannot be said."""
+    quarter: int = 0
+    """The quarter that counts begin with."""
+    categories: tuple[Category, ...] = ()
+    """By name."""
+    settled: tuple[int, ...] = ()
+    """Folded orders that were kept, by quarter; those before; and of all of them those that had a discount."""
+    settled_older: int = 0
+    settled_discounted: int = 0
+    shifted_on: int = 0
+    """The day a review first found that they buy other things than before; 0: they do not."""
 
 
 class Pace(_Entry, frozen=True):
@@ -333,6 +392,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """None before a model or a purchase: then the policy's days count."""
     standing: Standing | None = None
     """None before a purchase, a forecast and a population to be measured by."""
+    needs: Needs = Needs()
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -349,4 +409,8 @@ CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16
+CATEGORIES_MAX: Final = 16
+ANSWERS_MAX: Final = 10
+QUARTERS_KEPT: Final = 4
+"""Counts by quarter reach so far back, the running one included."""
 MONTH_ENDS_MAX: Final = 13

@@ -15,6 +15,7 @@ from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
 from pipeline.core.view_forecast import prediction
+from pipeline.core.view_needs import needs_view
 from pipeline.core.view_tier import scores, tier
 from pipeline.core.worth import worth
 
@@ -72,6 +73,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
             "service_channel": profile.service_channel,
             "interests": list(profile.interests),
         },
+        "needs": needs_view(profile, controls),
         "considerations_open": [
             {"rule": each.rule, "business_key": each.business_key, "expires_at": instant(each.expires_at)}
             for each in profile.considerations

@@ -216,6 +216,93 @@ class Preferences(Outbound):
     interests: tuple[str, ...] = Field(description="Codes of what they care for.")
 
 
+class Fact(Outbound):
+    """One thing we know of them. Stated beats inferred; past its life in the policy it is stale, and not used."""
+
+    fact: Literal[
+        "marketing_channel", "service_channel", "contacts_per_month_max", "interests", "reason_for_buying", "language",
+        "time_zone", "country", "kind",
+    ] = Field(description="What it is about.")  # fmt: skip
+    value: tuple[str, ...] = Field(description="What we know; of `interests` several.")
+    source: Literal["stated", "inferred"] = Field(description="They said it, or their behaviour says it.")
+    confirmed_at: AwareDatetime | None = Field(description="When it was last said or seen; none if not remembered.")
+    stale: bool = Field(description="Past its life: shown, and not used.")
+
+
+class ChannelResponse(Outbound):
+    """How they respond by one channel, over the last year."""
+
+    channel: str = Field(description="By what.")
+    tried: int = Field(ge=0, description="Messages and contacts of ours.")
+    answered: int = Field(ge=0, description="Opened or followed, or they came by it themselves.")
+    bought: int = Field(ge=0, description="Orders soon after an answer by it, as far as both are remembered.")
+    fraction: float = Field(ge=0, le=1, description="Answers and orders, of all: shrunk to the usual.")
+
+
+class PreferredTime(Outbound):
+    """The part of the day in which they answer and buy most."""
+
+    from_hour: int = Field(ge=0, le=21, description="From this hour ...")
+    to_hour: int = Field(ge=3, le=24, description="... until before this one.")
+    fraction: float = Field(ge=0, le=1, description="Of what they did, so much in these hours.")
+    answers: int = Field(ge=0, description="How much they did in all.")
+    time_zone: str = Field(description="Where: their own zone, while we know it, else the shop's.")
+
+
+class CategoryAffinity(Outbound):
+    """A category they buy of."""
+
+    category: str = Field(description="Which: at most 32 characters of its name, `>` written as `/`.")
+    share_fraction: float = Field(ge=0, le=1, description="Its part of what they buy, lately bought counting more.")
+    orders: int = Field(ge=1, description="Orders of it, as far as they are remembered.")
+    last_on: date | None = Field(description="The last one; of folded ones to the quarter; none if longer ago.")
+    stale: bool = Field(description="Not bought for a year: shown, and not used.")
+
+
+class NextBest(Outbound):
+    """A category to offer them next."""
+
+    category: str = Field(description="Which.")
+    score: float = Field(ge=0, le=1, description="Its expected share of their next orders.")
+    basis: Literal["stated", "own purchases", "bought with", "popular"] = Field(
+        description="They said so; they buy it; who buys what they buy does; customers of the shop do."
+    )
+    because: str = Field(description="With `bought with`: the category that speaks most for it.")
+
+
+class PriceSensitivity(Outbound):
+    """Whether they buy only with offers."""
+
+    sensitivity: Literal["unknown", "full_price", "mixed", "offers_only"] = Field(
+        description="`unknown` while their orders are too few to say."
+    )
+    orders: int = Field(ge=0, description="Orders it is told from.")
+    discounted: int = Field(ge=0, description="Those of them with a discount.")
+    fraction: float = Field(ge=0, le=1, description="With a discount, of all: shrunk to the shop's share.")
+    discount_fraction: float = Field(ge=0, le=1, description="Discounts they had, of the price before.")
+
+
+class Shift(Outbound):
+    """They buy other things than before."""
+
+    since_on: date = Field(description="The review that found it.")
+    distance: float = Field(ge=0, le=1, description="0: no further than chance makes it; toward 1: nothing in common.")
+    toward: str = Field(description="The category that has gained most.")
+    away_from: str = Field(description="The category that has lost most.")
+
+
+class Needs(Outbound):
+    """What they need and want, and how we know it."""
+
+    facts: tuple[Fact, ...] = Field(description="What they said, or what their behaviour says.")
+    channels: tuple[ChannelResponse, ...] = Field(description="The one they respond to best first.")
+    preferred_time: PreferredTime | None = Field(description="None while too little is known, or none stands out.")
+    affinity: tuple[CategoryAffinity, ...] = Field(description="What they buy most, at most eight categories.")
+    next_best: tuple[NextBest, ...] = Field(description="At most three; none before the shop's table is measured.")
+    price: PriceSensitivity
+    shift: Shift | None = Field(description="None while they buy what they always bought.")
+
+
 class ConsiderationOpen(Outbound):
     """A trigger whose cause has come and whose end has not."""
 
@@ -264,6 +351,7 @@ class ProfileView(Outbound):
     complaint_closed_at: AwareDatetime | None = Field(description="When the last one was solved.")
     consents: tuple[Consent, ...] = Field(description="What is not here is not allowed.")
     preferences: Preferences
+    needs: Needs | None = None
     considerations_open: tuple[ConsiderationOpen, ...] = Field(description="Triggers held or about to be decided.")
     last_decision: LastDecision | None = Field(description="None before the first.")
     next_review_at: AwareDatetime | None = Field(description="When silence can next matter.")

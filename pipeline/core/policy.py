@@ -45,6 +45,10 @@ class StageRules(_Section, frozen=True):
     check_every_days: int
     departments_for_collaborative: int
     cycles_for_bonded: int
+    own_cycle_permille: int = 1500
+    cycle_days_max: int = 730
+    order_stands_days: int = 14
+    serious_from_severity: int = 3
 
 
 class LedgerRules(_Section, frozen=True):
@@ -66,6 +70,29 @@ class ValueRules(_Section, frozen=True):
     cpa_prior_customers: int
     referral_share_permille: int
     margin_permille_by_category: dict[str, int] = {}
+
+
+class OwedRules(_Section, frozen=True):
+    """What we promise everybody."""
+
+    consent_grace_hours: int = 24
+
+
+class SatisfactionRules(_Section, frozen=True):
+    """What each kind of evidence weighs, for how long, and what counts as satisfied. Thousandths."""
+
+    half_life_days: int = 180
+    survey_weight_permille: int = 1000
+    review_weight_permille: int = 800
+    mention_weight_permille: int = 500
+    ticket_weight_permille: int = 800
+    promise_weight_permille: int = 300
+    prior_permille: int = 500
+    prior_weight_permille: int = 500
+    least_weight_permille: int = 100
+    solved_in_time_days: int = 3
+    satisfied_from_permille: int = 700
+    dissatisfied_below_permille: int = 400
 
 
 class GuardRails(_Section, frozen=True):
@@ -107,6 +134,8 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    owed: OwedRules = OwedRules()
+    satisfaction: SatisfactionRules = SatisfactionRules()
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -119,6 +148,10 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.check_every_days": (1, 365),
     "stage.departments_for_collaborative": (1, 3),
     "stage.cycles_for_bonded": (1, 12),
+    "stage.own_cycle_permille": (0, 5000),
+    "stage.cycle_days_max": (7, 1460),
+    "stage.order_stands_days": (0, 365),
+    "stage.serious_from_severity": (1, 5),
     "ledger.refund_window_days": (1, 730),
     "value.margin_permille": (-1000, 1000),
     "value.affiliate_commission_permille": (0, 1000),
@@ -131,6 +164,19 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
+    "owed.consent_grace_hours": (0, 240),
+    "satisfaction.half_life_days": (7, 3650),
+    "satisfaction.survey_weight_permille": (0, 10_000),
+    "satisfaction.review_weight_permille": (0, 10_000),
+    "satisfaction.mention_weight_permille": (0, 10_000),
+    "satisfaction.ticket_weight_permille": (0, 10_000),
+    "satisfaction.promise_weight_permille": (0, 10_000),
+    "satisfaction.prior_permille": (0, 1000),
+    "satisfaction.prior_weight_permille": (0, 10_000),
+    "satisfaction.least_weight_permille": (1, 10_000),
+    "satisfaction.solved_in_time_days": (1, 365),
+    "satisfaction.satisfied_from_permille": (1, 1000),
+    "satisfaction.dissatisfied_below_permille": (0, 1000),
 }
 _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "wait_days": (0, 365),
@@ -140,7 +186,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value",)
+_CAME_LATER: Final = ("value", "owed", "satisfaction")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -229,7 +275,8 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
     problems = []
     for path, bounds in _BOUNDS.items():
         section, name = path.split(".")
-        problems.extend(_outside(path, document[section][name], bounds))
+        if name in document.get(section, ()):
+            problems.extend(_outside(path, document[section][name], bounds))
     by_category = document["value"].get("margin_permille_by_category", {})
     if len(by_category) > CATEGORIES_MAX:
         problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
@@ -254,6 +301,17 @@ def _sense_problems(policy: Policy) -> list[str]:
         problems.append(
             f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
             f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
+        )
+    stage = policy.stage
+    if stage.cycle_days > stage.cycle_days_max:
+        problems.append(
+            f"stage.cycle_days ({stage.cycle_days}) must not exceed stage.cycle_days_max ({stage.cycle_days_max})"
+        )
+    levels = policy.satisfaction
+    if levels.dissatisfied_below_permille > levels.satisfied_from_permille:
+        problems.append(
+            f"satisfaction.dissatisfied_below_permille ({levels.dissatisfied_below_permille}) must not exceed "
+            f"satisfaction.satisfied_from_permille ({levels.satisfied_from_permille})"
         )
     try:
         zone_named(policy.shop.time_zone)

@@ -94,8 +94,12 @@ def _earlier(before: int, at: int) -> int:
 
 def _settled(dealings: Dealings, cases: tuple[Case, ...]) -> Dealings:
     """The dealings without the oldest case that is over; if none is, without the oldest."""
-    over = [case for case in cases if is_solved(case)] or list(cases)
-    oldest = min(over, key=lambda case: (_dated(case), case.ticket))
+    over = [case for case in cases if case.solved_after and is_solved(case)] or cases
+    dates = [case.opened_at or _dated(case) for case in over]
+    earliest = min(dates)
+    oldest = over[dates.index(earliest)]
+    if dates.count(earliest) > 1:
+        oldest = min((case for case in over if _dated(case) == earliest), key=lambda case: case.ticket)
     before = dealings.answers_settled or Settled()
     after = Settled(
         before.kept + bool(oldest.promised_at and 0 < oldest.answered_at <= oldest.promised_at),

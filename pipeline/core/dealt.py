@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
 from pipeline.core import owed, satisfaction
+from pipeline.core.days import day_of
 from pipeline.core.moment import Changes, Moment
 from pipeline.core.profile import Consent, Dealings, Ledger, Profile
 from pipeline.core.satisfaction import Said
@@ -60,7 +61,9 @@ def bought(profile: Profile, event: logged.OrderCompleted, after: Ledger, now: M
     dealings = profile.dealings
     if event.items:
         dealings = _with_need(dealings, now.at)
-    dealings = _with_gap(dealings, after, now)
+    last_at = profile.ledger.last_at
+    if now.at < last_at or not last_at or day_of(last_at, now.policy.shop.time_zone) != now.day:
+        dealings = _with_gap(dealings, after, now)
     if dealings is not profile.dealings:
         changes["dealings"] = dealings
     return changes

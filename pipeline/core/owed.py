@@ -245,13 +245,16 @@ def still_open(dealings: Dealings, as_of: int) -> list[Open]:
 
 def next_due(dealings: Dealings, as_of: int) -> int:
     """The first instant after `as_of` at which time alone breaks a promise; 0: none is open."""
-    due = [
-        each.promised_at
-        for each in dealings.deliveries
-        if each.promised_at >= as_of and not each.delivered_at and not each.cancelled_at
-    ]
-    due += [each.promised_at for each in dealings.cases if each.promised_at >= as_of and not each.answered_at]
-    return min(due) + 1 if due else 0
+    due_at = 0
+    for each in dealings.deliveries:
+        at = each.promised_at
+        if at >= as_of and not each.delivered_at and not each.cancelled_at and (not due_at or at < due_at):
+            due_at = at
+    for case in dealings.cases:
+        at = case.promised_at
+        if at >= as_of and not case.answered_at and (not due_at or at < due_at):
+            due_at = at
+    return due_at + 1 if due_at else 0
 
 
 def _of(settled: Settled | None) -> Owed:

@@ -97,13 +97,17 @@ def with_said(dealings: Dealings, kind: Said, day: int, score: float) -> Dealing
     series = dealings.said
     if len(series) <= kind:
         series += ((),) * (kind + 1 - len(series))
-    pieces = sorted([*_days(series[kind]), (day, round(100 * score))], reverse=True)[:SAID_MAX]
+    known, percent = series[kind], round(100 * score)
+    if not known or day > known[0]:  # the latest, as mostly
+        after = (day, percent, day - known[0], *known[1 : 2 * SAID_MAX - 2]) if known else (day, percent)
+        return replace(dealings, said=(*series[:kind], after, *series[kind + 1 :]))
+    pieces = sorted([*_days(known), (day, percent)], reverse=True)[:SAID_MAX]
     numbers: list[int] = []
     before = 0
     for on, percent in pieces:
         numbers += (before - on if numbers else on, percent)
         before = on
-    if series[kind] == tuple(numbers):
+    if known == tuple(numbers):
         return dealings
     return replace(dealings, said=(*series[:kind], tuple(numbers), *series[kind + 1 :]))
 

@@ -28,9 +28,9 @@ FAILED_CHECKS_MAX: Final = 2
 
 def cycle_days(profile: Profile, policy: Policy) -> int:
     """How long a cycle of theirs is: the policy's, or longer by their own typical gap between purchases."""
-    rules = policy.stage
-    own = profile.dealings.gap_days * rules.own_cycle_permille // 1000
-    return max(rules.cycle_days, min(own, rules.cycle_days_max))
+    rules, gap = policy.stage, profile.dealings.gap_days
+    own = gap * rules.own_cycle_permille // 1000
+    return rules.cycle_days if own <= rules.cycle_days else min(own, rules.cycle_days_max)
 
 
 def need_known_at(profile: Profile) -> int:
@@ -51,7 +51,10 @@ def need_answered_at(profile: Profile) -> int:
 
 def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
     """We know who they are and a need of theirs, and they answered a message made from it."""
-    return bool(profile.identified and need_answered_at(profile))
+    if not profile.identified:
+        return False
+    dealings = profile.dealings  # `need_answered_at`, in short: every step asks
+    return dealings.need_met_at > 0 or 0 < (dealings.need_since_at or profile.need_at) <= profile.answered_at
 
 
 def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
@@ -69,10 +72,9 @@ def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
 
 def _service_at(profile: Profile) -> int:
     at = profile.service_at
-    if at and any(
-        case.solved_at == at and (cases.is_late(case) or case.said_at < 0) for case in profile.dealings.cases
-    ):
-        return 0
+    for case in reversed(profile.dealings.cases):  # what was solved last is mostly among the last
+        if case.solved_after and case.answered_at + case.solved_after - 1 == at:  # `solved_at`, without a call
+            return 0 if cases.is_late(case) or case.said_at < 0 else at
     return at
 
 

@@ -17,42 +17,44 @@ def stage_evidence(profile: Profile, as_of: int, policy: Policy) -> dict[str, An
     cycle_days = stages.cycle_days(profile, policy)
     since = as_of - cycle_days * DAY_SECONDS
     dealt = stages.dealt_at(profile, as_of, policy)
+    recent = [name for name, at in dealt.items() if at and at > since]
+    bought = stages.bought_in_cycles(profile, as_of, policy)
     rises_at = stages.may_rise_at(profile, policy)
+    is_enough = len(recent) >= policy.stage.departments_for_collaborative
+    missing = _missing(profile, policy, is_enough=is_enough, is_regular=all(bought), is_time=rises_at <= as_of)
     return {
         "identified": bool(profile.identified),
-        "departments": [name for name, at in dealt.items() if at and at > since],
+        "departments": recent,
         "failed_checks": profile.stage_failed_checks,
         "need_known_at": _at(stages.need_known_at(profile)),
         "need_answered_at": _at(stages.need_answered_at(profile)),
         "first_purchase_at": _at(profile.ledger.first_at),
         "cycle_days": cycle_days,
         "typical_gap_days": profile.dealings.gap_days or None,
-        "dealt_well": [
-            {"department": name, "at": _at(at), "is_recent": bool(at and at > since)} for name, at in dealt.items()
-        ],
-        "bought_in_cycles": stages.bought_in_cycles(profile, as_of, policy),
+        "dealt_well": [{"department": name, "at": _at(at), "is_recent": name in recent} for name, at in dealt.items()],
+        "bought_in_cycles": bought,
         "complaint_open": stages.has_open_complaint(profile),
         "is_frozen": stages.is_frozen(profile, policy),
         "referrals": len(profile.referrals),
         "next_stage": Stage(profile.stage + 1).label if profile.stage < Stage.BONDED else None,
-        "missing": list(_missing(profile, as_of, policy)),
+        "missing": list(missing),
         "may_rise_at": _at(rises_at) if rises_at > as_of else None,
     }
 
 
-def _missing(profile: Profile, as_of: int, policy: Policy) -> Iterator[str]:
+def _missing(profile: Profile, policy: Policy, *, is_enough: bool, is_regular: bool, is_time: bool) -> Iterator[str]:
     """What the next stage still wants, its own conditions and those of the stages below it."""
-    stage, wanted = profile.stage, policy.stage.departments_for_collaborative
+    stage = profile.stage
     is_held = stages.is_frozen(profile, policy) or (stage == Stage.COLLABORATIVE and stages.has_open_complaint(profile))
     holds = (
         ("identity", Stage.BASIC, profile.identified),
         ("need", Stage.BASIC, stages.need_known_at(profile)),
         ("answer", Stage.BASIC, stages.need_answered_at(profile)),
         ("purchase", Stage.COLLABORATIVE, profile.ledger.last_at),
-        ("departments", Stage.COLLABORATIVE, len(stages.departments(profile, as_of, policy)) >= wanted),
-        ("cycles", Stage.BONDED, all(stages.bought_in_cycles(profile, as_of, policy))),
+        ("departments", Stage.COLLABORATIVE, is_enough),
+        ("cycles", Stage.BONDED, is_regular),
         ("complaint_solved", Stage.EXPLORATORY, not is_held),
-        ("time_since_fall", Stage.EXPLORATORY, stages.may_rise_at(profile, policy) <= as_of),
+        ("time_since_fall", Stage.EXPLORATORY, is_time),
     )
     if stage < Stage.BONDED:
         yield from (what for what, asked_from, is_there in holds if stage + 1 >= asked_from and not is_there)

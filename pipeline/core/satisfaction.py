@@ -136,9 +136,10 @@ def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
     prior = rules.prior_weight_permille / 1000
     good = prior * rules.prior_permille / 1000 + fsum(scores)
     mean, total = good / (prior + weight), prior + weight
+    mean = round(mean, _DIGITS)
     half = _Z * sqrt(mean * (1.0 - mean) / (total + 1.0))
     low, high = round(max(mean - half, 0.0), _DIGITS), round(min(mean + half, 1.0), _DIGITS)
-    return Satisfaction(_level(mean, policy), round(mean, _DIGITS), low, high, tuple(found))
+    return Satisfaction(_level(mean, policy), mean, low, high, tuple(found))
 
 
 def _level(mean: float, policy: Policy) -> str:

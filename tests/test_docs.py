@@ -134,6 +134,7 @@ EVIDENCE: Final = {
     stage.is_known: "we know who they are and a need of theirs, and they answered a message made from it",
     stage.is_worked_on_together: "they bought, and {departments_for_collaborative} of marketing, sales and service "
     "have dealt with them well in the last cycle (of {cycle_days} days at least)",
+    stage.is_still_worked_on: "then {departments_to_keep} is enough to keep it",
     stage.is_loyal: "a purchase in each of the last {cycles_for_bonded} cycles, no complaint open",
 }
 """Each kind of evidence in words; the numbers are the policy's."""
@@ -145,7 +146,11 @@ def stage_table() -> str:
     for each in Stage:
         of_before = () if before is None else stage.HOLDS[before]
         assert stage.HOLDS[each][: len(of_before)] == of_before, "a stage asks for all that the one below it does"
-        needed = [EVIDENCE[evidence].format(**numbers) for evidence in stage.HOLDS[each][len(of_before) :]]
+        of_own = stage.HOLDS[each][len(of_before) :]
+        needed = [EVIDENCE[evidence].format(**numbers) for evidence in of_own]
+        needed += [
+            EVIDENCE[stage.TO_KEEP[evidence]].format(**numbers) for evidence in of_own if evidence in stage.TO_KEEP
+        ]
         if before is not None and of_before:
             needed.insert(0, f"what `{before.label}` asks for")
         lines.append((f"`{each.label}`", "; ".join(needed) or "nothing: we have heard of them", stage.REASONS[each]))

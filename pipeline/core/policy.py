@@ -49,6 +49,7 @@ class StageRules(_Section, frozen=True):
     cycle_days_max: int = 730
     order_stands_days: int = 14
     serious_from_severity: int = 3
+    departments_to_keep: int = 1
 
 
 class LedgerRules(_Section, frozen=True):
@@ -152,6 +153,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.cycle_days_max": (7, 1460),
     "stage.order_stands_days": (0, 365),
     "stage.serious_from_severity": (1, 5),
+    "stage.departments_to_keep": (0, 3),
     "ledger.refund_window_days": (1, 730),
     "value.margin_permille": (-1000, 1000),
     "value.affiliate_commission_permille": (0, 1000),
@@ -306,6 +308,11 @@ def _sense_problems(policy: Policy) -> list[str]:
     if stage.cycle_days > stage.cycle_days_max:
         problems.append(
             f"stage.cycle_days ({stage.cycle_days}) must not exceed stage.cycle_days_max ({stage.cycle_days_max})"
+        )
+    if stage.departments_to_keep > stage.departments_for_collaborative:
+        problems.append(
+            f"stage.departments_to_keep ({stage.departments_to_keep}) must not exceed "
+            f"stage.departments_for_collaborative ({stage.departments_for_collaborative})"
         )
     levels = policy.satisfaction
     if levels.dissatisfied_below_permille > levels.satisfied_from_permille:

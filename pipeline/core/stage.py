@@ -6,9 +6,10 @@ marketing, sales and service have dealt with them well in the last cycle; *bonde
 complaint open (a referral is evidence, never a condition). A cycle is the policy's, or longer by their own rhythm, so
 that who buys twice a year, regularly, can be loyal.
 
-A stage rises one step at a time, as soon as its evidence is there; it falls one step after two failed checks in a row,
-and what was lost is regained at the next check at the earliest: so nobody flickers. While a serious complaint is open
-it does neither, and a solved complaint is no evidence.
+A stage rises one step at a time, as soon as its evidence is there. It is kept on less than it took to reach it (one
+department may do), falls one step after two checks in a row that did not find even that, and what was lost is regained
+at the next check at the earliest: so nobody flickers. While a serious complaint is open it neither rises nor falls, and
+a solved complaint is no evidence.
 """
 
 from __future__ import annotations
@@ -110,9 +111,18 @@ def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
 
 def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought, and enough departments have dealt with them well in the last cycle."""
+    return _is_dealt_with(profile, as_of, policy, policy.stage.departments_for_collaborative)
+
+
+def is_still_worked_on(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """The same with fewer departments: what was reached is kept on less than it takes to reach it."""
+    return _is_dealt_with(profile, as_of, policy, policy.stage.departments_to_keep)
+
+
+def _is_dealt_with(profile: Profile, as_of: int, policy: Policy, wanted: int) -> bool:
     if not profile.ledger.last_at:
         return False
-    since, wanted = as_of - cycle_days(profile, policy) * DAY_SECONDS, policy.stage.departments_for_collaborative
+    since = as_of - cycle_days(profile, policy) * DAY_SECONDS
     dealt = (profile.marketing_at > since) + (profile.service_at > since and _service_at(profile) > since)
     if dealt >= wanted or dealt + 1 < wanted:
         return dealt >= wanted
@@ -163,8 +173,11 @@ HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
     Stage.COLLABORATIVE: (is_known, is_worked_on_together),
     Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
 }
-"""What must hold for a stage to be reached, and to be kept."""
+"""What must hold for a stage to be reached."""
+TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on}
+"""What less is enough to keep it."""
 _EVIDENCE: Final = tuple(HOLDS[stage] for stage in sorted(HOLDS))
+_TO_KEEP: Final = tuple(tuple(TO_KEEP.get(each, each) for each in some) for some in _EVIDENCE)
 
 REASONS: Final = {
     Stage.EXPLORATORY: "first_contact",
@@ -177,9 +190,9 @@ _LOWEST: Final = int(Stage.EXPLORATORY)
 _HIGHEST: Final = int(Stage.BONDED)
 
 
-def holds(stage: int, profile: Profile, as_of: int, policy: Policy) -> bool:
-    """Whether the evidence for a stage is there."""
-    for evidence in _EVIDENCE[stage]:  # noqa: SIM110 - a plain loop: every step asks, and a generator costs a third more
+def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Policy) -> bool:
+    """Whether all of some evidence is there."""
+    for evidence in some:  # noqa: SIM110 - a plain loop: every step asks, and a generator costs a third more
         if not evidence(profile, as_of, policy):
             return False
     return True
@@ -190,11 +203,12 @@ def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     if is_frozen(profile, policy):
         return {}
     stage = profile.stage
-    if stage < _HIGHEST and as_of >= may_rise_at(profile, policy) and holds(stage + 1, profile, as_of, policy):
+    may_rise = stage < _HIGHEST and as_of >= may_rise_at(profile, policy)
+    if may_rise and holds(_EVIDENCE[stage + 1], profile, as_of, policy):
         return _moved(profile, stage + 1, "", as_of)
     if as_of < profile.stage_checked_at + policy.stage.check_every_days * DAY_SECONDS:
         return {}
-    if stage == _LOWEST or holds(stage, profile, as_of, policy):
+    if stage == _LOWEST or holds(_TO_KEEP[stage], profile, as_of, policy):
         return {"stage_checked_at": as_of, "stage_failed_checks": 0}
     if profile.stage_failed_checks + 1 < FAILED_CHECKS_MAX:
         return {"stage_checked_at": as_of, "stage_failed_checks": profile.stage_failed_checks + 1}

@@ -47,7 +47,7 @@ def with_ticket(dealings: Dealings, event: logged.TicketEvent, at: int) -> Deali
     new = _told(Case(key, _kind(event)), event, at)
     if len(cases) < CASES_MAX:
         return replace(dealings, cases=(*cases, new))
-    return _settled(dealings, (*cases, new))
+    return _settled(dealings, (*cases, new), at)
 
 
 def is_solved(case: Case) -> bool:
@@ -92,8 +92,8 @@ def _earlier(before: int, at: int) -> int:
     return min(before or at, at)
 
 
-def _settled(dealings: Dealings, cases: tuple[Case, ...]) -> Dealings:
-    """The dealings without the oldest case that is over; if none is, without the oldest."""
+def _settled(dealings: Dealings, cases: tuple[Case, ...], at: int) -> Dealings:
+    """The dealings without the oldest case that is over; if none is, without the oldest. Its promise is counted."""
     over = [case for case in cases if case.solved_after and is_solved(case)] or cases
     dates = [case.opened_at or _dated(case) for case in over]
     earliest = min(dates)
@@ -101,9 +101,10 @@ def _settled(dealings: Dealings, cases: tuple[Case, ...]) -> Dealings:
     if dates.count(earliest) > 1:
         oldest = min((case for case in over if _dated(case) == earliest), key=lambda case: case.ticket)
     before = dealings.answers_settled or Settled()
+    due_at, answered_at = oldest.promised_at, oldest.answered_at
     after = Settled(
-        before.kept + bool(oldest.promised_at and 0 < oldest.answered_at <= oldest.promised_at),
-        before.broken + (oldest.promised_at != 0 and is_late(oldest)),
+        before.kept + (0 < answered_at <= due_at),
+        before.broken + (0 < due_at < (answered_at or at)),
         max(before.through_at, _dated(oldest)),
     )
     kept = tuple(case for case in cases if case is not oldest)

@@ -74,7 +74,7 @@ def with_promise(dealings: Dealings, ledger: Ledger, order_id: str, *, promised_
         base, promised_at=min(base.promised_at or promised_at, promised_at), delivered_at=delivered_at,
         shipped_at=0 if delivered_at else base.shipped_at,
     )  # fmt: skip
-    return _with(dealings, before, after)
+    return _with(dealings, before, after, at)
 
 
 def with_shipping(dealings: Dealings, ledger: Ledger, order_id: str, *, at: int) -> Dealings:
@@ -88,7 +88,7 @@ def with_shipping(dealings: Dealings, ledger: Ledger, order_id: str, *, at: int)
     elif before.delivered_at:
         return dealings
     base = before or Delivery(key & SHORT)
-    return _with(dealings, before, replace(base, shipped_at=min(base.shipped_at or at, at)))
+    return _with(dealings, before, replace(base, shipped_at=min(base.shipped_at or at, at)), at)
 
 
 def with_delivery(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
@@ -99,7 +99,7 @@ def with_delivery(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
     if not before.promised_at and not before.cancelled_at:
         return replace(dealings, deliveries=tuple(each for each in dealings.deliveries if each is not before))
     delivered_at = min(before.delivered_at or at, at)
-    return _with(dealings, before, replace(before, delivered_at=delivered_at, shipped_at=0))
+    return _with(dealings, before, replace(before, delivered_at=delivered_at, shipped_at=0), at)
 
 
 def with_cancellation(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
@@ -108,7 +108,7 @@ def with_cancellation(dealings: Dealings, order_id: str, *, at: int) -> Dealings
     if before is None and _is_too_late(dealings, at):
         return dealings
     base = before or Delivery(mark(order_id) & SHORT)
-    return _with(dealings, before, replace(base, cancelled_at=min(base.cancelled_at or at, at)))
+    return _with(dealings, before, replace(base, cancelled_at=min(base.cancelled_at or at, at)), at)
 
 
 def _find(dealings: Dealings, key: int) -> Delivery | None:
@@ -122,7 +122,7 @@ def _is_too_late(dealings: Dealings, at: int) -> bool:
     return dealings.deliveries_settled is not None and at <= dealings.deliveries_settled.through_at
 
 
-def _with(dealings: Dealings, before: Delivery | None, after: Delivery) -> Dealings:
+def _with(dealings: Dealings, before: Delivery | None, after: Delivery, at: int) -> Dealings:
     if before == after:
         return dealings
     if before is not None:
@@ -135,16 +135,21 @@ def _with(dealings: Dealings, before: Delivery | None, after: Delivery) -> Deali
         return replace(dealings, deliveries=tuple(each for each in deliveries if each is not least))
     if len(deliveries) - len(unpromised) <= DELIVERIES_MAX:
         return replace(dealings, deliveries=deliveries)
-    promised = [each for each in deliveries if each.promised_at]
+    return _without_oldest(replace(dealings, deliveries=deliveries), at)
+
+
+def _without_oldest(dealings: Dealings, at: int) -> Dealings:
+    """The dealings without the promise that is over for longest, which is counted.
+
+    If none is over, without the one due first: it is counted as broken if its day has passed, else not at all.
+    """
+    promised = [each for each in dealings.deliveries if each.promised_at]
     over = [each for each in promised if each.delivered_at or each.cancelled_at] or promised
     oldest = min(over, key=lambda each: (each.promised_at, each.order))
-    known = dealings.deliveries_settled or Settled()
-    ended = _delivery(oldest, oldest.promised_at + 1)
-    settled = Settled(
-        known.kept + ended.kept, known.broken + ended.broken,
-        max(known.through_at, min(oldest.promised_at, oldest.delivered_at or oldest.promised_at)),
-    )  # fmt: skip
-    kept = tuple(each for each in deliveries if each is not oldest)
+    known, ended = dealings.deliveries_settled or Settled(), _delivery(oldest, at)
+    ended_at = min(oldest.promised_at, oldest.delivered_at or oldest.cancelled_at or at)
+    settled = Settled(known.kept + ended.kept, known.broken + ended.broken, max(known.through_at, ended_at))
+    kept = tuple(each for each in dealings.deliveries if each is not oldest)
     return replace(dealings, deliveries=kept, deliveries_settled=settled)
 
 

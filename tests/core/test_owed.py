@@ -197,6 +197,15 @@ def test_nothing_is_lost_of_the_count_when_the_old_is_kept_no_more() -> None:
     assert by_department(again, again.as_of) == found, "old news is too old to count again"
 
 
+def test_of_too_many_open_promises_none_is_called_broken_before_its_day() -> None:
+    events: list[Any] = [promise(0, 10 + number, f"o{number}") for number in range(12)]
+    events += [ticket(0, f"t{number}", "question", promised_at=day(10 + number)) for number in range(12)]
+    found = owed(*events, until=1)
+    assert (found["sales"], found["service"]) == (Owed(open=DELIVERIES_MAX), Owed(open=CASES_MAX))
+    late = owed(*events, promise(30, 40, "o30"), ticket(30, "t30", "question", promised_at=day(40)), until=31)
+    assert (late["sales"], late["service"]) == (Owed(broken=8, open=1), Owed(broken=8, open=1))
+
+
 def test_messages_without_consent_are_all_counted_and_few_are_kept() -> None:
     profile = after(*(mail(number) for number in range(20)))
     assert by_department(profile, profile.as_of)["marketing"] == Owed(broken=20)

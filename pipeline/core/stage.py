@@ -145,7 +145,9 @@ def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     if has_open_complaint(profile):
         return False
     zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
-    first_at, last_at = ledgers.first_and_last(profile.ledger)
+    first_at, last_at = profile.ledger.first_at, profile.ledger.last_at
+    if as_of - first_at < (length * (cycles - 1) - 1) * DAY_SECONDS:
+        return False
     today = day_of(as_of, zone)
     if today - day_of(first_at, zone) < length * (cycles - 1) or today - day_of(last_at, zone) >= length:
         return False  # nothing in the oldest of the cycles, or nothing in the newest: spares looking at every purchase
@@ -176,7 +178,8 @@ HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
 """What must hold for a stage to be reached."""
 TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on}
 """What less is enough to keep it."""
-_EVIDENCE: Final = tuple(HOLDS[stage] for stage in sorted(HOLDS))
+_EVIDENCE: Final = tuple(HOLDS[stage][::-1] for stage in sorted(HOLDS))
+"""What is a stage's own comes first: it is missing most often, and every step asks."""
 _TO_KEEP: Final = tuple(tuple(TO_KEEP.get(each, each) for each in some) for some in _EVIDENCE)
 
 REASONS: Final = {

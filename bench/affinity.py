@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, nargs="+", default=[60, 120, 180])
     parser.add_argument("--cache", type=Path, default=Path(".wafa/cache"))
     given = parser.parse_args()
-    households = journey.baskets(journey.fetch(given.cache))[: given.households]
+    households = journey.contents(journey.fetch(given.cache))[: given.households]
     for days in given.days:
         found = hits(households, days)
         figures = (found.next_best, found.popular, found.new_next_best, found.new_popular)

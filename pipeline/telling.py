@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.telling_dealings import dealings_lines
 from pipeline.telling_forecast import forecast_lines
 from pipeline.telling_needs import needs_lines
 from pipeline.telling_tier import tier_lines
@@ -146,6 +147,7 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     well = ", ".join(profile["stage_evidence"]["departments"]) or "nobody yet"
     since = f"since {_day(profile['stage_since_at'])}: {_plain(profile['stage_reason'])}"
     yield "stage", f"{profile['stage']} {since}; dealt with them well: {well}"
+    yield from dealings_lines(profile)
     since = f"since {_day(profile['lifecycle_since_at'])}: {_plain(profile['lifecycle_reason'])}"
     overdue = "; a prospect for too long" if profile["prospect_overdue"] else ""
     yield "lifecycle", f"{_plain(profile['lifecycle'])} {since}{overdue}"

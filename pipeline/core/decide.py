@@ -18,7 +18,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
-from pipeline.core.marks import mark, short_mark, trigger_id
+from pipeline.core.marks import mark, packed_id, short_mark, trigger_id, unpacked_id
 from pipeline.core.needs import marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
@@ -110,8 +110,8 @@ def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> Profile
         return profile
     expires_at = cause.not_before_at + rule.expires_after_days * DAY_SECONDS
     new = Consideration(
-        name, rule.edition, cause.key, cause.event_id, cause.source, cause.at, profile.as_of, cause.not_before_at,
-        expires_at,
+        name, rule.edition, cause.key, packed_id(cause.event_id), cause.source, cause.at, profile.as_of,
+        cause.not_before_at, expires_at,
     )  # fmt: skip
     return replace(profile, considerations=(*profile.considerations, new))
 
@@ -263,7 +263,7 @@ def _decision(
         outcome=outcome,
         reasons=(reason,),
         numbers=_numbers(profile, each, controls.policy),
-        cause_event_id=each.cause_id,
+        cause_event_id=unpacked_id(each.cause_id),
         cause_source=each.cause_source,
         caused_at=instant(each.caused_at),
         considered_at=instant(each.considered_at),

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pipeline.core import needs
-from pipeline.core.apply import EVERY_CHANNEL
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
-from pipeline.core.profile import Profile
+from pipeline.core.profile import EVERY_CHANNEL, Profile
 from pipeline.core.stage import has_open_complaint
 
 NEVER = 2**62

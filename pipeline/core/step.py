@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, categories, decide, forecast, lifecycle, needs, referrals, stage, standing
+from pipeline.core import buckets, categories, decide, forecast, lifecycle, needs, owed, referrals, stage, standing
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
@@ -208,4 +208,7 @@ def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at:
         review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
     elif profile.lifecycle == _PROSPECT and not profile.prospect_overdue:
         review_at = min(review_at, profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS)
+    due_at = owed.next_due(profile.dealings, now)
+    if due_at:
+        review_at = min(review_at, due_at)
     return max(min(review_at, look_at), now + 1)

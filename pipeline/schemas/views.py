@@ -15,14 +15,91 @@ from pydantic import AwareDatetime, Field
 from pipeline.schemas.decisions import CustomerId, Lifecycle, Outbound, Outcome, Reason, Rule, Stage
 
 
+class DealtWell(Outbound):
+    """When a department last dealt with them well."""
+
+    department: str = Field(description="Marketing, sales or service.")
+    at: AwareDatetime | None = Field(description="When; none: never.")
+    is_recent: bool = Field(description="In the last cycle.")
+
+
 class StageEvidence(Outbound):
-    """What the relationship stage rests on."""
+    """What the relationship stage rests on, and what the next one still wants."""
 
     identified: bool = Field(description="We know who they are.")
     departments: tuple[str, ...] = Field(
-        description="Of marketing, sales and service, those that dealt with them well."
+        description="Of marketing, sales and service, those that dealt with them well in the last cycle."
     )
     failed_checks: int = Field(ge=0, description="Checks in a row that found the evidence gone.")
+    need_known_at: AwareDatetime | None = Field(None, description="Since when we know a need of theirs.")
+    need_answered_at: AwareDatetime | None = Field(
+        None, description="When they last answered a message made from a need."
+    )
+    first_purchase_at: AwareDatetime | None = Field(None, description="None before it.")
+    cycle_days: int = Field(0, ge=0, description="A cycle of theirs: the policy's, or longer by their own rhythm.")
+    typical_gap_days: int | None = Field(
+        None, ge=0, description="Middle one of the latest gaps between purchase days; none before two."
+    )
+    dealt_well: tuple[DealtWell, ...] = Field((), description="Department by department.")
+    bought_in_cycles: tuple[bool, ...] = Field(
+        (), description="Whether they bought in each of the last cycles, the newest first."
+    )
+    complaint_open: bool = Field(default=False, description="A complaint of theirs waits for us.")
+    is_frozen: bool = Field(default=False, description="It is so serious that the stage stays where it is.")
+    referrals: int = Field(0, ge=0, description="Friends they sent: evidence of loyalty, never a condition.")
+    next_stage: Stage | None = Field(None, description="The one above; none above the highest.")
+    missing: tuple[str, ...] = Field(
+        (),
+        description="What it still wants: `identity`, `need`, `answer`, `purchase`, `departments`, `cycles`, "
+        "`complaint_solved`, `time_since_fall`.",
+    )
+    may_rise_at: AwareDatetime | None = Field(None, description="Not before, where a stage was lost lately.")
+
+
+class SatisfactionEvidence(Outbound):
+    """What one kind of evidence says."""
+
+    kind: str = Field(description="`survey`, `review`, `mention`, `ticket` or `promise`.")
+    count: int = Field(ge=1, description="How many pieces of it, at most the latest eight.")
+    mean_fraction: float = Field(ge=0, le=1, description="What they say, 0 (bad) to 1 (good).")
+    latest_on: date = Field(description="Day of the latest.")
+    age_days: int = Field(ge=0, description="How long ago that was.")
+    weight: float = Field(ge=0, description="What they weigh now, together.")
+
+
+class Satisfaction(Outbound):
+    """How satisfied they are, by what they said and what became of it; never by what they spend."""
+
+    level: str = Field(description="`unknown`, `dissatisfied`, `mixed` or `satisfied`.")
+    fraction: float | None = Field(ge=0, le=1, description="0 (bad) to 1 (good); none without evidence.")
+    fraction_low: float | None = Field(ge=0, le=1, description="It is 90 % sure to be between this ...")
+    fraction_high: float | None = Field(ge=0, le=1, description="... and this.")
+    evidence: tuple[SatisfactionEvidence, ...] = Field(description="What it rests on, kind by kind.")
+
+
+class OwedByDepartment(Outbound):
+    """A department's promises to them."""
+
+    department: str = Field(description="Marketing (consent), sales (delivery) or service (answers).")
+    made: int = Field(ge=0, description="All of them.")
+    kept: int = Field(ge=0, description="Done in time.")
+    broken: int = Field(ge=0, description="Not done when their time had passed.")
+    open: int = Field(ge=0, description="Their time has not come.")
+
+
+class OwedOpen(Outbound):
+    """A promise whose time has not come."""
+
+    what: str = Field(description="`delivery` or `answer`.")
+    due_at: AwareDatetime = Field(description="It is broken if not done by then.")
+    shipped_at: AwareDatetime | None = Field(description="The order is on its way since.")
+
+
+class Owed(Outbound):
+    """What we owe them: our own record."""
+
+    departments: tuple[OwedByDepartment, ...] = Field(description="Department by department.")
+    open: tuple[OwedOpen, ...] = Field(description="The next due first.")
 
 
 class OrderValue(Outbound):
@@ -357,3 +434,5 @@ class ProfileView(Outbound):
     next_review_at: AwareDatetime | None = Field(description="When silence can next matter.")
     policy_hash: str = Field(description="The policy the figures were reckoned by.")
     simulated: bool = Field(description="Made up, by a simulator or a test.")
+    satisfaction: Satisfaction | None = Field(None, description="None in views from before it was kept.")
+    owed: Owed | None = Field(None, description="None in views from before it was kept.")

@@ -76,7 +76,7 @@ def test_next_best_finds_the_next_basket_better_than_what_is_popular_and_new_cat
 ) -> None:
     """Complete Journey, 303 product categories, 800 households: half of them learned from, the others asked."""
     try:
-        households = journey.baskets(journey.fetch(jar_cache))[:800]
+        households = journey.contents(journey.fetch(jar_cache))[:800]
     except journey.NoData as error:
         pytest.skip(str(error))
     found = hits(households, 120)

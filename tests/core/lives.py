@@ -144,6 +144,21 @@ MOVES: Final[tuple[Move, ...]] = (
     lambda on, pick: said(
         logged.ContactMade, on, department="sales", channel=("sms", "phone")[pick % 2], is_inbound=pick < 3
     ),
+    lambda on, pick: said(logged.OrderPromised, on, order_id=f"order {pick}", promised_at=day(on + 2 * pick)),
+    lambda on, pick: said(logged.OrderShipped, on, order_id=f"order {pick}"),
+    lambda on, pick: said(logged.SurveyAnswered, on, survey_id=f"s{on}", kind="nps", score=3.0 * pick, score_max=10.0),
+    lambda on, pick: said(logged.ReviewPosted, on, review_id=f"r{on}", rating_fraction=pick / 4),
+    lambda on, pick: ticket(on, f"ticket {pick}", "question", severity=1 + pick, promised_at=day(on + pick)),
+    lambda on, pick: said(
+        logged.TicketUpdated,
+        on,
+        ticket_id=f"ticket {pick}",
+        status=("pending", "open", "solved", None)[pick],
+        csat=("good", None, "bad", "good")[pick],
+    ),
+    lambda on, pick: said(logged.EmailDelivered, on, email_id=f"m{pick}", campaign_id="spring", need="shoes"),
+    lambda on, pick: said(logged.EmailClicked, on, email_id=f"m{pick}", need=("shoes", None)[pick % 2]),
+    lambda on, pick: said(logged.PreferenceStated, on, interests=("shoes",)),
 )
 _GAPS = (0, 0.25, 1, 2, 3, 5, 11, 25)
 _LATE = (0, 0, 0, 0.5, 4)

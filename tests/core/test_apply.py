@@ -73,6 +73,7 @@ def test_who_buys_all_the_time_is_as_loyal_as_who_buys_now_and_then() -> None:
     driver = Driver(policy(rules__feedback_request__enabled=False))
     driver.tick(day(0))
     driver.feed(said(logged.CustomerIdentified, 0))
+    driver.feed(said(logged.PreferenceStated, 0, interests=("shoes",)))
     for number in range(0, 400, 2):
         driver.feed(order(number, f"o{number}"))
         driver.feed(opened(number, f"m{number}"))

@@ -433,17 +433,17 @@ def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
 def spend(
     file: Annotated[
         Path | None,
-        typer.Argument(help="CSV: channel,month,spend_minor. Without it, whom they won is counted anew."),
+        typer.Argument(help="CSV: channel,month,spend_minor. Without it, costs and customers are counted anew."),
     ] = None,
 ) -> None:
     """What channels spent, by month: spread over whom they won, late spend included.
 
-    Each line is a channel's whole spend on a month (YYYY-MM), in minor units of the shop's currency. Told again with
-    more, it is late spend.
+    What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
+    spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
-    from pipeline.spending import BadSpend, read_spend, revise  # noqa: PLC0415
+    from pipeline.spending import BadSpend, in_words, read_spend, revise  # noqa: PLC0415
 
-    told = {}
+    told: dict[tuple[str, str], int | None] = {}
     if file is not None:
         try:
             told = read_spend(file.read_text("utf-8-sig").splitlines())
@@ -451,13 +451,17 @@ def spend(
             _end(f"{file}: {error}", BAD_INPUT)
     settings = _quiet_settings()
     with _explained():
-        revisions = revise(settings, told)
-    for each in revisions:
+        revised = revise(settings, told)
+    for each in revised.revisions:
         OUT.print(
             f"{each.channel}, {each.cohort_month}: {each.spend_minor:,} spent, {each.acquisitions:,} customers won.",
             highlight=False,
         )
-    OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
+    for remark in revised.remarks:
+        OUT.print(f"[yellow]odd[/] {escape(in_words(remark))}", highlight=False)
+    OUT.print(
+        f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
+    )
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

@@ -187,6 +187,36 @@ def views() -> None:
 
 
 @app.command(rich_help_panel=PROCESSES)
+def analyst(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Each job once, then end; exit 1 if one failed.")] = False,
+) -> None:
+    """Run the analyst: on a schedule counts what channels cost, and puts what has changed into the log.
+
+    One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
+    and WAFA_METRICS_PORT.
+    """
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.analyst import Analyst, Interrupted, run_analyst  # noqa: PLC0415
+    from pipeline.analyst_jobs import JOBS  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained(), _until_told() as stop:
+        try:
+            if not once:
+                run_analyst(settings, JOBS, stop=stop)
+                return
+            this = Analyst(settings, JOBS)
+            failed = [job.name for job in this.jobs if this.take_turn(job, stop).problem]
+        except metrics.PortTaken as error:
+            _end(str(error), REFUSED)
+        except Interrupted:
+            raise typer.Exit(INTERRUPTED) from None
+    if failed:
+        _end(f"not done: {', '.join(failed)} (the lines above say why)", REFUSED)
+
+
+@app.command(rich_help_panel=PROCESSES)
 def kafka(
     port: Annotated[int | None, typer.Option(help="Port; a free one unless given.", min=1, max=65535)] = None,
     data: Annotated[Path, typer.Option(help="Where the broker keeps its data, from one run to the next.")] = Path(
@@ -436,7 +466,7 @@ def spend(
         typer.Argument(help="CSV: channel,month,spend_minor. Without it, costs and customers are counted anew."),
     ] = None,
 ) -> None:
-    """What channels spent, by month: spread over whom they won, late spend included.
+    """What channels spent, by month: spread over whom they won, late spend included. `wafa analyst` does so hourly.
 
     What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
     spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.

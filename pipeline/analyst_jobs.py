@@ -1,0 +1,44 @@
+"""What the analyst does, and how often: one row a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import structlog
+
+from pipeline import metrics
+from pipeline.analyst import Figures, Job
+from pipeline.core.revisions import Odd
+from pipeline.settings import Settings
+from pipeline.spending import in_words, revise
+
+log = structlog.get_logger("wafa.analyst")
+
+_REMARKS_TOLD: Final = 5
+
+
+def count_channel_costs(settings: Settings) -> Figures:
+    """What channels spent and whom they won, counted anew; what has changed is put into the log."""
+    found = revise(settings, {})
+    if found.remarks:
+        latest = sorted(found.remarks, key=lambda each: each.cohort_month, reverse=True)
+        told = [in_words(remark) for remark in latest[:_REMARKS_TOLD]]
+        log.warning("channel_costs_odd", count=len(found.remarks), latest=told)
+    odd = Counter(remark.odd for remark in found.remarks)
+    return {"revised": len(found.revisions), "months": found.months, **{each: odd[each] for each in Odd}}
+
+
+def show_channel_costs(figures: Figures) -> None:
+    """The channels' months in force, and those that are odd, by how."""
+    metrics.CHANNEL_MONTHS.set(figures["months"])
+    for each in Odd:
+        metrics.CHANNEL_MONTHS_ODD.labels(reason=each).set(figures[each])
+
+
+JOBS: Final = (
+    Job(
+        "channel_costs", lambda settings: settings.analyst_channel_costs_seconds, count_channel_costs,
+        show_channel_costs,
+    ),
+)  # fmt: skip

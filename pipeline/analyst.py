@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.util import find_spec
@@ -192,10 +193,13 @@ def _work(run: Callable[[Settings], Figures], settings: Settings, answers: Conne
     """The job's process: what it found, or what went wrong in a sentence."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to both; the analyst ends its jobs itself
     logs.configure(settings)
+    answer: tuple[dict[str, float], str]
     try:
-        answers.send((dict(run(settings)), ""))
+        answer = (dict(run(settings)), "")
     except Exception as error:  # noqa: BLE001 - whatever it is, the job has failed, and the others have not
-        answers.send(({}, f"{type(error).__name__}: {error}"))
+        answer = ({}, f"{type(error).__name__}: {error}")
+    with suppress(BrokenPipeError):  # nobody listens any more: time was over
+        answers.send(answer)
 
 
 def _answer(process: BaseProcess, answers: Connection) -> tuple[Figures, str]:

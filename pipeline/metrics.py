@@ -277,9 +277,7 @@ ANALYST_LAST_SUCCESS = _gauge(
 )
 ANALYST_INTERVAL = _gauge("wafa_analyst_interval_seconds", "How often the job has its turn.", "type")
 CHANNEL_MONTHS = _gauge("wafa_channel_months", "Months of channels whose cost is in force.")
-CHANNEL_MONTHS_ODD = _gauge(
-    "wafa_channel_months_odd", "Months of channels with something odd, by what it is.", "reason"
-)
+CHANNEL_MONTHS_ODD = _gauge("wafa_channel_months_odd", "Months of channels with something odd, by what.", "reason")
 
 # -- process ----------------------------------------------------------------------------------------------------------
 BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "python")

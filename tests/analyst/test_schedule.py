@@ -21,8 +21,8 @@ REGISTRY = metrics.REGISTRY
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Jobs have two seconds, and write to a file of the test's."""
-    return load(worker_data_dir=tmp_path / "said", analyst_job_seconds_max=2, metrics_port=0)
+    """Jobs have some seconds, and write to a file of the test's."""
+    return load(worker_data_dir=tmp_path / "said", analyst_job_seconds_max=8, metrics_port=0)
 
 
 def job(run: Callable[..., object], *, every: float = 3600, **fields: object) -> Job:
@@ -82,20 +82,26 @@ def test_a_job_that_is_done_shows_its_figures(settings: Settings) -> None:
     [
         (jobs.fails, Outcome.FAILED, "ValueError: nothing to count in crm."),
         (jobs.dies, Outcome.FAILED, "ended without an answer (exit code 9)"),
-        (jobs.never_ends, Outcome.TIMED_OUT, "expected to be done in 2 s (WAFA_ANALYST_JOB_SECONDS_MAX), was not"),
+        (jobs.never_ends, Outcome.TIMED_OUT, "expected to be done in 8 s (WAFA_ANALYST_JOB_SECONDS_MAX), was not"),
     ],
 )
 def test_a_job_that_is_not_done_is_named_counted_and_keeps_no_other_from_its_turn(
     settings: Settings, run: Callable[..., object], outcome: Outcome, problem: str
 ) -> None:
     before = runs(run.__name__, outcome)
-    analyst = Analyst(settings, [job(run, every=1), job(jobs.counts)])
+    analyst = Analyst(settings, [job(run), job(jobs.counts)])
     with at_work(analyst):
-        wait(lambda: runs(run.__name__, outcome) >= before + 2)  # it has a second turn
         wait(lambda: analyst._standing["counts"].turn is not None)
+    assert runs(run.__name__, outcome) == before + 1
     assert analyst._standing["counts"].turn.outcome is Outcome.DONE
     assert analyst.probes.ready() == (False, [f"{run.__name__}: {problem}"])
     assert analyst.probes.live()[0]
+
+
+def test_a_job_that_failed_is_tried_at_its_next_turn(settings: Settings) -> None:
+    before = runs("fails", Outcome.FAILED)
+    with at_work(Analyst(settings, [job(jobs.fails, every=0.1)])):
+        wait(lambda: runs("fails", Outcome.FAILED) >= before + 2)
 
 
 def test_a_job_has_its_turns_at_its_interval(settings: Settings) -> None:

@@ -14,7 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
+from pipeline.core.models import NO_MODELS, Models, models_of
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -34,6 +36,13 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     first_tick_at: int = 0
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
+    models: Models = NO_MODELS
+    """The models among them, decoded."""
+
+    @property
+    def model(self) -> Model | None:
+        """The shop's model; None before the first fit."""
+        return self.models.shop
 
 
 INITIAL: Final = Controls()
@@ -83,7 +92,11 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
-        return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
+        policy = from_logged(control.policy)
+        models = models_of(latest, policy.forecast)
+        return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
+    if isinstance(control, logged.ModelFitted):
+        return replace(controls, latest=latest, models=models_of(latest, controls.policy.forecast))
     return replace(controls, latest=latest)
 
 

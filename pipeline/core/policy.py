@@ -68,6 +68,18 @@ class ValueRules(_Section, frozen=True):
     margin_permille_by_category: dict[str, int] = {}
 
 
+class ForecastRules(_Section, frozen=True):
+    """How far ahead is looked, and when silence is news. They count once a model is in force."""
+
+    alarms_per_thousand_a_week: int = 10
+    return_horizon_days: int = 90
+    value_horizon_days: int = 1095
+    discount_permille_a_year: int = 150
+    at_risk_min_days: int = 3
+    at_risk_max_days: int = 365
+    lapsed_after_deadlines: int = 3
+
+
 class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
@@ -107,6 +119,7 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    forecast: ForecastRules = ForecastRules()
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -128,6 +141,13 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "forecast.alarms_per_thousand_a_week": (1, 500),
+    "forecast.return_horizon_days": (7, 365),
+    "forecast.value_horizon_days": (30, 3650),
+    "forecast.discount_permille_a_year": (0, 1000),
+    "forecast.at_risk_min_days": (1, 365),
+    "forecast.at_risk_max_days": (1, 3650),
+    "forecast.lapsed_after_deadlines": (2, 10),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -140,7 +160,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value",)
+_CAME_LATER: Final = ("value", "forecast")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -229,7 +249,8 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
     problems = []
     for path, bounds in _BOUNDS.items():
         section, name = path.split(".")
-        problems.extend(_outside(path, document[section][name], bounds))
+        if name in document.get(section, {}):
+            problems.extend(_outside(path, document[section][name], bounds))
     by_category = document["value"].get("margin_permille_by_category", {})
     if len(by_category) > CATEGORIES_MAX:
         problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
@@ -254,6 +275,11 @@ def _sense_problems(policy: Policy) -> list[str]:
         problems.append(
             f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
             f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
+        )
+    if policy.forecast.at_risk_min_days > policy.forecast.at_risk_max_days:
+        problems.append(
+            f"forecast.at_risk_min_days ({policy.forecast.at_risk_min_days}) must not exceed "
+            f"forecast.at_risk_max_days ({policy.forecast.at_risk_max_days})"
         )
     try:
         zone_named(policy.shop.time_zone)

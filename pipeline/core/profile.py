@@ -90,6 +90,28 @@ class Refund(_Entry, frozen=True):
     """What handling it costs us."""
 
 
+class Rest(_Entry, frozen=True):
+    """What few customers have: purchase days that left nothing, and more of them than are kept one by one."""
+
+    poor_days: int = 0
+    """Days between the first and the last that left nothing, and their loss."""
+    poor_minor: int = 0
+    older_days: int = 0
+    """Days older than those of `folded_days`."""
+    gap_log_micro: int = 0
+    """Sum of the logarithms of the gaps from each of these to the next, in weeks; in millionths."""
+
+
+class Past(_Entry, frozen=True):
+    """What a forecast needs of folded purchase days beyond their dates and the folded totals."""
+
+    first_margin_minor: int = 0
+    """What the first day left after discount and commission: it says nothing of later ones, so it is in no mean."""
+    last_margin_minor: int = 0
+    """The same of the latest, which an order not yet folded may still join."""
+    rest: Rest | None = None
+
+
 class Ledger(_Entry, frozen=True):
     """Orders and refunds that may still change, and the totals of those that may not."""
 
@@ -116,6 +138,7 @@ class Ledger(_Entry, frozen=True):
     folded_discount_kept_minor: int = 0
     folded_commission_minor: int = 0
     folded_returns_minor: int = 0
+    past: Past | None = None
 
 
 class Consent(_Entry, frozen=True):
@@ -166,6 +189,14 @@ class Credit(_Entry, frozen=True):
 
     path: tuple[int, ...]
     amount_minor: int
+
+
+class Pace(_Entry, frozen=True):
+    """How long they may be silent after their last purchase, by their own rhythm."""
+
+    at_risk_days: int
+    reckoned_under: int
+    """The model and the policy of forecasts, in short: another means reckoning again."""
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -250,6 +281,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The same by path, the latest new ones: to be told to a referrer who becomes known."""
     brought_told_minor: int = 0
     """What the referrer was told that they brought themselves."""
+    pace: Pace | None = None
+    """None before a model or a purchase: then the policy's days count."""
 
 
 EVENT_MARKS_MAX: Final = 32

@@ -8,6 +8,7 @@ by `core.view`; its encoding and this contract are held together by a test.
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -84,6 +85,41 @@ class Value(Outbound):
     )
     refunds_waiting: int = Field(0, ge=0, description="Refunds whose order has not come yet; not counted so far.")
     refunds_let_go: int = Field(0, ge=0, description="Refunds whose order never came; not counted.")
+
+
+class Ahead(Outbound):
+    """What is expected within so many days."""
+
+    days: int = Field(ge=1, description="From `as_of` on.")
+    orders: float = Field(ge=0, description="Days with a purchase.")
+    margin_minor: int = Field(description="What they leave after discount and commission.")
+    revenue_minor: int = Field(description="Net, at their own share of margin so far, drawn to the shop's.")
+
+
+class NextOrder(Outbound):
+    """When the next order comes, if they stay: days from `as_of`; none where it is further off than ten years."""
+
+    early: int | None = Field(ge=0, description="One in ten is earlier.")
+    median: int | None = Field(ge=0, description="Half of those like them are earlier.")
+    late: int | None = Field(ge=0, description="One in ten is later.")
+
+
+class Prediction(Outbound):
+    """What the fitted model expects of them."""
+
+    basis: Literal["own purchases", "the shop's average"] = Field(
+        description="Whose behaviour it rests on: who has bought on one day is taken for the shop's average."
+    )
+    p_return: float = Field(ge=0, le=1, description="Chance of a purchase within `return_days`: the one to act on.")
+    return_days: int = Field(ge=1, description="Its horizon.")
+    p_alive: float = Field(ge=0, le=1, description="Chance that they are still a customer: for experts.")
+    ahead: tuple[Ahead, ...] = Field(description="Within 30, 90 and 365 days.")
+    value_ahead_minor: int = Field(description="Margin expected within `value_ahead_days`, discounted.")
+    value_ahead_days: int = Field(ge=1, description="Its horizon.")
+    next_order_days: NextOrder
+    overdue_at: AwareDatetime | None = Field(description="When their silence is longer than their rhythm explains.")
+    model_scope: str = Field(description="Whose model it is: `shop`, `channel/...` or `cohort/YYYY-MM`.")
+    model_fitted_at: AwareDatetime = Field(description="Which fit it is of.")
 
 
 class Window(Outbound):
@@ -163,6 +199,7 @@ class ProfileView(Outbound):
     lifecycle_since_at: AwareDatetime = Field(description="Since when.")
     prospect_overdue: bool = Field(description="A prospect for longer than anybody should be.")
     value: Value
+    prediction: Prediction | None = Field(None, description="None before a model is fitted, or before a purchase.")
     first_purchase_at: AwareDatetime | None = Field(description="None before it.")
     last_purchase_at: AwareDatetime | None = Field(description="None before it.")
     days_since_purchase: int | None = Field(ge=0, description="Whole days from the last purchase to `as_of`.")

@@ -646,28 +646,44 @@ def customer(
         str, typer.Argument(help="Your customer id, an e-mail, phone or handle, or Wafa's id (its start will do).")
     ],
     *,
-    why: Annotated[str | None, typer.Option("--why", help="Only this rule's decisions: retention_offer...")] = None,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why",
+            metavar="QUESTION",
+            help="Only why it is so: value, stage, lifecycle, prediction, or a rule such as retention_offer.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
     events: Annotated[int, typer.Option(help="How many of the latest events to show.", min=0, max=10_000)] = 25,
 ) -> None:
-    """One customer: who they are, what happened, and why each trigger was sent or was not."""
-    from pipeline.core.policy import Rules  # noqa: PLC0415
-    from pipeline.inquiry import customer_document, customer_ids  # noqa: PLC0415
+    """One customer: who they are, what happened, and why each trigger was sent or was not.
+
+    With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle, the inputs
+    behind a prediction, or all that became of a rule's triggers and why others were never considered.
+    """
+    from pipeline.core.why import QUESTIONS  # noqa: PLC0415
+    from pipeline.inquiry import customer_document, customer_ids, explanation  # noqa: PLC0415
     from pipeline.telling import print_customer  # noqa: PLC0415
+    from pipeline.telling_why import print_explanation  # noqa: PLC0415
 
     settings = _quiet_settings()
-    rule = None if why is None else why.replace("-", "_")
-    if rule is not None and rule not in Rules.__struct_fields__:
-        _end(f"--why: expected one of {', '.join(Rules.__struct_fields__)}, got {why!r}", BAD_INPUT)
+    question = None if why is None else why.replace("-", "_")
+    if question is not None and question not in QUESTIONS:
+        _end(f"--why: expected one of {', '.join(QUESTIONS)}, got {why!r}", BAD_INPUT)
     with _explained():
         found = customer_ids(settings, who)
         if not found:
             _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`)", REFUSED)
         if len(found) > 1:
             _end(f"{who!r} means {len(found)} customers: {', '.join(found[:5])}", REFUSED)
-        document: dict[str, Any] = customer_document(settings, found[0], rule=rule)
+        document: dict[str, Any] = (
+            customer_document(settings, found[0]) if question is None else explanation(settings, found[0], question)
+        )
     if as_json:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif question is not None:
+        print_explanation(document, OUT)
     else:
         print_customer(document, OUT, events=events)
 

@@ -16,7 +16,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from pipeline import topics
-from pipeline.schemas import dead_letters, decisions, events, logged, mentions, personal, shop_costs, triggers, views
+from pipeline.schemas import (
+    dead_letters,
+    decisions,
+    events,
+    explanations,
+    logged,
+    mentions,
+    personal,
+    shop_costs,
+    triggers,
+    views,
+)
 from pipeline.schemas.contract_pages import reference
 from pipeline.topics import SOURCE_OF_EVENT, SOURCES, Topic
 
@@ -77,7 +88,7 @@ def _file(name: str) -> str:
 def _schemas() -> dict[str, Json]:
     """JSON Schema of every contract, by name."""
     found = {kind.__name__: _of_model(kind, "validation") for kind in inbound()}
-    for model in (triggers.Trigger, decisions.Decision, views.ProfileView):
+    for model in (triggers.Trigger, decisions.Decision, views.ProfileView, explanations.Explanation):
         found[model.__name__] = _of_model(model, "serialization")
     found["DeadLetterHeaders"] = _named("DeadLetterHeaders", dead_letters.header_schema())
     structs = (personal.Address, personal.WrittenText, mentions.Mention, mentions.ReputationDay, shop_costs.ShopCost)

@@ -140,6 +140,8 @@ def _revision(
 ) -> logged.ChannelCostRevised:  # fmt: skip
     channel, month = place
     spent, customers, parts = counted
+    if before is not None and before.revised_at > revised_at:  # a clock was ahead: what it told must not stand for ever
+        revised_at = before.revised_at
     return logged.ChannelCostRevised(
         revised_at=revised_at, channel=channel, cohort_month=month, version=before.version + 1 if before else 1,
         spend_minor=spent, acquisitions=customers, shares=parts, told_by=told_by,

@@ -128,6 +128,13 @@ def test_when_all_places_are_taken_the_latest_month_has_the_last_one() -> None:
     ]
 
 
+def test_a_revision_dated_by_a_clock_that_was_ahead_does_not_stand_for_ever() -> None:
+    controls = after(INITIAL, counted(events={JANUARY: 1_000}, won={JANUARY: 1}, on=4_000))
+    mended = counted(controls, {JANUARY: 1_200}, won={JANUARY: 1}, on=61)
+    assert mended.remarks == ()
+    assert after(controls, mended).latest["ChannelCostRevised/search/2026-01"].spend_minor == 1_200  # type: ignore[union-attr]
+
+
 def test_two_that_count_at_once_do_no_harm_in_whatever_order_their_revisions_come() -> None:
     early = counted(events={JANUARY: 1_000}, won={JANUARY: 1}, on=60).revisions
     late = counted(events={JANUARY: 1_300}, won={JANUARY: 2}, on=60.1).revisions

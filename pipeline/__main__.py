@@ -51,6 +51,7 @@ app.add_typer(topics_app, name="topics", rich_help_panel=PROCESSES)
 app.add_typer(policy_app, name="policy", rich_help_panel=RULES)
 
 REFUSED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+_PAUSE_MAX: Final = 31 * 86_400
 _LAG_COLUMNS: Final = ("partition", "position", "end", "lag (records)")
 
 
@@ -191,7 +192,7 @@ def analyst(
     *,
     once: Annotated[bool, typer.Option("--once", help="Each job once, then end; exit 1 if one failed.")] = False,
 ) -> None:
-    """Run the analyst: on a schedule counts what channels cost, and puts what has changed into the log.
+    """Run the analyst: counts what channels cost and fits the shop's model, on a schedule, and puts it into the log.
 
     One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
     and WAFA_METRICS_PORT.
@@ -492,6 +493,62 @@ def spend(
     OUT.print(
         f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
     )
+
+
+@app.command(rich_help_panel=RULES)
+def fit(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Fit and say what was found; the log stays as it is.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option(help="Again and again, so much time between: 90m, 24h, 7d. Ends on SIGTERM.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Learn what to expect of customers from what all of them did, and put the model into the log.
+
+    Reads every customer's state. How they buy is learned anew only where that would have foretold the last four weeks
+    no worse than the model in force. Exit 1 if there is nothing to learn from yet. Needs the extra `analysis`.
+    """
+    try:
+        from pipeline.fitting import document, fit_shop, print_report  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    pause = None if every is None else _seconds(every)
+    settings = _quiet_settings()
+
+    def once() -> bool:
+        report = fit_shop(settings, dry_run=dry_run)
+        if as_json:
+            sys.stdout.write(json.dumps(document(report)) + "\n")
+            sys.stdout.flush()
+        else:
+            print_report(report, OUT)
+        return bool(report.told)
+
+    with _explained():
+        if pause is None:
+            if not once():
+                raise typer.Exit(REFUSED)
+            return
+        with _until_told() as stop:
+            once()
+            while not stop.wait(pause):
+                once()
+
+
+_UNIT_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    """A length of time such as 90m, 24h or 7d."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in _UNIT_SECONDS or not 0 < int(number) * _UNIT_SECONDS[unit] <= _PAUSE_MAX:
+        _end(f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}", BAD_INPUT)
+    return float(int(number) * _UNIT_SECONDS[unit])
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

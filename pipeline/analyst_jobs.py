@@ -36,9 +36,22 @@ def show_channel_costs(figures: Figures) -> None:
         metrics.CHANNEL_MONTHS_ODD.labels(reason=each).set(figures[each])
 
 
+def fit(settings: Settings) -> Figures:
+    """The shop's model learned anew from what its customers did; what proved no worse is put into the log."""
+    # Here, since numpy and scipy come with them, which only this job needs.
+    from pipeline.analysis.fit import Fitted  # noqa: PLC0415
+    from pipeline.fitting import fit_shop  # noqa: PLC0415
+
+    report = fit_shop(settings)
+    if not isinstance(report.fitted, Fitted):
+        log.warning("fit_refused", why=report.fitted, customers=report.customers)
+    return {"customers": report.customers, "models": len(report.told)}
+
+
 JOBS: Final = (
     Job(
         "channel_costs", lambda settings: settings.analyst_channel_costs_seconds, count_channel_costs,
         show_channel_costs,
     ),
+    Job("fit", lambda settings: settings.analyst_fit_seconds, fit, needs="scipy"),
 )  # fmt: skip

@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     analyst_channel_costs_seconds: float = Field(
         3600.0, ge=1, le=604_800, description="What channels cost is counted this often."
     )
+    analyst_fit_seconds: float = Field(
+        86_400.0, ge=1, le=2_678_400, description="The shop's model is learned anew this often."
+    )
     analyst_job_seconds_max: float = Field(
         900.0, ge=1, le=86_400, description="A job of the analyst is ended after this time, and tried at its next turn."
     )

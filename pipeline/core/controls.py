@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
-from pipeline.core.models import NO_MODELS, Models, models_of
+from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.core.predict import Model
 from pipeline.schemas import logged
@@ -93,10 +93,11 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
         policy = from_logged(control.policy)
-        models = models_of(latest, policy.forecast)
+        models = under(controls.models, policy.forecast)
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
-        return replace(controls, latest=latest, models=models_of(latest, controls.policy.forecast))
+        models = with_model(controls.models, control, latest, controls.policy.forecast)
+        return replace(controls, latest=latest, models=models)
     return replace(controls, latest=latest)
 
 

@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from pipeline.core import view_forecast
 from pipeline.core.controls import Controls
-from pipeline.core.days import date_of, day_of, instant
+from pipeline.core.days import date_of, day_of
 from pipeline.core.folded import WEEK_DAYS
 from pipeline.core.forecast import history_of, scope_of
 from pipeline.core.history import History
 from pipeline.core.lived import Life
-from pipeline.core.models import PREFIX
 from pipeline.core.predict import HORIZON_DAYS, Model, to_parameters
 from pipeline.core.season import factor
 from pipeline.core.spend import expected_margin
@@ -25,7 +24,7 @@ def prediction_document(life: Life) -> dict[str, Any]:
     """The whole explanation; without a prediction, why there is none."""
     profile, controls = life.profile, life.controls
     zone = controls.policy.shop.time_zone
-    scope = scope_of(profile, controls.models, zone) if profile is not None else None
+    scope = scope_of(profile, controls.models, controls.policy) if profile is not None else None
     history = history_of(profile.ledger, zone) if profile is not None else None
     if profile is None or history is None or scope is None:
         absent = "no_purchase" if history is None else "no_model"
@@ -50,10 +49,10 @@ def prediction_document(life: Life) -> dict[str, Any]:
 
 
 def _model(model: Model, scope: str, controls: Controls) -> dict[str, Any]:
-    fitted = controls.latest.get(f"{PREFIX}{scope}")
+    fitted = controls.latest.get(f"ModelFitted/{scope}")
     return {
         "scope": scope,
-        "fitted_at": instant(controls.models.fitted_at),
+        "fitted_at": controls.models.fitted_at,
         "learned_until_on": date_of(model.fitted_on),
         "parameters": {name: round(number, _DIGITS) for name, number in sorted(to_parameters(model).items())},
         "diagnostics": dict(sorted(fitted.diagnostics.items())) if isinstance(fitted, logged.ModelFitted) else {},

@@ -13,7 +13,7 @@ from math import ceil, fsum, log
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
-from pipeline.core.acquisition import cohort_month
+from pipeline.core.acquisition import cohort_month, shares
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import MICRO, WEEK_DAYS, folded_brought_minor, folded_days, rest_of
@@ -28,7 +28,7 @@ from pipeline.core.worth import worth
 def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
     """What is expected of a customer from the end of a day on; None before a model or a purchase."""
     zone = controls.policy.shop.time_zone
-    scope = scope_of(profile, controls.models, zone)
+    scope = scope_of(profile, controls.models, controls.policy)
     known = history_of(profile.ledger, zone) if scope else None
     if scope is None or known is None:
         return None
@@ -45,20 +45,28 @@ def _revenue_rate(model: Model, ledger: Ledger) -> float:
     return (total.revenue_minor - total.refunded_minor + one * model.revenue_rate) / (left + one)
 
 
-def scope_of(profile: Profile, models: Models, zone: str) -> str | None:
+def scope_of(profile: Profile, models: Models, policy: Policy) -> str | None:
     """Whose model is theirs: their channel's or else their cohort's, where the last fit found one; else the shop's."""
     if models.shop is None:
         return None
     if models.segments:
-        for scope in (f"channel/{profile.acquisition_channel}", f"cohort/{cohort_month(profile, zone)}"):
+        for scope in scopes_of(profile, policy):
             if scope in models.segments:
                 return scope
     return SHOP
 
 
+def scopes_of(profile: Profile, policy: Policy) -> list[str]:
+    """The segments that a buyer is in: the channel that had the largest part in winning them, and their cohort."""
+    parts = shares(profile, policy.value)
+    won_by = [f"channel/{max(sorted(parts), key=lambda each: parts[each])}"] if parts else []
+    month = cohort_month(profile, policy.shop.time_zone)
+    return [*won_by, f"cohort/{month}"] if month else won_by
+
+
 def history_of(ledger: Ledger, zone: str) -> History | None:
     """A customer's purchases as the models see them; None without any."""
-    folded, margins = folded_days(ledger), _live(ledger, zone)
+    folded, margins = folded_days(ledger), live_margins(ledger, zone)
     days = sorted({*folded, *margins})
     if not days:
         return None
@@ -87,7 +95,7 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
     )
 
 
-def _live(ledger: Ledger, zone: str) -> dict[int, int]:
+def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
     """What each day's orders that may still change leave."""
     margins: dict[int, int] = {}
     for order in ledger.orders:

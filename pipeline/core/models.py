@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.marks import short_mark
 from pipeline.core.policy import ForecastRules
@@ -13,7 +15,6 @@ from pipeline.core.predict import Model, from_parameters
 from pipeline.schemas import logged
 
 SHOP: Final = "shop"
-PREFIX: Final = "ModelFitted/"
 _MARK_BITS: Final = 0xFFFF
 
 
@@ -23,7 +24,7 @@ class Models(msgspec.Struct, frozen=True):
     shop: Model | None = None
     segments: Mapping[str, Model] = {}
     """By scope: `channel/email`, `cohort/2026-01`. Only those of the shop's own fit: what is older is withdrawn."""
-    fitted_at: int = 0
+    fitted_at: datetime | None = None
     mark: int = 0
     """The shop's model and the policy's rules of forecasts, in short."""
 
@@ -52,22 +53,35 @@ def model_of(fitted: logged.ModelFitted) -> Model:
         raise BadModel(f"ModelFitted {fitted.scope}: parameters: {error}") from error
 
 
-def models_of(latest: Mapping[str, logged.Control], rules: ForecastRules) -> Models:
-    """The models among the last controls. One that cannot be read is none: what it says is not guessed at."""
-    shop = latest.get(PREFIX + SHOP)
-    if not isinstance(shop, logged.ModelFitted):
-        return NO_MODELS
-    mark = short_mark(f"{shop.fitted_at.timestamp()} {rules}") & _MARK_BITS
-    found = _read(shop)
-    if found is None:
-        return NO_MODELS
-    segments = {}
-    for name, control in sorted(latest.items()):
-        if isinstance(control, logged.ModelFitted) and control is not shop and control.fitted_at == shop.fitted_at:
-            model = _read(control)
-            if model is not None:
-                segments[name.removeprefix(PREFIX)] = model
-    return Models(found, segments, int(shop.fitted_at.timestamp()), mark)
+def with_model(
+    models: Models, fitted: logged.ModelFitted, latest: Mapping[str, logged.Control], rules: ForecastRules
+) -> Models:
+    """The models in force after a fit is adopted; `latest`: the last control of each scope, this one among them.
+
+    Parameters that cannot be read are no model: what they say is not guessed at.
+    """
+    if fitted.scope == SHOP:
+        shop = _read(fitted)
+        if shop is None:
+            return NO_MODELS
+        same = [each for each in latest.values() if isinstance(each, logged.ModelFitted) and each is not fitted]
+        read = {each.scope: _read(each) for each in same if each.fitted_at == fitted.fitted_at}
+        segments = {scope: model for scope, model in sorted(read.items()) if model is not None}
+        return under(Models(shop, segments, fitted.fitted_at), rules)
+    model = _read(fitted) if models.fitted_at == fitted.fitted_at else None
+    if model is None and fitted.scope not in models.segments:
+        return models
+    others = {scope: each for scope, each in models.segments.items() if scope != fitted.scope}
+    if model is not None:
+        others[fitted.scope] = model
+    return replace(models, segments=dict(sorted(others.items())))
+
+
+def under(models: Models, rules: ForecastRules) -> Models:
+    """The same models under these rules of the policy."""
+    if models.fitted_at is None:
+        return models
+    return replace(models, mark=short_mark(f"{models.fitted_at.timestamp()} {rules}") & _MARK_BITS)
 
 
 def _read(control: logged.ModelFitted) -> Model | None:

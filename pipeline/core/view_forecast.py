@@ -21,7 +21,7 @@ def prediction(profile: Profile, controls: Controls) -> dict[str, Any] | None:
     """The forecast of the day of the profile's last change; None before a model or a purchase."""
     zone, models = controls.policy.shop.time_zone, controls.models
     found = forecast(profile, controls, day_of(profile.as_of, zone))
-    scope, deadline = scope_of(profile, models, zone), overdue_at(profile)
+    scope, deadline = scope_of(profile, models, controls.policy), overdue_at(profile)
     if found is None or scope is None:
         return None
     model = models.of(scope)
@@ -37,7 +37,7 @@ def prediction(profile: Profile, controls: Controls) -> dict[str, Any] | None:
         "next_order_days": {"early": early, "median": median, "late": late},
         "overdue_at": instant(deadline) if deadline is not None else None,
         "model_scope": scope,
-        "model_fitted_at": instant(models.fitted_at),
+        "model_fitted_at": models.fitted_at,
     }
 
 

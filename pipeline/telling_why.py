@@ -219,7 +219,7 @@ def _facts(facts: Document) -> str:
 
 def _fact(name: str, value: object) -> str:
     if isinstance(value, list):
-        return " ".join("-" if each is None else str(each) for each in value) or "none"
+        return " ".join(_fact("", each) for each in value) or "none"
     if name.endswith("_at") and value is not None:
         return _day(value)
     if value is None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pipeline.core import ledger as ledgers
 from pipeline.core import stage as stages
-from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
+from pipeline.core.days import DAY_SECONDS, instant
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
 from pipeline.core.policy import Policy
@@ -52,7 +51,7 @@ class StageMoves:
                 "left": before.label if before is not None else None,
                 "reached": Stage(after.stage).label,
                 "at": instant(after.stage_since_at or after.first_seen_at),
-                "reason": after.stage_reason,
+                "reason": stages.reason(after),
                 "cause": cause_of(moment),
                 "conditions": conditions(asked, after, after.as_of, moment.controls.policy),
             }
@@ -69,14 +68,14 @@ def stage_document(life: Life, moves: StageMoves) -> Facts | None:
     return {
         "stage": stage.label,
         "since_at": instant(profile.stage_since_at or profile.first_seen_at),
-        "reason": profile.stage_reason,
+        "reason": stages.reason(profile),
         "moves": moves.moves,
         "holds": conditions(stage, profile, as_of, policy),
         "failed_checks": profile.stage_failed_checks,
         "failed_checks_max": stages.FAILED_CHECKS_MAX,
         "next_stage": following.label if following is not None else None,
         "next_asks": conditions(following, profile, as_of, policy) if following is not None else [],
-        "frozen_by_complaint": stages.has_open_complaint(profile),
+        "frozen_by_complaint": stages.is_frozen(profile, policy),
     }
 
 
@@ -90,8 +89,8 @@ def _no_facts(profile: Profile, as_of: int, policy: Policy) -> Facts:
 def _known(profile: Profile, as_of: int, policy: Policy) -> Facts:
     return {
         "identified": bool(profile.identified),
-        "need_said_at": _at(profile.need_at),
-        "message_answered_at": _at(profile.answered_at),
+        "need_known_at": _at(stages.need_known_at(profile)),
+        "need_answered_at": _at(stages.need_answered_at(profile)),
     }
 
 
@@ -100,22 +99,15 @@ def _worked_on_together(profile: Profile, as_of: int, policy: Policy) -> Facts:
         "last_purchase_at": _at(profile.ledger.last_at),
         "departments": stages.departments(profile, as_of, policy),
         "departments_asked": policy.stage.departments_for_collaborative,
-        "since_at": instant(max(0, as_of - policy.stage.cycle_days * DAY_SECONDS)),
-        "marketing_at": _at(profile.marketing_at),
-        "sales_at": _at(profile.sales_at),
-        "service_at": _at(profile.service_at),
+        "since_at": instant(max(0, as_of - stages.cycle_days(profile, policy) * DAY_SECONDS)),
+        **{f"{name}_at": _at(at) for name, at in stages.dealt_at(profile, as_of, policy).items()},
     }
 
 
 def _loyal(profile: Profile, as_of: int, policy: Policy) -> Facts:
-    zone, length, cycles = policy.shop.time_zone, policy.stage.cycle_days, policy.stage.cycles_for_bonded
-    today, days = day_of(as_of, zone), ledgers.purchase_days(profile.ledger, zone)
-    in_cycle = [[day for day in days if number * length <= today - day < (number + 1) * length]
-                for number in range(cycles)]  # fmt: skip
     return {
-        "cycle_days": length,
-        "cycles_asked": cycles,
-        "last_bought_by_cycle": [date_of(max(each)) if each else None for each in in_cycle],
+        "cycle_days": stages.cycle_days(profile, policy),
+        "bought_in_cycles": stages.bought_in_cycles(profile, as_of, policy),
         "complaint_open": stages.has_open_complaint(profile),
         "referrals": len(profile.referrals),
     }
@@ -126,7 +118,7 @@ _FACTS: Final[Mapping[str, Callable[[Profile, int, Policy], Facts]]] = {
     "worked_on_together": _worked_on_together,
     "loyal": _loyal,
 }
-"""By condition; the latest cycle first. One without figures of its own is told by whether it holds."""
+"""By condition. One without figures of its own is told by whether it holds."""
 
 
 def _at(seconds: int) -> Any:

@@ -30,7 +30,7 @@ def test_what_channels_cost_reaches_who_was_won_by_itself_also_with_two_analysts
     for each in analysts:
         assert each.metric("wafa_channel_months ") == 2
         assert each.get("/readyz")[0] == each.get("/livez")[0] == each.get("/startupz")[0] == 200
-        assert each.metric('wafa_analyst_runs_total{type="channel_costs",outcome="failed"}') == 0
+        assert each.metric('wafa_analyst_runs_total{outcome="failed",type="channel_costs"}') == 0
         begun = time.monotonic()
         assert each.end(signal.SIGTERM) == 0
         assert time.monotonic() - begun < 10
@@ -58,7 +58,7 @@ def test_while_kafka_is_away_it_says_so_and_waits_for_its_next_turn(shop: Shop) 
     analyst = shop.start("analyst", WAFA_KAFKA_BOOTSTRAP_SERVERS=away, **OFTEN)
     shop.wait(lambda: analyst.get("/readyz")[0] == 503, "it says that it could not")
     assert "BrokerUnreachable" in analyst.reasons("/readyz")[0]
-    failed = 'wafa_analyst_runs_total{type="channel_costs",outcome="failed"}'
+    failed = 'wafa_analyst_runs_total{outcome="failed",type="channel_costs"}'
     shop.wait(lambda: analyst.metric(failed) >= 2, "it tried again")
     assert analyst.get("/livez")[0] == 200
     assert analyst.end() == 0

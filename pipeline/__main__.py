@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -527,6 +527,8 @@ def fit(
             sys.stdout.flush()
         else:
             print_report(report, OUT)
+        if report.told:
+            _measure(settings, report.told, dry_run=dry_run, is_quiet=as_json)
         return bool(report.told)
 
     with _explained():
@@ -549,6 +551,44 @@ def _seconds(text: str) -> float:
     if not number.isdecimal() or unit not in _UNIT_SECONDS or not 0 < int(number) * _UNIT_SECONDS[unit] <= _PAUSE_MAX:
         _end(f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}", BAD_INPUT)
     return float(int(number) * _UNIT_SECONDS[unit])
+
+
+@app.command(rich_help_panel=RULES)
+def tiers(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure and show; the log stays as it is.")] = False,
+) -> None:
+    """Measure where the shop's customers lie, by the model in force: the cuts that tiers and RFM scores go by.
+
+    `wafa fit` does it too, each time. Exit 1 if there is nothing to measure yet. Needs the extra `analysis`.
+    """
+    settings = _quiet_settings()
+    with _explained():
+        if not _measure(settings, (), dry_run=dry_run, is_quiet=False):
+            raise typer.Exit(REFUSED)
+
+
+def _measure(settings: Settings, models: Sequence[Any], *, dry_run: bool, is_quiet: bool) -> bool:
+    """Measure by the models in force, or by these; whether there was something to measure."""
+    try:
+        from pipeline import measuring  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    try:
+        fitted = (measuring.measure_population if dry_run else measuring.adopt_population)(settings, models)
+    except measuring.NothingToMeasure as error:
+        if not is_quiet:
+            OUT.print(f"No tiers: {error}.", highlight=False, soft_wrap=True)
+        return False
+    if not is_quiet:
+        measuring.print_population(fitted, OUT, settings.shop_currency)
+        ending = (
+            "Not put into the log." if dry_run else "Each customer takes it up when money moves, or at their review."
+        )
+        OUT.print(ending, highlight=False)
+    return True
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

@@ -37,15 +37,22 @@ def show_channel_costs(figures: Figures) -> None:
 
 
 def fit(settings: Settings) -> Figures:
-    """The shop's model learned anew from what its customers did; what proved no worse is put into the log."""
+    """The shop's model learned anew from what customers did, and where they lie by it: both into the log."""
     # Here, since numpy and scipy come with them, which only this job needs.
     from pipeline.analysis.fit import Fitted  # noqa: PLC0415
     from pipeline.fitting import fit_shop  # noqa: PLC0415
+    from pipeline.measuring import NothingToMeasure, adopt_population  # noqa: PLC0415
 
     report = fit_shop(settings)
     if not isinstance(report.fitted, Fitted):
         log.warning("fit_refused", why=report.fitted, customers=report.customers)
-    return {"customers": report.customers, "models": len(report.told)}
+    is_measured = True
+    try:
+        adopt_population(settings, report.told)
+    except NothingToMeasure as error:
+        is_measured = False
+        log.warning("tiers_not_measured", why=str(error))
+    return {"customers": report.customers, "models": len(report.told), "populations": int(is_measured)}
 
 
 JOBS: Final = (

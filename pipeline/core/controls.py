@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from pipeline.core.days import instant
 from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.population import SCOPE as POPULATION
+from pipeline.core.population import Population, population_of
 from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
@@ -38,6 +40,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """The last control of each kind and scope."""
     models: Models = NO_MODELS
     """The models among them, decoded."""
+    population: Population | None = None
+    """Where the shop's customers lie; decoded from them too."""
 
     @property
     def model(self) -> Model | None:
@@ -96,9 +100,16 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         models = under(controls.models, policy.forecast)
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
-        models = with_model(controls.models, control, latest, controls.policy.forecast)
-        return replace(controls, latest=latest, models=models)
+        return _with_fitted(replace(controls, latest=latest), control)
     return replace(controls, latest=latest)
+
+
+def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
+    """The controls with what was fitted decoded."""
+    if control.scope == POPULATION:
+        return replace(controls, population=population_of(controls.latest))
+    models = with_model(controls.models, control, controls.latest, controls.policy.forecast)
+    return replace(controls, models=models)
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

@@ -80,6 +80,20 @@ class ForecastRules(_Section, frozen=True):
     lapsed_after_deadlines: int = 3
 
 
+class TierRules(_Section, frozen=True):
+    """Where the lines between tiers run. Shares, chances and slack are whole thousandths."""
+
+    mvc_top_permille: int = 150
+    mvc_return_permille: int = 500
+    mgc_top_permille: int = 300
+    bz_certainty_permille: int = 800
+    bz_serve_permille: int = 750
+    bz_orders_min: int = 3
+    bz_gaps_min: int = 2
+    slack_permille: int = 100
+    hold_days: int = 30
+
+
 class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
@@ -120,6 +134,7 @@ class Policy(_Section, frozen=True):
     guard_rails: GuardRails
     rules: Rules
     forecast: ForecastRules = ForecastRules()
+    tiers: TierRules = TierRules()
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -148,6 +163,15 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "forecast.at_risk_min_days": (1, 365),
     "forecast.at_risk_max_days": (1, 3650),
     "forecast.lapsed_after_deadlines": (2, 10),
+    "tiers.mvc_top_permille": (10, 500),
+    "tiers.mvc_return_permille": (0, 950),
+    "tiers.mgc_top_permille": (10, 900),
+    "tiers.bz_certainty_permille": (500, 999),
+    "tiers.bz_serve_permille": (500, 950),
+    "tiers.bz_orders_min": (2, 100),
+    "tiers.bz_gaps_min": (1, 20),
+    "tiers.slack_permille": (0, 500),
+    "tiers.hold_days": (0, 365),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -160,7 +184,7 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-_CAME_LATER: Final = ("value", "forecast")
+_CAME_LATER: Final = ("value", "forecast", "tiers")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""

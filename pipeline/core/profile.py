@@ -42,6 +42,21 @@ class Lifecycle(IntEnum):
         return self.name.lower()
 
 
+class Tier(IntEnum):
+    """What a customer is to the shop: the lower, the less is gained by doing more for them."""
+
+    UNKNOWN = 0
+    BZ = 1
+    REST = 2
+    MGC = 3
+    MVC = 4
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
@@ -199,6 +214,25 @@ class Pace(_Entry, frozen=True):
     """The model and the policy of forecasts, in short: another means reckoning again."""
 
 
+class Standing(_Entry, frozen=True):
+    """The tier a customer is in, and the figures it was told from when last looked at; money in minor units."""
+
+    tier: int
+    why: int
+    checked_day: int
+    since_days: int
+    """For so many days before that."""
+    actual_minor: int
+    ahead_minor: int
+    potential_minor: int
+    p_return_milli: int
+    serve_minor: int
+    p_below_zero_milli: int = -1
+    """-1: not in doubt, or too early to say."""
+    month_ends: int = 1
+    """After a leading 1, the tier at the end of each month before that of `checked_day`: digits to base 5."""
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One customer."""
 
@@ -283,6 +317,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the referrer was told that they brought themselves."""
     pace: Pace | None = None
     """None before a model or a purchase: then the policy's days count."""
+    standing: Standing | None = None
+    """None before a purchase, a forecast and a population to be measured by."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -299,3 +335,4 @@ CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16
+MONTH_ENDS_MAX: Final = 13

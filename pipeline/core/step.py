@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, forecast, lifecycle, referrals, stage
+from pipeline.core import buckets, decide, forecast, lifecycle, referrals, stage, standing
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
@@ -85,6 +85,7 @@ def step(
     if not isinstance(event, logged.Tick):
         after, told, odd = referrals.told_on(customer_id, profile, after, event)
         notes += odd
+    after = standing.after(after, event, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.

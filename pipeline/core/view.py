@@ -15,6 +15,7 @@ from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
 from pipeline.core.view_forecast import prediction
+from pipeline.core.view_tier import scores, tier
 from pipeline.core.worth import worth
 
 _ORDERS_SHOWN: Final = 5
@@ -45,6 +46,8 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "prospect_overdue": bool(profile.prospect_overdue),
         "value": _value(profile, controls),
         "prediction": prediction(profile, controls),
+        "tier": tier(profile, controls),
+        "rfm": scores(profile, controls),
         "first_purchase_at": instant(first) if first else None,
         "last_purchase_at": instant(last) if last else None,
         "days_since_purchase": (as_of - last) // 86_400 if last else None,

@@ -77,7 +77,7 @@ def _standing(before: Standing | None, told: Figures, controls: Controls, today:
         p_return_milli=round(told.p_return * _WHOLE),
         serve_minor=told.serve_minor,
         p_below_zero_milli=-1 if told.p_below_zero is None else round(told.p_below_zero * _WHOLE),
-        month_ends=month_ends(before, today) if before else 1,
+        months=months(before, today) if before else 1,
     )
 
 
@@ -147,7 +147,7 @@ def _without_purchase(before: Standing, today: int) -> Standing:
         tier=int(Tier.UNKNOWN), why=int(Why.NO_PURCHASE_YET), checked_day=today,
         since_days=_since_days(before, today) if before.tier == Tier.UNKNOWN else 0,
         actual_minor=0, ahead_minor=0, potential_minor=0, p_return_milli=0, serve_minor=0,
-        month_ends=month_ends(before, today),
+        months=months(before, today),
     )  # fmt: skip
 
 
@@ -156,23 +156,14 @@ def _since_days(before: Standing, today: int) -> int:
     return before.since_days + max(today - before.checked_day, 0)
 
 
-def month_ends(before: Standing, today: int) -> int:
+def months(before: Standing, today: int) -> int:
     """The tiers at the ends of the months before today's, given those before the last look's."""
-    ends = before.month_ends
+    ends = before.months
     for _ in range(min(month_of(today) - month_of(before.checked_day), MONTH_ENDS_MAX)):
         ends = ends * _TIERS + before.tier
         if ends >= 2 * _OLDEST:
             ends = ends % _OLDEST + _OLDEST
     return ends
-
-
-def tiers_of(month_ends: int) -> list[Tier]:
-    """What the tiers at the ends of months were, the oldest first."""
-    found = []
-    while month_ends > 1:
-        month_ends, tier = divmod(month_ends, _TIERS)
-        found.append(Tier(tier))
-    return found[::-1]
 
 
 def month_of(day: int) -> int:

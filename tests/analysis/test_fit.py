@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.score import score
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.core import predict
-from pipeline.core.history import History, bought
+from pipeline.core.history import History, of_days
 from pipeline.core.timing import Timing
 
 SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
@@ -143,11 +144,11 @@ def test_one_repeat_customer_gives_a_finite_spend() -> None:
 
 
 def histories(purchases: Purchases, on: int) -> list[History]:
-    found: dict[int, History] = {}
+    found: defaultdict[int, dict[int, int]] = defaultdict(dict)
     for who, at, margin in zip(purchases.customer, purchases.day, purchases.margin_minor, strict=True):
         if at <= on:
-            found[int(who)] = bought(found.get(int(who)), int(at), int(margin))
-    return [found[who] for who in sorted(found)]
+            found[int(who)][int(at)] = int(margin)
+    return [of_days(found[who]) for who in sorted(found)]
 
 
 def test_scores_for_many_are_predictions_for_each(sample: Purchases, fitted: Fitted) -> None:

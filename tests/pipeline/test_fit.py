@@ -22,7 +22,7 @@ from pipeline.core import controls as core_controls
 from pipeline.core.codec import unpack
 from pipeline.core.days import date_of
 from pipeline.core.forecast import forecast, history_of
-from pipeline.core.history import Day, History
+from pipeline.core.history import History
 from pipeline.core.policy import policy_hash, to_dict
 from pipeline.core.predict import from_parameters, predict
 from pipeline.inquiry import customer_document, customer_ids
@@ -193,7 +193,7 @@ def _predicted(controls: core_controls.Controls, states: Any, row: int, day: int
     counts, spent = states.counts, int(states.spend_days[row])
     first, last = day - round(counts.tenure[row] * 7), day - round((counts.tenure[row] - counts.recency[row]) * 7)
     history = History(
-        Day(first, 0), (Day(last, 0),), int(counts.frequency[row]), float(states.sum_log_gap[row]), spent,
+        first, last, int(counts.frequency[row]), float(states.sum_log_gap[row]), spent,
         round(spent * states.mean_margin_minor[row]),
     )  # fmt: skip
     assert controls.model is not None

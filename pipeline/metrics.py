@@ -22,7 +22,7 @@ from socket import AF_INET, AF_INET6, socket
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -269,6 +269,12 @@ LIFECYCLE_TRANSITIONS = _counter("wafa_lifecycle_transitions_total", "Moves betw
 LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of the last Tick, since 1970.")
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
+# -- goals ------------------------------------------------------------------------------------------------------------
+GOAL_AMOUNT = _gauge("wafa_goal_amount_minor", "Goals in money in the period there is now.", "goal", "owner", "figure")
+GOAL_SHARE = _gauge(
+    "wafa_goal_fraction", "Goals that are shares in the period there is now.", "goal", "owner", "figure"
+)
+
 # -- process ----------------------------------------------------------------------------------------------------------
 BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "python")
 BUILD_INFO.labels(version=version("wafa"), python=platform.python_version()).set(1)
@@ -434,3 +440,18 @@ def serve(host: str, port: int, probes: Probes) -> MetricsServer:
         raise PortTaken(
             f"metrics and probes at {host}:{port}: {why}; set WAFA_METRICS_PORT (0: any free port) or WAFA_METRICS_HOST"
         ) from error
+
+
+def show_goals(figures: Iterable[tuple[str, str, str, str, float]]) -> None:
+    """(goal, owner, unit, figure, value) of the latest report, in place of the one before."""
+    GOAL_AMOUNT.clear()
+    GOAL_SHARE.clear()
+    for goal, owner, unit, figure, value in figures:
+        gauge = GOAL_AMOUNT if unit == "money" else GOAL_SHARE
+        gauge.labels(goal=goal, owner=owner, figure=figure).set(value)
+
+
+def goals_text() -> str:
+    """The goals alone, as a file that Prometheus' node exporter reads."""
+    goals = REGISTRY.restricted_registry(["wafa_goal_amount_minor", "wafa_goal_fraction"])
+    return generate_latest(goals).decode()

@@ -9,6 +9,7 @@ from math import isnan, nan
 from typing import Any, Final
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -160,15 +161,16 @@ def _retention(axes: Axes, part: Part, currency: str) -> None:
     grid = [row[:known] for row in grid]
     top = max((cell for row in grid for cell in row if not isnan(cell)), default=0.0) or 1.0
     colours = LinearSegmentedColormap.from_list("blues", ["#f2f6fa", BLUE])
-    axes.imshow(grid, cmap=colours, vmin=0, vmax=top, aspect="auto")
+    axes.pcolormesh(np.ma.masked_invalid(grid), cmap=colours, vmin=0, vmax=top, edgecolors="white")
+    axes.invert_yaxis()
     for line, row in enumerate(grid):
         for age, cell in enumerate(row):
             if not isnan(cell):
                 ink = "white" if cell > top * _DARK_FROM else _INK
-                axes.text(age, line, f"{cell:.0%}", ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xticks(range(known), [str(age + 1) for age in range(known)])
+                axes.text(age + 0.5, line + 0.5, f"{cell:.0%}", ha="center", va="center", color=ink, fontsize=8)
+    axes.set_xticks([age + 0.5 for age in range(known)], [str(age + 1) for age in range(known)])
     sizes = zip(table.column("cohort_month"), table.column("customers"), strict=True)
-    axes.set_yticks(range(len(grid)), [f"{month}  ({size:,})" for month, size in sizes])
+    axes.set_yticks([line + 0.5 for line in range(len(grid))], [f"{month}  ({size:,})" for month, size in sizes])
     axes.set_xlabel("months after that of the first purchase")
     axes.grid(visible=False)
     axes.tick_params(length=0)

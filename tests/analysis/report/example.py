@@ -86,7 +86,7 @@ def example(**asked: Any) -> Report:
 
 if __name__ == "__main__":
     report = example()
-    for part, wanted in (("channels", "winning"), ("cohorts", "retention")):
+    for part, wanted in (("channels", "winning"), ("goals", "goals")):
         for name, _, svg in plots_of(report, report.part(part)):
             if name == wanted:
                 (_DOCS / f"report-{name}.svg").write_text(svg + "\n", encoding="utf-8")

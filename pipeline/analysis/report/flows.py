@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.analysis.report.calendar import Place
 from pipeline.analysis.report.life import Life, OrderTold
@@ -12,11 +12,14 @@ from pipeline.core.acquisition import WHOLE, parts_among
 from pipeline.core.costs import MILLI
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.money import portion, rounded
+from pipeline.core.policy import ATTRIBUTIONS
 from pipeline.core.profile import Order
 from pipeline.core.worth import Worth, worth
 
-_TOUCHES_SHARING: int = 16
+_TOUCHES_SHARING: Final = 16
 """So many touches before an order share it at most, the latest."""
+_TOUCHES_DIFFERING: Final = 2
+"""From so many on models differ."""
 
 
 class Flow(NamedTuple):
@@ -72,15 +75,20 @@ def spent_rows(spent: Mapping[Place, Row]) -> Iterator[tuple[Place, Row]]:
         yield place, row
 
 
-def order_shares(touches: Sequence[tuple[int, str]], at: int, window_days: int, model: str) -> dict[str, int]:
-    """The parts of `WHOLE` that channels have in an order, by the touches before it; none without."""
+def order_shares(touches: Sequence[tuple[int, str]], at: int, window_days: int) -> dict[str, dict[str, int]]:
+    """By each model the parts of `WHOLE` that channels have in an order, by the touches before it; none without."""
     since = at - window_days * DAY_SECONDS
     channels = [channel for when, channel in sorted(touches) if since <= when <= at][-_TOUCHES_SHARING:]
-    return parts_among(channels, model) if channels else {}
+    if len(channels) < _TOUCHES_DIFFERING:  # then all models say the same
+        alone = dict.fromkeys(channels, WHOLE)
+        return dict.fromkeys(ATTRIBUTIONS, alone)
+    return {model: parts_among(channels, model) for model in ATTRIBUTIONS}
 
 
 def split(row: Row, shares: Mapping[str, int], nobody: str) -> dict[str, Row]:
     """A row by channel, whole: each part is a portion of what is left, what nobody has a share in is `nobody`'s."""
+    if not shares:
+        return {nobody: row}
     found: dict[str, Row] = {}
     left, parts_left = list(row), WHOLE
     for channel, share in shares.items():

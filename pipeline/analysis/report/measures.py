@@ -58,7 +58,8 @@ def nothing() -> Row:
 def add(to: Row, row: Row) -> None:
     """Put a row onto another."""
     for place, each in enumerate(row):
-        to[place] += each
+        if each:  # mostly not
+            to[place] += each
 
 
 def cost_of(row: Row, department: str) -> int:

@@ -22,7 +22,6 @@ from pipeline.analysis.report.tally import (
     Tally,
 )
 from pipeline.core.acquisition import WHOLE
-from pipeline.core.policy import ATTRIBUTIONS
 from pipeline.core.value import Value
 
 SATISFIED_FROM_MILLI: Final = 700
@@ -66,9 +65,7 @@ class _Taken:
             months.add(placed.month)
             self.periods.add(placed.period)
             window = self.tally.rules.attribution_window_days
-            shares = {
-                model: order_shares(self.life.touches, entry.purchased_at, window, model) for model in ATTRIBUTIONS
-            }
+            shares = order_shares(self.life.touches, entry.purchased_at, window)
             for flow in flows_of(entry, told):
                 day, row = self.calendar.day(flow.at), flow.row
                 place = self.calendar.place_of_day(day)
@@ -96,12 +93,14 @@ class _Taken:
                 tally.left[channel, self.first_month, max(0, month - self.first_month)] += left
 
     def _attribute(self, period: int, row: Row, shares: dict[str, dict[str, int]]) -> None:
-        tally = self.tally
-        for channel, part in split(row, shares[tally.rules.attribution], self.nobody).items():
+        tally, of_policy = self.tally, shares[self.tally.rules.attribution]
+        split_by_policy = split(row, of_policy, self.nobody)
+        for channel, part in split_by_policy.items():
             add(tally.rows.setdefault((CHANNEL, channel, period), nothing()), part)
         for model, by_channel in shares.items():
-            whole = {**by_channel, self.nobody: WHOLE - sum(by_channel.values())}
-            for channel, part in split(row, by_channel, self.nobody).items():
+            parts = split_by_policy if by_channel is of_policy else split(row, by_channel, self.nobody)
+            whole = {self.nobody: WHOLE - sum(by_channel.values()), **by_channel}
+            for channel, part in parts.items():
                 sums = tally.attributed.setdefault((model, channel), [0, 0, 0])
                 sums[0] += whole[channel] * row[Measure.ORDERS]
                 sums[1] += net_revenue(part)

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +54,7 @@ app.add_typer(topics_app, name="topics", rich_help_panel=PROCESSES)
 app.add_typer(policy_app, name="policy", rich_help_panel=RULES)
 
 REFUSED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+_PAUSE_MAX: Final = 31 * 86_400
 _LAG_COLUMNS: Final = ("partition", "position", "end", "lag (records)")
 
 
@@ -461,6 +462,102 @@ def spend(
             highlight=False,
         )
     OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
+
+
+@app.command(rich_help_panel=RULES)
+def fit(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Fit and say what was found; the log stays as it is.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option(help="Again and again, so much time between: 90m, 24h, 7d. Ends on SIGTERM.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Learn what to expect of customers from what all of them did, and put the model into the log.
+
+    Reads every customer's state. How they buy is learned anew only where that would have foretold the last four weeks
+    no worse than the model in force. Exit 1 if there is nothing to learn from yet. Needs the extra `analysis`.
+    """
+    try:
+        from pipeline.fitting import document, fit_shop, print_report  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    pause = None if every is None else _seconds(every)
+    settings = _quiet_settings()
+
+    def once() -> bool:
+        report = fit_shop(settings, dry_run=dry_run)
+        if as_json:
+            sys.stdout.write(json.dumps(document(report)) + "\n")
+            sys.stdout.flush()
+        else:
+            print_report(report, OUT)
+        if report.told:
+            _measure(settings, report.told, dry_run=dry_run, is_quiet=as_json)
+        return bool(report.told)
+
+    with _explained():
+        if pause is None:
+            if not once():
+                raise typer.Exit(REFUSED)
+            return
+        with _until_told() as stop:
+            once()
+            while not stop.wait(pause):
+                once()
+
+
+_UNIT_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    """A length of time such as 90m, 24h or 7d."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in _UNIT_SECONDS or not 0 < int(number) * _UNIT_SECONDS[unit] <= _PAUSE_MAX:
+        _end(f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}", BAD_INPUT)
+    return float(int(number) * _UNIT_SECONDS[unit])
+
+
+@app.command(rich_help_panel=RULES)
+def tiers(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure and show; the log stays as it is.")] = False,
+) -> None:
+    """Measure where the shop's customers lie, by the model in force: the cuts that tiers and RFM scores go by.
+
+    `wafa fit` does it too, each time. Exit 1 if there is nothing to measure yet. Needs the extra `analysis`.
+    """
+    settings = _quiet_settings()
+    with _explained():
+        if not _measure(settings, (), dry_run=dry_run, is_quiet=False):
+            raise typer.Exit(REFUSED)
+
+
+def _measure(settings: Settings, models: Sequence[Any], *, dry_run: bool, is_quiet: bool) -> bool:
+    """Measure by the models in force, or by these; whether there was something to measure."""
+    try:
+        from pipeline import measuring  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    try:
+        fitted = (measuring.measure_population if dry_run else measuring.adopt_population)(settings, models)
+    except measuring.NothingToMeasure as error:
+        if not is_quiet:
+            OUT.print(f"No tiers: {error}.", highlight=False, soft_wrap=True)
+        return False
+    if not is_quiet:
+        measuring.print_population(fitted, OUT, settings.shop_currency)
+        ending = (
+            "Not put into the log." if dry_run else "Each customer takes it up when money moves, or at their review."
+        )
+        OUT.print(ending, highlight=False)
+    return True
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

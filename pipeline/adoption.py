@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +26,11 @@ class NotDelivered(Exception):
 
 def append_control(settings: Settings, control: logged.Control) -> None:
     """Append a control and wait until the broker has it. Raises NotDelivered."""
+    append_controls(settings, [control])
+
+
+def append_controls(settings: Settings, controls: Sequence[logged.Control]) -> None:
+    """Append controls, in this order, and wait until the broker has them all. Raises NotDelivered."""
     producer = Producer(
         {
             **librdkafka_config(settings),
@@ -38,13 +44,15 @@ def append_control(settings: Settings, control: logged.Control) -> None:
         if error is not None:
             failures.append(f"{error.name()}: {error.str()}")
 
-    producer.produce(
-        settings.topic(topics.CONTROLS.name), logged.encode(control), type(control).__name__.encode(), 0,
-        on_delivery=delivered,
-    )  # fmt: skip
+    for control in controls:
+        producer.produce(
+            settings.topic(topics.CONTROLS.name), logged.encode(control), type(control).__name__.encode(), 0,
+            on_delivery=delivered,
+        )  # fmt: skip
     if producer.flush(_DELIVERY_SECONDS + 1) or failures:
-        why = "; ".join(failures) or f"no answer within {_DELIVERY_SECONDS:.0f} s"
-        raise NotDelivered(f"{type(control).__name__} was not delivered to {settings.kafka_bootstrap_servers}: {why}")
+        why = "; ".join(failures[:1]) or f"no answer within {_DELIVERY_SECONDS:.0f} s"
+        kinds = ", ".join(sorted({type(control).__name__ for control in controls}))
+        raise NotDelivered(f"{kinds} was not delivered to {settings.kafka_bootstrap_servers}: {why}")
 
 
 def adopt_policy(settings: Settings, text: str) -> str:

@@ -95,7 +95,7 @@ def asked_periods(asked: Asked, seen_day: int, today: int) -> tuple[Period, ...]
 
 def _lives(settings: Settings, number: int, partition: Partition, tally: Tally) -> Lives:
     """A partition's log up to where its state stands, each event under the policy then in force."""
-    lives, controls = Lives(tally.calendar, tally.category_by_product), core_controls.INITIAL
+    lives = Lives(tally.calendar, tally.category_by_product)
     for record in scan(settings, topics.CUSTOMER_EVENTS, [number]):
         if record.offset >= partition.next_offset:
             break
@@ -106,8 +106,7 @@ def _lives(settings: Settings, number: int, partition: Partition, tally: Tally) 
         except msgspec.MsgspecError:
             continue  # the worker refused it too
         if isinstance(event, logged.PolicyAdopted):
-            controls = core_controls.adopt(controls, event)
-            lives.policy = controls.policy
+            lives.controls = core_controls.adopt(lives.controls, event)
         elif record.key != logged.CONTROL_KEY:
             lives.tell(record.key or b"", event)
     return lives

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.telling_forecast import forecast_lines
+from pipeline.telling_tier import tier_lines
 from pipeline.telling_value import COSTS, money, print_value
 
 REASONS: Final = {
@@ -147,6 +149,8 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     overdue = "; a prospect for too long" if profile["prospect_overdue"] else ""
     yield "lifecycle", f"{_plain(profile['lifecycle'])} {since}{overdue}"
     yield "value", _value(profile["value"])
+    yield from forecast_lines(profile)
+    yield from tier_lines(profile)
     yield from _past(profile)
     yield "consents", "; ".join(map(_consent, profile["consents"])) or "none: nothing may be sent"
     wishes = {name: value for name, value in profile["preferences"].items() if value}

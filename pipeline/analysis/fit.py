@@ -18,7 +18,7 @@ from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.season import fit_season, weeks_of
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
-from pipeline.core.predict import HORIZON_DAYS, Model
+from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 
@@ -31,10 +31,27 @@ SNAPSHOTS: Final = 4
 SHARE_OF_SECONDS: Final = 0.8
 SECOND_ORDER_WEEKS: Final = 26.0
 """Patience with who bought once, while the shop has too few second orders to say."""
-_DEFAULT_LEVEL: Final = 0.02
+ALARMS_MIN: Final = 5.0
+"""Alarms that the budget must allow in those weeks before the level is set by them."""
+DEFAULT_LEVEL: Final = 0.02
 _PRIOR_SPEND: Final = (4.0, 3.5)
 
 Refusal = buying.Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the shop asks of its forecasts, and what it knows without a fit."""
+
+    value_weeks: float = 156.0
+    discount: float = YEARLY_DISCOUNT
+    """A week, continuously."""
+    return_days: int = HORIZON_DAYS[1]
+    revenue_rate: float = 2.5
+    """Revenue for each unit of margin."""
+
+
+USUAL_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +65,7 @@ class Fitted:
 
 
 def fit_model(
-    purchases: Purchases, day: int, in_force: Model | None = None, *, alarms_a_week: float, value_weeks: float = 156.0
+    purchases: Purchases, day: int, in_force: Model | None = None, *, alarms_a_week: float, terms: Terms = USUAL_TERMS
 ) -> Fitted | Refusal:
     """The model of a shop as of a day (since 1970), or why nothing can be said.
 
@@ -69,10 +86,13 @@ def fit_model(
         timing=found.timing,
         spend=_spend(spending.fit_spend(now.spend_days, now.mean_margin_minor), purchases, seen, remarks),
         rhythm=rhythm.rhythm,
-        level=_DEFAULT_LEVEL,
+        level=DEFAULT_LEVEL,
         fitted_on=day,
         second_order_weeks=_second(purchases, day, remarks),
-        value_weeks=value_weeks,
+        value_weeks=terms.value_weeks,
+        discount=terms.discount,
+        return_weeks=terms.return_days / 7.0,
+        revenue_rate=terms.revenue_rate,
     )
     against = None if in_force is None else _against(in_force, purchases, day, seen)
     if in_force is not None and against is not None:
@@ -121,7 +141,10 @@ def _level(purchases: Purchases, day: int, budget: float, rhythm: Rhythm, remark
     spells = spells_of(purchases)
     if not len(spells.day):
         remarks.append("overdue: no rhythm seen yet")
-        return _DEFAULT_LEVEL
+        return DEFAULT_LEVEL
+    if budget * LEVEL_WEEKS < ALARMS_MIN:
+        remarks.append(f"overdue: a budget of fewer than {ALARMS_MIN:g} alarms in {LEVEL_WEEKS} weeks sets no level")
+        return DEFAULT_LEVEL
     return level_for(rhythm, spells, (day - LEVEL_WEEKS * 7 + 1, day), budget)
 
 
@@ -140,8 +163,8 @@ def _calibration(
 
     If it passes it is learned again from both, since the latest say most.
     """
-    timing, rhythm, horizon = model.timing, model.rhythm, HORIZON_DAYS[1]
-    weeks = horizon / 7.0
+    timing, rhythm, weeks = model.timing, model.rhythm, model.return_weeks
+    horizon = round(weeks * 7.0)
     check, recent = snapshot(purchases, day - horizon, horizon), snapshot(purchases, day - horizon - 30, horizon)
     learn = [snapshot(purchases, day - 2 * horizon - 30 * step, horizon) for step in range(SNAPSHOTS)]
     found = learned.fit_calibration(timing, rhythm, weeks, learn, check)

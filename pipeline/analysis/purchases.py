@@ -25,17 +25,24 @@ class Purchases:
     """0, 1, 2, ...: the place of the customer among those given."""
     day: Whole
     margin_minor: Floats
+    treated_on: Whole | None = None
+    """(customers,): the day of the latest offer made to each, 0 for none; None: nobody had one."""
 
     def first_days(self, until: int) -> Whole:
         """First purchase days up to a day, in order, (customers,)."""
-        return np.asarray(np.sort(self.day[self._is_first & (self.day <= until)]))
+        return np.asarray(np.sort(self.day[self.is_first & (self.day <= until)]))
 
     def repeat_days(self, until: int) -> Whole:
         """Repeat purchase days up to a day, in order."""
-        return np.asarray(np.sort(self.day[~self._is_first & (self.day <= until)]))
+        return np.asarray(np.sort(self.day[~self.is_first & (self.day <= until)]))
+
+    def repeat_customers(self, until: int) -> int:
+        """How many had bought on two days or more by a day."""
+        return len(np.unique(self.customer[~self.is_first & (self.day <= until)]))
 
     @property
-    def _is_first(self) -> NDArray[np.bool_]:
+    def is_first(self) -> NDArray[np.bool_]:
+        """Which rows are a customer's first purchase day."""
         return np.concatenate([[True], self.customer[1:] != self.customer[:-1]])[: len(self.customer)]
 
 
@@ -105,9 +112,12 @@ def bought_between(purchases: Purchases, customer: Whole, after: int | Whole, da
 
 
 def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
-    """Who had bought twice by a day, and whether they bought in the days after."""
+    """Who had bought twice by a day, and whether they bought in the days after; who had an offer since is left out."""
     states = states_on(purchases, day)
-    twice = np.flatnonzero(states.counts.frequency > 0)
+    counted = states.counts.frequency > 0
+    if purchases.treated_on is not None:
+        counted &= purchases.treated_on[states.customer] <= day
+    twice = np.flatnonzero(counted)
     twice = twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))]
     returned = bought_between(purchases, states.customer[twice], day, horizon_days) > 0
     counts = states.counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import acquisition, booking, buckets, costs, lifecycle, referrals
+from pipeline.core import acquisition, booking, buckets, costs, forecast, lifecycle, referrals
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
@@ -20,6 +20,7 @@ from pipeline.core.profile import (
     Ledger,
     Lifecycle,
     Order,
+    Pace,
     Profile,
     Ticket,
 )  # fmt: skip
@@ -130,13 +131,19 @@ def _booked(profile: Profile, order: tuple[Order | None, Order], ledger: Ledger,
 
 
 def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
-    """The lifecycle after the purchases have changed."""
+    """The lifecycle after the purchases have changed, and how long they may be silent from now on."""
     silent_until = now.as_of if now.first_tick_at else 0
     history = ledgers.history(after, now.policy.shop.time_zone)
-    to, reason = lifecycle.lived(history, now.policy, silent_until)
+    days = sorted({day for _, day in history})
+
+    def pace_after(number: int) -> Pace | None:
+        return forecast.pace_after(after, days[:number], now.models, now.policy)
+
+    to, reason = lifecycle.lived(history, now.policy, silent_until, pace_after)
+    changes: Changes = {"lifecycle_reason": reason, "pace": pace_after(len(days))}
     if to == profile.lifecycle:
-        return {"lifecycle_reason": reason}
-    return {"lifecycle": int(to), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+        return changes
+    return {**changes, "lifecycle": int(to), "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
 
 
 def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
@@ -146,14 +153,17 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
     if day_of(last_at, zone) == now.day:
         return {}
     state, reason = lifecycle.silent(
-        Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy
+        Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy, profile.pace
     )
-    days = 0 if state != Lifecycle.NEW else len(ledgers.purchase_days(after, zone))
-    if state != Lifecycle.NEW or days >= now.policy.lifecycle.active_from_purchases:
+    days = forecast.all_days(after, zone) if state == Lifecycle.NEW or now.models.shop is not None else ()
+    if state != Lifecycle.NEW or len(days) >= now.policy.lifecycle.active_from_purchases:
         state, reason = lifecycle.ON_PURCHASE[state]
+    changes: Changes = {
+        "lifecycle_reason": reason, "pace": forecast.pace_after(after, days, now.models, now.policy),
+    }  # fmt: skip
     if state == profile.lifecycle:
-        return {"lifecycle_reason": reason}
-    return {"lifecycle": int(state), "lifecycle_reason": reason, "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+        return changes
+    return {**changes, "lifecycle": int(state), "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
 
 
 def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.ledger import as_gaps
+from pipeline.core.folded import as_gaps
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage

@@ -14,7 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.days import instant
+from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
+from pipeline.core.population import SCOPE as POPULATION
+from pipeline.core.population import Population, population_of
+from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -34,6 +38,15 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     first_tick_at: int = 0
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
+    models: Models = NO_MODELS
+    """The models among them, decoded."""
+    population: Population | None = None
+    """Where the shop's customers lie; decoded from them too."""
+
+    @property
+    def model(self) -> Model | None:
+        """The shop's model; None before the first fit."""
+        return self.models.shop
 
 
 INITIAL: Final = Controls()
@@ -79,8 +92,20 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, tick_at=tick_at, first_tick_at=controls.first_tick_at or tick_at)
     if isinstance(control, logged.PolicyAdopted):
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
-        return replace(controls, latest=latest, policy=from_logged(control.policy), policy_hash=control.policy_hash)
+        policy = from_logged(control.policy)
+        models = under(controls.models, policy.forecast)
+        return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
+    if isinstance(control, logged.ModelFitted):
+        return _with_fitted(replace(controls, latest=latest), control)
     return replace(controls, latest=latest)
+
+
+def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
+    """The controls with what was fitted decoded."""
+    if control.scope == POPULATION:
+        return replace(controls, population=population_of(controls.latest))
+    models = with_model(controls.models, control, controls.latest, controls.policy.forecast)
+    return replace(controls, models=models)
 
 
 def to_entries(controls: Controls) -> dict[str, bytes]:

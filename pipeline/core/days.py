@@ -12,7 +12,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, reset_tzpath
 
 DAY_SECONDS: Final = 86_400
-_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+"""Of day 0."""
 _QUARTER_SECONDS: Final = 900
 
 
@@ -38,7 +39,7 @@ def _offset_seconds(quarter: int, zone: str) -> int:
 
 def date_of(day: int) -> str:
     """A day as YYYY-MM-DD."""
-    return date.fromordinal(day + _EPOCH_ORDINAL).isoformat()
+    return date.fromordinal(day + EPOCH_ORDINAL).isoformat()
 
 
 def instant(at: int) -> datetime:

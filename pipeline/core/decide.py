@@ -51,7 +51,7 @@ def opened_by_silence(before: Profile | None, after: Profile, policy: Policy) ->
     if spell <= after.spell_considered:
         return after
     after = replace(after, spell_considered=spell)
-    caused_at = last + silence_limits(policy)[0]
+    caused_at = last + silence_limits(policy, after.pace)[0]
     not_before = caused_at + policy.rules.retention_offer.wait_days * DAY_SECONDS
     return _with(after, RETENTION_OFFER, policy, _Cause(date_of(spell), "", "tick", caused_at, not_before))
 

@@ -9,12 +9,12 @@ and is not in the ledger comes too late to be told from a repetition, and is ref
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from msgspec.structs import replace
 
 from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.folded import as_gaps, folded_days, with_day
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
 from pipeline.core.worth import Worth, worth
 from pipeline.core.worth import given_back as given_back_of
@@ -181,22 +181,6 @@ def purchase_days(ledger: Ledger, zone: str) -> list[int]:
     return sorted(days.union(folded_days(ledger)))[-DAYS_MAX:]
 
 
-def folded_days(ledger: Ledger) -> list[int]:
-    """The latest purchase days among the folded orders, oldest first."""
-    days: list[int] = []
-    day = 0
-    for gap in ledger.folded_days:
-        day = day - gap if days else gap
-        days.append(day)
-    return days[::-1]
-
-
-def as_gaps(days: Sequence[int]) -> tuple[int, ...]:
-    """Days, oldest first, as the latest of them and the gaps before it: small numbers pack into a byte."""
-    gaps = (later - earlier for earlier, later in pairwise(days))
-    return (days[-1], *reversed(tuple(gaps))) if days else ()
-
-
 def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:
     """(instant, day) of the purchases, oldest first; of folded ones the latest days, exact to the day but the last."""
     days = folded_days(ledger)
@@ -258,9 +242,7 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
     kept = worth(order, ledger.refunds)
     if not order.known or order.cancelled:
         return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through)
-    days, day = folded_days(ledger), day_of(order.purchased_at, zone)
-    if day not in days:
-        days = sorted((*days, day))[-DAYS_MAX:]
+    days, past = with_day(ledger, day_of(order.purchased_at, zone), kept.brought_minor)
     return replace(
         ledger,
         orders=orders,
@@ -273,6 +255,7 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
         folded_first_at=min(ledger.folded_first_at or order.purchased_at, order.purchased_at),
         folded_last_at=max(ledger.folded_last_at, order.purchased_at),
         folded_days=as_gaps(days),
+        past=past,
         folded_margin_minor=ledger.folded_margin_minor + kept.margin_minor,
         folded_discount_kept_minor=ledger.folded_discount_kept_minor + kept.discount_minor,
         folded_commission_minor=ledger.folded_commission_minor + kept.commission_minor,

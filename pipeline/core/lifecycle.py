@@ -6,12 +6,12 @@ nothing else; it never moves the relationship stage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.policy import Policy
-from pipeline.core.profile import Lifecycle
+from pipeline.core.profile import Lifecycle, Pace
 
 ON_PURCHASE: Final = {
     Lifecycle.PROSPECT: (Lifecycle.NEW, "first_purchase"),
@@ -36,43 +36,71 @@ ON_VOID: Final = (Lifecycle.PROSPECT, "purchases_cancelled")
 """When every purchase there was is cancelled."""
 
 
-def silence_limits(policy: Policy) -> tuple[int, int]:
+PaceAfter = Callable[[int], Pace | None]
+"""How long they may be silent after so many purchase days."""
+
+
+def fixed_pace(_days: int) -> Pace | None:
+    """That of a shop without a model: the policy's days count."""
+    return None
+
+
+def silence_limits(policy: Policy, pace: Pace | None) -> tuple[int, int]:
     """Seconds of silence after which a buyer is at risk, and after which they have lapsed.
 
-    Fixed by policy for everybody; a customer's own rhythm will take its place here.
+    By their own rhythm; fixed by policy for everybody while there is no model.
     """
+    if pace is not None:
+        at_risk = pace.at_risk_days * DAY_SECONDS
+        return at_risk, at_risk * policy.forecast.lapsed_after_deadlines
     rules = policy.lifecycle
     return rules.at_risk_after_days * DAY_SECONDS, rules.lapsed_after_days * DAY_SECONDS
 
 
-def lived(history: Iterable[tuple[int, int]], policy: Policy, silent_until: int) -> tuple[Lifecycle, str]:
+def lived(
+    history: Sequence[tuple[int, int]], policy: Policy, silent_until: int, pace_after: PaceAfter = fixed_pace
+) -> tuple[Lifecycle, str]:
     """Where a history of purchases, (instant, day) oldest first, leads to, and why.
 
-    Told from the whole history, so that the order in which its parts arrived is of no matter. One day's purchases are
-    one. `silent_until` 0: nobody has proven that nothing came since the last of them.
+    Told from the whole history, so that the order in which its parts arrived is of no matter; every silence in it is
+    judged by the model now in force and by what was known when it began. One day's purchases are one. `silent_until`
+    0: nobody has proven that nothing came since the last of them.
     """
     state, reason = ON_VOID
-    last_at, last_day, days = 0, -1, 0
+    days = _spans(history)
+    for number, (first_at, _) in enumerate(days):
+        if number and (state == Lifecycle.NEW or number == len(days) - 1):  # else only the last silence tells
+            state, reason = silent(state, reason, first_at - days[number - 1][1], policy, pace_after(number))
+        if state != Lifecycle.NEW or number + 1 >= policy.lifecycle.active_from_purchases:
+            state, reason = ON_PURCHASE[state]
+    if not days:
+        return state, reason
+    return silent(state, reason, silent_until - days[-1][1], policy, pace_after(len(days)))
+
+
+def _spans(history: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Instants of the first and the last purchase of each day."""
+    spans: list[tuple[int, int]] = []
+    last_day = -1
     for at, day in history:
-        if day != last_day:
-            days += 1
-            state, reason = silent(state, reason, at - last_at, policy)
-            if state != Lifecycle.NEW or days >= policy.lifecycle.active_from_purchases:
-                state, reason = ON_PURCHASE[state]
-        last_at, last_day = at, day
-    return silent(state, reason, silent_until - last_at, policy)
+        if day == last_day:
+            spans[-1] = (spans[-1][0], at)
+        else:
+            spans.append((at, at))
+        last_day = day
+    return spans
 
 
-def silent(state: Lifecycle, reason: str, seconds: int, policy: Policy) -> tuple[Lifecycle, str]:
+def silent(state: Lifecycle, reason: str, seconds: int, policy: Policy, pace: Pace | None) -> tuple[Lifecycle, str]:
     """Where a silence of so many seconds leads from a state, and why."""
-    while (limit := limit_of(state, policy)) is not None and seconds >= limit:
+    while (limit := limit_of(state, policy, pace)) is not None and seconds >= limit:
         state, reason = ON_SILENCE[state]
     return state, reason
 
 
-def limit_of(state: int, policy: Policy) -> int | None:
+def limit_of(state: int, policy: Policy, pace: Pace | None = None) -> int | None:
     """Seconds of silence that move this state on, None if silence does not."""
     if state not in ON_SILENCE:
         return None
-    at_risk, lapsed = silence_limits(policy)
+    at_risk, lapsed = silence_limits(policy, pace)
     return lapsed if state == Lifecycle.AT_RISK else at_risk

@@ -68,6 +68,32 @@ class ValueRules(_Section, frozen=True):
     margin_permille_by_category: dict[str, int] = {}
 
 
+class ForecastRules(_Section, frozen=True):
+    """How far ahead is looked, and when silence is news. They count once a model is in force."""
+
+    alarms_per_thousand_a_week: int = 10
+    return_horizon_days: int = 90
+    value_horizon_days: int = 1095
+    discount_permille_a_year: int = 150
+    at_risk_min_days: int = 3
+    at_risk_max_days: int = 365
+    lapsed_after_deadlines: int = 3
+
+
+class TierRules(_Section, frozen=True):
+    """Where the lines between tiers run. Shares, chances and slack are whole thousandths."""
+
+    mvc_top_permille: int = 150
+    mvc_return_permille: int = 500
+    mgc_top_permille: int = 300
+    bz_certainty_permille: int = 800
+    bz_serve_permille: int = 750
+    bz_orders_min: int = 3
+    bz_gaps_min: int = 2
+    slack_permille: int = 100
+    hold_days: int = 30
+
+
 class GuardRails(_Section, frozen=True):
     """What protects the customer from us."""
 
@@ -134,6 +160,8 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    forecast: ForecastRules = ForecastRules()
+    tiers: TierRules = TierRules()
     goals: GoalRules = GoalRules()
 
 
@@ -156,6 +184,22 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "forecast.alarms_per_thousand_a_week": (1, 500),
+    "forecast.return_horizon_days": (7, 365),
+    "forecast.value_horizon_days": (30, 3650),
+    "forecast.discount_permille_a_year": (0, 1000),
+    "forecast.at_risk_min_days": (1, 365),
+    "forecast.at_risk_max_days": (1, 3650),
+    "forecast.lapsed_after_deadlines": (2, 10),
+    "tiers.mvc_top_permille": (10, 500),
+    "tiers.mvc_return_permille": (0, 950),
+    "tiers.mgc_top_permille": (10, 900),
+    "tiers.bz_certainty_permille": (500, 999),
+    "tiers.bz_serve_permille": (500, 950),
+    "tiers.bz_orders_min": (2, 100),
+    "tiers.bz_gaps_min": (1, 20),
+    "tiers.slack_permille": (0, 500),
+    "tiers.hold_days": (0, 365),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
@@ -172,7 +216,7 @@ GOALS: Final = tuple(name for name in GoalRules.__struct_fields__ if name != "pe
 GOAL_BOUNDS: Final = {"target_minor": (0, 10**15), "target_permille": (0, 1000)}
 GOAL_PERIODS: Final = ("week", "month", "quarter", "year")
 GOAL_OWNERS: Final = ("marketing", "sales", "service", "shared")
-_CAME_LATER: Final = ("value", "goals")
+_CAME_LATER: Final = ("value", "forecast", "tiers", "goals")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -261,7 +305,8 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
     problems = []
     for path, bounds in _BOUNDS.items():
         section, name = path.split(".")
-        problems.extend(_outside(path, document[section][name], bounds))
+        if name in document.get(section, {}):
+            problems.extend(_outside(path, document[section][name], bounds))
     by_category = document["value"].get("margin_permille_by_category", {})
     if len(by_category) > CATEGORIES_MAX:
         problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
@@ -271,11 +316,17 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
         for name, bounds in _RULE_BOUNDS.items():
             if name in fields:
                 problems.extend(_outside(f"rules.{rule}.{name}", fields[name], bounds))
-    for goal in GOALS:
-        for name, value in document.get("goals", {}).get(goal, {}).items():
-            if name in GOAL_BOUNDS:
-                problems.extend(_outside(f"goals.{goal}.{name}", value, GOAL_BOUNDS[name]))
-    return problems
+    return [*problems, *_goals_outside(document.get("goals", {}))]
+
+
+def _goals_outside(goals: dict[str, Any]) -> list[str]:
+    return [
+        problem
+        for goal in GOALS
+        for name, value in goals.get(goal, {}).items()
+        if name in GOAL_BOUNDS
+        for problem in _outside(f"goals.{goal}.{name}", value, GOAL_BOUNDS[name])
+    ]
 
 
 def _outside(path: str, value: int, bounds: tuple[int, int]) -> list[str]:
@@ -290,6 +341,11 @@ def _sense_problems(policy: Policy) -> list[str]:
         problems.append(
             f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
             f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
+        )
+    if policy.forecast.at_risk_min_days > policy.forecast.at_risk_max_days:
+        problems.append(
+            f"forecast.at_risk_min_days ({policy.forecast.at_risk_min_days}) must not exceed "
+            f"forecast.at_risk_max_days ({policy.forecast.at_risk_max_days})"
         )
     try:
         zone_named(policy.shop.time_zone)

@@ -54,6 +54,10 @@ class Model:
     value_weeks: float = 156.0
     """How far ahead value is reckoned."""
     discount: float = YEARLY_DISCOUNT
+    return_weeks: float = HORIZON_DAYS[1] / WEEK_DAYS
+    """The horizon of the chance of return."""
+    revenue_rate: float = 2.5
+    """The shop's revenue for each unit of margin."""
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +77,8 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """Expected margin of the next `value_weeks`, discounted."""
     next_order_weeks: tuple[float, float, float]
     """Weeks until the next order if they stay: early, median, late."""
+    revenue_minor: tuple[float, ...] = ()
+    """Expected revenue within the three horizons; left out where only purchases are known, not their worth."""
 
 
 def predict(model: Model, history: History, day: int) -> Prediction:
@@ -84,7 +90,7 @@ def predict(model: Model, history: History, day: int) -> Prediction:
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
     soon, later, year = _factors(model.season, day)
     orders = (alive * outlook[0] * soon, alive * outlook[1] * later, alive * outlook[2] * year)
-    weeks = HORIZON_DAYS[1] / WEEK_DAYS if model.calibration is None else model.calibration.weeks
+    weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
     chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
@@ -148,7 +154,7 @@ def to_parameters(model: Model) -> dict[str, float]:
     return numbers
 
 
-_PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount")
+_PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount", "return_weeks", "revenue_rate")
 
 
 def from_parameters(numbers: Mapping[str, float]) -> Model:

@@ -42,6 +42,21 @@ class Lifecycle(IntEnum):
         return self.name.lower()
 
 
+class Tier(IntEnum):
+    """What a customer is to the shop: the lower, the less is gained by doing more for them."""
+
+    UNKNOWN = 0
+    BZ = 1
+    REST = 2
+    MGC = 3
+    MVC = 4
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
@@ -90,6 +105,28 @@ class Refund(_Entry, frozen=True):
     """What handling it costs us."""
 
 
+class Rest(_Entry, frozen=True):
+    """What few customers have: purchase days that left nothing, and more of them than are kept one by one."""
+
+    poor_days: int = 0
+    """Days between the first and the last that left nothing, and their loss."""
+    poor_minor: int = 0
+    older_days: int = 0
+    """Days older than those of `folded_days`."""
+    gap_log_micro: int = 0
+    """Sum of the logarithms of the gaps from each of these to the next, in weeks; in millionths."""
+
+
+class Past(_Entry, frozen=True):
+    """What a forecast needs of folded purchase days beyond their dates and the folded totals."""
+
+    first_margin_minor: int = 0
+    """What the first day left after discount and commission: it says nothing of later ones, so it is in no mean."""
+    last_margin_minor: int = 0
+    """The same of the latest, which an order not yet folded may still join."""
+    rest: Rest | None = None
+
+
 class Ledger(_Entry, frozen=True):
     """Orders and refunds that may still change, and the totals of those that may not."""
 
@@ -116,6 +153,7 @@ class Ledger(_Entry, frozen=True):
     folded_discount_kept_minor: int = 0
     folded_commission_minor: int = 0
     folded_returns_minor: int = 0
+    past: Past | None = None
 
 
 class Consent(_Entry, frozen=True):
@@ -166,6 +204,32 @@ class Credit(_Entry, frozen=True):
 
     path: tuple[int, ...]
     amount_minor: int
+
+
+class Pace(_Entry, frozen=True):
+    """How long they may be silent after their last purchase, by their own rhythm."""
+
+    at_risk_days: int
+    reckoned_under: int
+    """The model and the policy of forecasts, in short: another means reckoning again."""
+
+
+class Standing(_Entry, frozen=True):
+    """The tier a customer is in, and the figures it was told from when last looked at; money in minor units."""
+
+    tier: int
+    why: int
+    since_day: int
+    checked_day: int
+    actual_minor: int
+    ahead_minor: int
+    potential_minor: int
+    p_return_milli: int
+    serve_minor: int
+    p_below_zero_milli: int = -1
+    """-1: not in doubt, or too early to say."""
+    month_ends: bytes = b""
+    """The tier at the end of each month before that of `checked_day`, a byte each, the latest last."""
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -250,6 +314,10 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The same by path, the latest new ones: to be told to a referrer who becomes known."""
     brought_told_minor: int = 0
     """What the referrer was told that they brought themselves."""
+    pace: Pace | None = None
+    """None before a model or a purchase: then the policy's days count."""
+    standing: Standing | None = None
+    """None before a purchase, a forecast and a population to be measured by."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -266,3 +334,4 @@ CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16
+MONTH_ENDS_MAX: Final = 13

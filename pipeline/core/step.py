@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, lifecycle, referrals, stage
+from pipeline.core import buckets, decide, forecast, lifecycle, referrals, stage, standing
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
@@ -65,6 +65,7 @@ def step(
         if profile is None:
             raise ValueError("a Tick visits customers that are there")
         after = replace(profile, as_of=max(tick_at, profile.as_of))
+        after = forecast.paced(after, controls.models, controls.policy)
         outcome, notes = Outcome.REVIEWED, ()
     else:
         at = int(event.occurred_at.timestamp())
@@ -84,6 +85,7 @@ def step(
     if not isinstance(event, logged.Tick):
         after, told, odd = referrals.told_on(customer_id, profile, after, event)
         notes += odd
+    after = standing.after(after, event, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.
@@ -120,7 +122,8 @@ def _applied(
             return Outcome.DUPLICATE
         marks = (marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
     as_of = max(tick_at, at, before.as_of)
-    now = Moment(customer_id, at, as_of, controls.first_tick_at, controls.policy)
+    now = Moment(customer_id, at, as_of, controls)
+    before = forecast.paced(before, controls.models, controls.policy)
     try:
         changes = APPLY[kind](before, event, now)
     except ledgers.TooOld:
@@ -145,14 +148,15 @@ def _applied(
 def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     """The customer after what time alone brings: silence, the prospect's limit, the stage's check."""
     as_of = profile.as_of
-    limit = lifecycle.limit_of(profile.lifecycle, policy) if controls.tick_at else None  # else no silence is proven
+    pace = profile.pace
+    limit = lifecycle.limit_of(profile.lifecycle, policy, pace) if controls.tick_at else None  # else none is proven
     while limit is not None:
         last = ledgers.first_and_last(profile.ledger)[1]
         if as_of - last < limit:
             break
         to, reason = lifecycle.ON_SILENCE[Lifecycle(profile.lifecycle)]
         profile = replace(profile, lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=as_of)
-        limit = lifecycle.limit_of(profile.lifecycle, policy)
+        limit = lifecycle.limit_of(profile.lifecycle, policy, pace)
         if to == Lifecycle.AT_RISK:
             break  # one state a step: the cause of what hangs on it is seen even by a late visit
     if profile.lifecycle == _PROSPECT and not profile.prospect_overdue:
@@ -195,7 +199,7 @@ def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at:
     """When time alone can next matter to this customer: always after the last Tick, at most seven days ahead."""
     now = max(profile.as_of, tick_at)
     review_at = now + REVIEW_SECONDS - spread(customer_id, _SPREAD_SECONDS)
-    limit = lifecycle.limit_of(profile.lifecycle, policy)
+    limit = lifecycle.limit_of(profile.lifecycle, policy, profile.pace)
     if limit is not None:
         review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
     elif profile.lifecycle == _PROSPECT and not profile.prospect_overdue:

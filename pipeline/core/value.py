@@ -14,6 +14,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.costs import MILLI
 from pipeline.core.money import rounded
 from pipeline.core.profile import Profile
+from pipeline.core.worth import Worth
 
 
 class Value(NamedTuple):
@@ -63,7 +64,11 @@ class Value(NamedTuple):
 
 def value(profile: Profile, controls: Controls) -> Value:
     """What a customer is worth to date, with channels' spend as last told."""
-    worth = ledgers.worth_of(profile.ledger)
+    return value_of(ledgers.worth_of(profile.ledger), profile, controls)
+
+
+def value_of(worth: Worth, profile: Profile, controls: Controls) -> Value:
+    """The same, where what their orders are worth is known already."""
     return Value(
         margin_minor=worth.margin_minor,
         channel_cost_minor=sum(each.cost_minor for each in channel_costs(profile, controls)),

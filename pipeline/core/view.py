@@ -14,6 +14,8 @@ from pipeline.core.days import date_of, day_of, instant
 from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
+from pipeline.core.view_forecast import prediction
+from pipeline.core.view_tier import scores, tier
 from pipeline.core.worth import worth
 
 _ORDERS_SHOWN: Final = 5
@@ -43,6 +45,9 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "lifecycle_since_at": instant(profile.lifecycle_since_at or profile.first_seen_at),
         "prospect_overdue": bool(profile.prospect_overdue),
         "value": _value(profile, controls),
+        "prediction": prediction(profile, controls),
+        "tier": tier(profile, controls),
+        "rfm": scores(profile, controls),
         "first_purchase_at": instant(first) if first else None,
         "last_purchase_at": instant(last) if last else None,
         "days_since_purchase": (as_of - last) // 86_400 if last else None,

@@ -300,7 +300,7 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=Tr
 
 
 class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """A fitted model. Accepted, kept and passed on; the core does not use it yet."""
+    """A fitted model: the shop's, or of a `channel/...` or `cohort/YYYY-MM`, which counts beside the shop's own fit."""
 
     fitted_at: datetime
     scope: str = "shop"

@@ -8,6 +8,7 @@ by `core.view`; its encoding and this contract are held together by a test.
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -84,6 +85,92 @@ class Value(Outbound):
     )
     refunds_waiting: int = Field(0, ge=0, description="Refunds whose order has not come yet; not counted so far.")
     refunds_let_go: int = Field(0, ge=0, description="Refunds whose order never came; not counted.")
+
+
+class Ahead(Outbound):
+    """What is expected within so many days."""
+
+    days: int = Field(ge=1, description="From `as_of` on.")
+    orders: float = Field(ge=0, description="Days with a purchase.")
+    margin_minor: int = Field(description="What they leave after discount and commission.")
+    revenue_minor: int = Field(description="Net, at their own share of margin so far, drawn to the shop's.")
+
+
+class NextOrder(Outbound):
+    """When the next order comes, if they stay: days from `as_of`; none where it is further off than ten years."""
+
+    early: int | None = Field(ge=0, description="One in ten is earlier.")
+    median: int | None = Field(ge=0, description="Half of those like them are earlier.")
+    late: int | None = Field(ge=0, description="One in ten is later.")
+
+
+class Prediction(Outbound):
+    """What the fitted model expects of them."""
+
+    basis: Literal["own purchases", "the shop's average"] = Field(
+        description="Whose behaviour it rests on: who has bought on one day is taken for the shop's average."
+    )
+    p_return: float = Field(ge=0, le=1, description="Chance of a purchase within `return_days`: the one to act on.")
+    return_days: int = Field(ge=1, description="Its horizon.")
+    p_alive: float = Field(ge=0, le=1, description="Chance that they are still a customer: for experts.")
+    ahead: tuple[Ahead, ...] = Field(description="Within 30, 90 and 365 days.")
+    value_ahead_minor: int = Field(description="Margin expected within `value_ahead_days`, discounted.")
+    value_ahead_days: int = Field(ge=1, description="Its horizon.")
+    next_order_days: NextOrder
+    overdue_at: AwareDatetime | None = Field(description="When their silence is longer than their rhythm explains.")
+    model_scope: str = Field(description="Whose model it is: `shop`, `channel/...` or `cohort/YYYY-MM`.")
+    model_fitted_at: AwareDatetime = Field(description="Which fit it is of.")
+
+
+TierName = Literal["unknown", "bz", "rest", "mgc", "mvc"]
+TierReason = Literal[
+    "no_purchase_yet", "no_forecast_yet", "no_population_yet", "not_looked_at_yet", "usual", "most_valuable",
+    "room_to_grow", "costs_more_to_serve", "valuable_but_leaving", "below_zero_service", "below_zero_acquisition",
+    "below_zero_discounts", "below_zero_refunds", "below_zero_keeping", "below_zero_margin",
+]  # fmt: skip
+Treatment = Literal["basic", "reactive", "accountable", "proactive"]
+
+
+class MonthEnd(Outbound):
+    """The tier a month ended in."""
+
+    month: str = Field(pattern=r"^\d{4}-\d{2}$", description="YYYY-MM, in the shop's zone.")
+    tier: TierName
+
+
+class Tier(Outbound):
+    """What they are to the shop, and the figures it rests on: all of the day they were last looked at; minor units."""
+
+    tier: TierName = Field(description="Most valuable, most growable, below zero, the rest; or nothing to go by yet.")
+    tier_reason: TierReason = Field(description="What it rests on.")
+    treatment: Treatment = Field(description="How much we do for them, by stage and tier.")
+    since_on: date | None = Field(None, description="In this tier since; none before the first look, like the rest.")
+    checked_on: date | None = Field(None, description="Looked at last.")
+    actual_minor: int | None = Field(None, description="Worth so far, with referrals.")
+    expected_minor: int | None = Field(None, description="Expected, less what keeping and serving them will cost.")
+    potential_minor: int | None = Field(None, description="Expected of the best of those like them.")
+    gap_minor: int | None = Field(None, description="Potential less expected, times the chance that they come back.")
+    p_return: float | None = Field(None, ge=0, le=1, description="That chance, within the forecast's horizon.")
+    p_below_zero: float | None = Field(
+        None, ge=0, le=1, description="That they are worth less than nothing in all; none: no doubt, or too early."
+    )
+    cost_to_serve_per_order_minor: int | None = Field(None, description="Time, returns and costs of service.")
+    month_ends: tuple[MonthEnd, ...] = Field((), max_length=13, description="The latest 13, the oldest first.")
+
+
+class Rfm(Outbound):
+    """Recency, frequency and monetary scores by the shop's fifths: for people who think in them."""
+
+    recency: int = Field(ge=1, le=5, description="5: bought lately.")
+    frequency: int = Field(ge=1, le=5, description="5: bought often.")
+    monetary: int = Field(ge=1, le=5, description="5: spent most.")
+    segment: Literal[
+        "champions", "cannot_lose_them", "at_risk", "need_attention", "potential_loyalists", "loyal", "promising",
+        "new", "about_to_sleep", "lost", "frequent_small_baskets",
+    ] = Field(description="The field's name for these scores; not the lifecycle.")  # fmt: skip
+    days_since_purchase: int = Field(ge=0, description="What recency is of.")
+    purchase_days: int = Field(ge=0, le=32, description="What frequency is of: days with a purchase in a year.")
+    spent_minor: int = Field(description="What monetary is of: net revenue of a year.")
 
 
 class Window(Outbound):
@@ -163,6 +250,9 @@ class ProfileView(Outbound):
     lifecycle_since_at: AwareDatetime = Field(description="Since when.")
     prospect_overdue: bool = Field(description="A prospect for longer than anybody should be.")
     value: Value
+    prediction: Prediction | None = Field(None, description="None before a model is fitted, or before a purchase.")
+    tier: Tier | None = Field(None, description="None in views made before tiers were.")
+    rfm: Rfm | None = Field(None, description="None before a purchase, or before the shop's customers are measured.")
     first_purchase_at: AwareDatetime | None = Field(description="None before it.")
     last_purchase_at: AwareDatetime | None = Field(description="None before it.")
     days_since_purchase: int | None = Field(ge=0, description="Whole days from the last purchase to `as_of`.")

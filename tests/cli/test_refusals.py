@@ -149,3 +149,11 @@ def test_the_topology_is_shown_without_a_broker(ask: Ask) -> None:
     code, out, _ = ask("topics", "show", WAFA_TOPICS_PREFIX="myshop.", WAFA_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert code == 0
     assert "myshop.customer-events.v1" in out
+
+
+@pytest.mark.parametrize("text", ["24", "h", "0h", "90s", "-1d", "32d"])
+def test_a_schedule_of_fits_that_makes_no_sense_is_refused(ask: Ask, text: str) -> None:
+    code, _, error = ask("fit", f"--every={text}")
+    assert code == 2
+    expected = f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}"
+    assert " ".join(error.split()) == f"wafa: {expected}"

@@ -11,6 +11,7 @@ from pipeline.core.controls import INITIAL, SCOPES_MAX, Controls, adopt, changed
 from pipeline.core.policy import BadPolicy
 from pipeline.schemas import logged
 from tests.core.builders import adopted, day, policy
+from tests.core.test_forecast import fitted
 
 
 def tick(on: float) -> logged.Tick:
@@ -51,6 +52,21 @@ def test_kinds_may_come_in_any_order() -> None:
     states = [all_of(*order) for order in permutations(controls)]
     assert all(to_entries(state) == to_entries(states[0]) for state in states)
     assert states[0].policy.guard_rails.messages_max == 3
+
+
+@pytest.mark.parametrize("scopes", list(permutations(("shop", "channel/email", "cohort/2026-01"))), ids=" ".join)
+def test_models_of_one_fit_are_in_force_together_in_whatever_order_they_come(scopes: tuple[str, ...]) -> None:
+    """And those that the next fit found for nobody are withdrawn; a changelog gives the same back at every moment."""
+    state = all_of(*(fitted(1, scope=scope) for scope in ("shop", "channel/email", "cohort/2026-01")))
+    for number, scope in enumerate(scopes, 1):
+        state = adopt(state, fitted(2, scope=scope))
+        assert from_entries(to_entries(state)) == state
+        expected = set(scopes[:number]) - {"shop"} if "shop" in scopes[:number] else None
+        if expected is not None:
+            assert set(state.models.segments) == expected
+    state = all_of(fitted(3), adopted(policy(forecast__at_risk_max_days=99), 3), before=state)
+    assert state.models.segments == {}
+    assert from_entries(to_entries(state)) == state
 
 
 def test_the_first_tick_is_remembered_and_the_last_one_counts() -> None:

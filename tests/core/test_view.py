@@ -12,8 +12,10 @@ from pipeline.core.profile import Lifecycle, Stage
 from pipeline.core.view import view
 from pipeline.schemas import decisions as contract
 from pipeline.schemas import logged, triggers, views
+from pipeline.telling_forecast import forecast_lines
 from tests.core.builders import cancelled, consent, day, order, refund, resolved, said, ticket
 from tests.core.lives import STEADY, live, lives
+from tests.core.test_forecast import fitted
 from tests.core.test_invariants import EXAMPLES
 from tests.driver import Driver
 
@@ -36,6 +38,45 @@ def test_a_view_agrees_with_its_contract_whatever_happened(life: list[Any]) -> N
         assert set(shown) == set(views.ProfileView.model_fields)
         assert encode(msgspec.to_builtins(shown)) == encode(shown)
         assert read.value.net_revenue_minor == read.value.revenue_minor - read.value.refunded_minor
+
+
+@STEADY
+@given(lives)
+def test_a_forecast_agrees_with_its_contract_whatever_happened(life: list[Any]) -> None:
+    driver = Driver()
+    driver.control(fitted(0))
+    live(life, driver)
+    for customer_id in driver.profiles:
+        found = views.ProfileView.model_validate_json(
+            encode(view(customer_id, driver.profiles[customer_id], driver.controls, partition=0, offset=0))
+        ).prediction
+        has_bought = driver.profiles[customer_id].ledger.last_at > 0
+        assert (found is not None) == has_bought
+        if found is not None:
+            assert [each.days for each in found.ahead] == [30, 90, 365]
+            orders = [each.orders for each in found.ahead]
+            assert orders == sorted(orders)
+
+
+def test_a_forecast_is_shown_with_its_horizons_its_model_and_what_it_rests_on() -> None:
+    driver = Driver()
+    driver.control(fitted(0))
+    driver.feed(order(0))
+    driver.feed(order(14, "B", 5_000))
+    found = seen(driver).prediction
+    assert found is not None
+    assert (found.basis, found.model_scope, found.model_fitted_at) == ("own purchases", "shop", day(0))
+    assert (found.return_days, found.value_ahead_days) == (90, 1092)
+    assert found.overdue_at is not None
+    assert day(14) < found.overdue_at < day(14 + 365)
+    assert found.next_order_days.early is not None
+    assert found.next_order_days.median is not None
+    assert found.next_order_days.early < found.next_order_days.median
+    told = dict(
+        forecast_lines(msgspec.to_builtins(view("c", driver.profiles["c"], driver.controls, partition=0, offset=0)))
+    )
+    assert told["forecast"].endswith("to buy within 90 days (by own purchases; model of shop, fitted 2026-01-01)")
+    assert f"overdue from {found.overdue_at:%Y-%m-%d}" in told["next order"]
 
 
 @STEADY

@@ -15,10 +15,11 @@ from pipeline.analysis.report.measures import Measure, nothing
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import KNOWN_BY_OWN_ID
 from pipeline.core.booking import order_entry, refund_entry
+from pipeline.core.controls import INITIAL, Controls
 from pipeline.core.costs import send_milli, service_time_milli
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, mark
 from pipeline.core.moment import Moment
-from pipeline.core.policy import DEFAULT, Policy
+from pipeline.core.policy import ValueRules
 from pipeline.core.profile import EVENT_MARKS_MAX
 from pipeline.schemas import logged
 
@@ -33,7 +34,8 @@ class Lives:
 
     def __init__(self, calendar: Calendar, category_by_product: dict[str, str]) -> None:
         self.calendar, self.category_by_product = calendar, category_by_product
-        self.policy: Policy = DEFAULT
+        self.controls: Controls = INITIAL
+        """The policy in force at this place in the log; what else is in force says nothing here."""
         self.by_customer: dict[bytes, Life] = {}
         self.latest_at = 0
         """The latest instant of any event."""
@@ -84,7 +86,12 @@ class Lives:
 
     def moment(self, at: int) -> Moment:
         """The rules an order is kept by."""
-        return Moment("", at, at, 0, self.policy)
+        return Moment("", at, at, self.controls)
+
+    @property
+    def rules(self) -> ValueRules:
+        """What things cost, at this place in the log."""
+        return self.controls.policy.value
 
     def order(self, life: Life, order_id: str) -> OrderTold:
         """The order's record."""
@@ -118,7 +125,7 @@ def _stated(lives: Lives, life: Life, event: logged.PreferenceStated, at: int) -
 
 def _contacted(lives: Lives, life: Life, event: logged.ContactMade, at: int) -> None:
     lives.count(life, at, Measure[f"{event.department.upper()}_ACTIVITIES"])
-    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.policy.value))
+    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
     if event.department == "marketing":
         _reached(lives, life, at)
 
@@ -166,7 +173,7 @@ def _delivered(lives: Lives, life: Life, event: logged.OrderDelivered, at: int) 
 
 def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> None:
     lives.count(life, at, Measure.EMAILS)
-    lives.count(life, at, Measure.SENDS, send_milli(lives.policy.value))
+    lives.count(life, at, Measure.SENDS, send_milli(lives.rules))
     _reached(lives, life, at)
 
 
@@ -204,7 +211,7 @@ def _surveyed(lives: Lives, life: Life, event: logged.SurveyAnswered, at: int) -
 
 def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> None:
     lives.count(life, at, Measure.SERVICE, event.service_cost_minor)
-    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.policy.value))
+    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
     if event.csat is not None:
         lives.felt(life, at, float(event.csat == "good"))
     key = mark(event.ticket_id)

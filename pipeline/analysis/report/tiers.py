@@ -33,7 +33,7 @@ def tiers(shop: Shop) -> Part:
         for (before, after, period), count in sorted(
             shop.tally.tier_moves.items(), key=lambda each: (-each[0][2], each[0][:2] != _FIRST, each[0])
         )
-        if before != after
+        if before != after and "unknown" not in (before, after)
     ]
     return Part(
         "tiers",

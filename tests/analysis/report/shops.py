@@ -33,14 +33,14 @@ def shop_of(
     kind: PeriodKind = "month",
     now: float = 89,
 ) -> Shop:
-    """A shop after these events and controls, on a day (89 is 31 March 2026)."""
+    """A shop after these events (controls among them are of nobody) and controls, on a day (89 is 31 March 2026)."""
     driver = Driver(rules)
     zone = rules.shop.time_zone
     tally = Tally(Calendar(periods_between(number_of(first), number_of(last), kind), kind, zone), rules.value)
     lives = Lives(tally.calendar, tally.category_by_product)
-    lives.policy = rules
+    lives.controls = driver.controls
     for who, event in told:
-        if isinstance(event, logged.Tick):
+        if isinstance(event, logged.Control):
             driver.control(event)
             continue
         if driver.feed(event, who).outcome is Outcome.TOO_OLD:

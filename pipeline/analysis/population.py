@@ -1,0 +1,179 @@
+"""Where a shop's customers lie, measured partition by partition with sketches that merge in any order.
+
+Three rounds, since each needs the one before: what keeping and serving costs, and habits; then what is expected of
+each, less that, by those who are alike; then what each falls short of the best of their kind. A sketch (DDSketch) has
+bins of one hundredth's width: a cut it gives differs from the exact one by at most `ACCURACY` of it. Bins add up, so
+neither how customers are divided nor in which order sketches are merged changes a cut.
+Source: Masson, Rim & Lee (2019), DDSketch, PVLDB 12(12), 2195-2205.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from ddsketch import DDSketch
+
+from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor
+from pipeline.core.population import EVERY, FIFTHS, GRID, SEGMENTS_MAX, Population, alike
+from pipeline.core.rfm import Habits
+
+ACCURACY: Final = 0.005
+"""Relative error of a cut, at most."""
+CUSTOMERS_MIN: Final = 20
+"""Fewer have no cuts worth the name."""
+ALIKE_MIN: Final = 50
+"""So many must be alike for the best tenth of them to say something."""
+BEST: Final = 900
+"""Thousandths who stay below the best tenth."""
+_WHOLE: Final = 1000
+_NUMBERS: Final = len(Outlook._fields) - 1 + len(Habits._fields)
+"""Numbers kept of a customer, eight bytes each; their segment is one more."""
+
+
+class Customers:
+    """The figures of a partition's customers: some hundred bytes each, whoever they are."""
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+        self._segment = array("H")
+        self._segments: dict[str, int] = {}
+
+    def add(self, outlook: Outlook, habits: Habits) -> None:
+        """One customer more. Of the segments the first 64 are told apart."""
+        segment = self._segments.setdefault(outlook.segment, len(self._segments)) if self._has(outlook.segment) else 0
+        self._segment.append(segment)
+        self._numbers.extend([*outlook._replace(segment="")[:7], *outlook[8:], *habits])
+
+    def _has(self, segment: str) -> bool:
+        if not self._segments:
+            self._segments[EVERY] = 0
+        return segment in self._segments or len(self._segments) <= SEGMENTS_MAX
+
+    def __len__(self) -> int:
+        return len(self._segment)
+
+    def __iter__(self) -> Iterator[tuple[Outlook, Habits]]:
+        names = list(self._segments)
+        for place, segment in enumerate(self._segment):
+            actual, expected, ahead, p_return, orders, upkeep, serve, tenure, categories, *bought = self._numbers[
+                place * _NUMBERS : (place + 1) * _NUMBERS
+            ]
+            yield (
+                Outlook(
+                    int(actual), expected, ahead, p_return, int(orders), int(upkeep), int(serve), names[segment],
+                    int(tenure), int(categories),
+                ),
+                Habits(*map(int, bought)),
+            )  # fmt: skip
+
+
+class Sketches:
+    """Sketches by name, each of one figure."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, DDSketch] = {}
+
+    def add(self, name: str, figure: float) -> None:
+        """One figure more."""
+        sketch = self._by_name.get(name)
+        if sketch is None:
+            sketch = self._by_name[name] = DDSketch(ACCURACY)
+        sketch.add(figure)
+
+    def merge(self, other: Sketches) -> None:
+        """Whatever the other has seen."""
+        for name, sketch in other._by_name.items():
+            if name not in self._by_name:
+                self._by_name[name] = DDSketch(ACCURACY)
+            self._by_name[name].merge(sketch)
+
+    def cut(self, name: str, permille: int) -> int:
+        """The figure that so many thousandths are at or below; 0 of what nobody had."""
+        sketch = self._by_name.get(name)
+        found = None if sketch is None else sketch.get_quantile_value(permille / _WHOLE)
+        return 0 if found is None else round(found)
+
+    def cuts(self, name: str, grid: Iterable[int]) -> tuple[int, ...]:
+        """The same for each of a grid."""
+        return tuple(self.cut(name, permille) for permille in grid)
+
+    def large(self, prefix: str) -> dict[str, int]:
+        """What the best tenth reaches of each group that is large enough, by what follows the prefix."""
+        return {
+            name.removeprefix(prefix): self.cut(name, BEST)
+            for name, sketch in sorted(self._by_name.items())
+            if name.startswith(prefix) and (sketch.count >= ALIKE_MIN or name == prefix + alike(EVERY, EVERY))
+        }
+
+
+def measured(partitions: Iterable[Customers], day: int) -> Population | str:
+    """The population as of a day (since 1970), or why there is none."""
+    kept = [customers for customers in partitions if len(customers)]
+    count = sum(map(len, kept))
+    if count < CUSTOMERS_MIN:
+        return f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {count}"
+    plain = _merged(map(_costs_and_habits, kept))
+    usual = plain.cut("upkeep", _WHOLE // 2)
+    expected = _merged(_worth(customers, usual) for customers in kept)
+    of_best = Population(
+        measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
+        serve=plain.cuts("serve", GRID), upkeep_minor=usual, recency=plain.cuts("recency", FIFTHS),
+        frequency=plain.cuts("frequency", FIFTHS), monetary=plain.cuts("monetary", FIFTHS),
+        best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
+    )  # fmt: skip
+    gaps = _merged(_gaps(customers, of_best) for customers in kept)
+    return _with_gaps(of_best, gaps.cuts("gap", GRID))
+
+
+def _merged(parts: Iterable[Sketches]) -> Sketches:
+    whole = Sketches()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _groups(known: Outlook) -> tuple[str, str, str]:
+    """All those a customer is compared with, where the nearer are too few."""
+    return alike(known.segment, known.tenure), alike(EVERY, known.tenure), alike(EVERY, EVERY)
+
+
+def _costs_and_habits(customers: Customers) -> Sketches:
+    found = Sketches()
+    for known, bought in customers:
+        found.add("upkeep", known.upkeep_minor / known.orders)
+        found.add("serve", known.serve_minor)
+        found.add("recency", -bought.days_since_purchase)
+        found.add("frequency", bought.purchase_days)
+        found.add("monetary", bought.spent_minor)
+        for group in _groups(known):
+            found.add(f"categories/{group}", known.categories)
+    return found
+
+
+def _worth(customers: Customers, usual_minor: int) -> Sketches:
+    found = Sketches()
+    for known, _ in customers:
+        ahead = ahead_minor(known, usual_minor)
+        found.add("value", known.actual_minor + ahead)
+        for group in _groups(known):
+            found.add(f"ahead/{group}", ahead)
+    return found
+
+
+def _gaps(customers: Customers, of_best: Population) -> Sketches:
+    found = Sketches()
+    for known, _ in customers:
+        ahead = ahead_minor(known, of_best.upkeep_minor)
+        found.add("gap", gap_minor(known.p_return, ahead, potential_minor(known, ahead, of_best)))
+    return found
+
+
+def _told(categories: Mapping[str, int]) -> dict[str, int]:
+    """Groups whose orders name categories."""
+    return {group: count for group, count in categories.items() if count}
+
+
+def _with_gaps(of_best: Population, gap: tuple[int, ...]) -> Population:
+    return Population(**{name: getattr(of_best, name) for name in of_best.__struct_fields__} | {"gap": gap})

@@ -1,0 +1,73 @@
+"""Purchase days of folded orders: the latest one by one, those before them as a few sums; and what they left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import log
+from typing import Final
+
+from msgspec.structs import replace
+
+from pipeline.core.profile import DAYS_MAX, Ledger, Past, Rest
+
+WEEK_DAYS: Final = 7.0
+MICRO: Final = 1_000_000
+_NO_REST: Final = Rest()
+
+
+def folded_days(ledger: Ledger) -> list[int]:
+    """The latest purchase days among the folded orders, oldest first."""
+    days: list[int] = []
+    day = 0
+    for gap in ledger.folded_days:
+        day = day - gap if days else gap
+        days.append(day)
+    return days[::-1]
+
+
+def as_gaps(days: Sequence[int]) -> tuple[int, ...]:
+    """Days, oldest first, as the latest of them and the gaps before it: small numbers pack into a byte."""
+    gaps = (later - earlier for earlier, later in pairwise(days))
+    return (days[-1], *reversed(tuple(gaps))) if days else ()
+
+
+def folded_brought_minor(ledger: Ledger) -> int:
+    """What all folded orders left after discount and commission."""
+    return ledger.folded_margin_minor - ledger.folded_discount_kept_minor - ledger.folded_commission_minor
+
+
+def rest_of(ledger: Ledger) -> Rest:
+    """What is out of the ordinary in the folded days."""
+    return (ledger.past and ledger.past.rest) or _NO_REST
+
+
+def with_day(ledger: Ledger, day: int, margin_minor: int) -> tuple[list[int], Past]:
+    """The folded days and what they left, with an order of a day folded into them.
+
+    A day older than all that are kept counts as one not seen before. An order that joins a day between the first and
+    the last is taken to leave it as rich or poor as it was.
+    """
+    days, past, rest = folded_days(ledger), ledger.past or Past(), rest_of(ledger)
+    if not days:
+        return [day], Past(margin_minor, margin_minor)
+    first, last, count = past.first_margin_minor, past.last_margin_minor, len(days) + rest.older_days
+    if day in days:
+        if day == days[0] and not rest.older_days:
+            first += margin_minor
+        if day == days[-1]:
+            last += margin_minor
+        return days, replace(past, first_margin_minor=first, last_margin_minor=last)
+    between = margin_minor
+    if day > days[-1]:
+        between, last = last, margin_minor
+    elif day < days[0] and not rest.older_days:
+        between, first = first, margin_minor
+    if count > 1 and between <= 0:
+        rest = replace(rest, poor_days=rest.poor_days + 1, poor_minor=rest.poor_minor + between)
+    days = sorted((*days, day))
+    if len(days) > DAYS_MAX:
+        gap = round(log((days[1] - days[0]) / WEEK_DAYS) * MICRO)
+        rest = replace(rest, older_days=rest.older_days + 1, gap_log_micro=rest.gap_log_micro + gap)
+        days = days[1:]
+    return days, Past(first, last, None if rest == _NO_REST else rest)

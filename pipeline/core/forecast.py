@@ -1,0 +1,149 @@
+"""What is expected of a customer, from their profile and the models in force; and how long they may be silent.
+
+The purchases that the models need are reckoned from the ledger each time they are asked for, so that no order of
+arrival, refund or cancellation can make them differ from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import ceil, fsum, log
+
+from msgspec.structs import replace
+
+from pipeline.core import ledger as ledgers
+from pipeline.core.acquisition import cohort_month, shares
+from pipeline.core.controls import Controls
+from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.folded import MICRO, WEEK_DAYS, folded_brought_minor, folded_days, rest_of
+from pipeline.core.history import Day, History
+from pipeline.core.models import SHOP, Models
+from pipeline.core.policy import Policy
+from pipeline.core.predict import Model, Prediction, overdue_after, predict
+from pipeline.core.profile import Ledger, Pace, Past, Profile
+from pipeline.core.worth import worth
+
+
+def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
+    """What is expected of a customer from the end of a day on; None before a model or a purchase."""
+    zone = controls.policy.shop.time_zone
+    scope = scope_of(profile, controls.models, controls.policy)
+    known = history_of(profile.ledger, zone) if scope else None
+    if scope is None or known is None:
+        return None
+    model = controls.models.of(scope)
+    found = predict(model, known, day)
+    rate = _revenue_rate(model, profile.ledger)
+    return replace(found, revenue_minor=tuple(margin * rate for margin in found.margin_minor))
+
+
+def _revenue_rate(model: Model, ledger: Ledger) -> float:
+    """Revenue for each unit of margin: their own so far, drawn to the shop's by one average purchase day."""
+    total, one = ledgers.worth_of(ledger), model.spend.mean_minor
+    left = max(total.brought_minor, 0)
+    return (total.revenue_minor - total.refunded_minor + one * model.revenue_rate) / (left + one)
+
+
+def scope_of(profile: Profile, models: Models, policy: Policy) -> str | None:
+    """Whose model is theirs: their channel's or else their cohort's, where the last fit found one; else the shop's."""
+    if models.shop is None:
+        return None
+    if models.segments:
+        for scope in scopes_of(profile, policy):
+            if scope in models.segments:
+                return scope
+    return SHOP
+
+
+def scopes_of(profile: Profile, policy: Policy) -> list[str]:
+    """The segments that a buyer is in: the channel that had the largest part in winning them, and their cohort."""
+    parts = shares(profile, policy.value)
+    won_by = [f"channel/{max(sorted(parts), key=lambda each: parts[each])}"] if parts else []
+    month = cohort_month(profile, policy.shop.time_zone)
+    return [*won_by, f"cohort/{month}"] if month else won_by
+
+
+def history_of(ledger: Ledger, zone: str) -> History | None:
+    """A customer's purchases as the models see them; None without any."""
+    folded, margins = folded_days(ledger), live_margins(ledger, zone)
+    days = sorted({*folded, *margins})
+    if not days:
+        return None
+    spent_days = spent_minor = 0
+    rest, past = rest_of(ledger), ledger.past or Past()
+    first_day = day_of(ledger.folded_first_at, zone) if rest.older_days else days[0]
+    if folded:
+        ends = {
+            first_day if rest.older_days else folded[0]: past.first_margin_minor,
+            folded[-1]: past.last_margin_minor,
+        }
+        between = len(folded) + rest.older_days - len(ends)
+        if between:  # they are worth the folded totals less the ends
+            spent_days = between - rest.poor_days
+            spent_minor = folded_brought_minor(ledger) - sum(ends.values()) - rest.poor_minor
+            spent_minor += sum(margins.pop(day, 0) for day in folded if day not in ends)
+        for day, margin in ends.items():
+            margins[day] = margins.get(day, 0) + margin
+    first = Day(first_day, margins.pop(first_day))
+    rich = [margin for margin in margins.values() if margin > 0]
+    return replace(
+        _history(ledger, days, zone),
+        first=first,
+        spend_days=spent_days + len(rich),
+        spend_minor=spent_minor + sum(rich),
+    )
+
+
+def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
+    """What each day's orders that may still change leave."""
+    margins: dict[int, int] = {}
+    for order in ledger.orders:
+        if order.known and not order.cancelled:
+            day = day_of(order.purchased_at, zone)
+            margins[day] = margins.get(day, 0) + worth(order, ledger.refunds).brought_minor
+    return margins
+
+
+def _history(ledger: Ledger, days: Sequence[int], zone: str) -> History:
+    """The purchases of these days (distinct, oldest first) and of those before them; without their margins."""
+    rest = rest_of(ledger)
+    first = day_of(ledger.folded_first_at, zone) if rest.older_days else days[0]
+    gap_logs = rest.gap_log_micro / MICRO
+    gap_logs += fsum(log((later - earlier) / WEEK_DAYS) for earlier, later in pairwise(days))
+    return History(Day(first, 0), (Day(days[-1], 0),), rest.older_days + len(days) - 1, gap_logs)
+
+
+def pace_after(ledger: Ledger, days: Sequence[int], models: Models, policy: Policy) -> Pace | None:
+    """How long they may be silent after the last of these purchase days (distinct, oldest first): by the shop's model.
+
+    None before a model or a purchase. A channel or cohort buys and leaves in its own way, but its rhythm is the shop's.
+    """
+    if models.shop is None or not days:
+        return None
+    rules = policy.forecast
+    weeks = overdue_after(models.shop, _history(ledger, days, policy.shop.time_zone))
+    silent_days = ceil(min(weeks * WEEK_DAYS, rules.at_risk_max_days))
+    return Pace(max(rules.at_risk_min_days, silent_days), models.mark)
+
+
+def paced(profile: Profile, models: Models, policy: Policy) -> Profile:
+    """The customer with their pace reckoned under the models in force; the same object if it is."""
+    before = profile.pace
+    if models.shop is None or not profile.ledger.last_at:
+        return profile if before is None else replace(profile, pace=None)
+    if before is not None and before.reckoned_under == models.mark:
+        return profile
+    days = all_days(profile.ledger, policy.shop.time_zone)
+    return replace(profile, pace=pace_after(profile.ledger, days, models, policy))
+
+
+def all_days(ledger: Ledger, zone: str) -> list[int]:
+    """The distinct purchase days that are kept one by one, oldest first."""
+    days = {day_of(order.purchased_at, zone) for order in ledgers.purchases(ledger)}
+    return sorted(days.union(folded_days(ledger)))
+
+
+def overdue_at(profile: Profile) -> int | None:
+    """When their silence is longer than their own rhythm explains; None before a model or a purchase."""
+    return None if profile.pace is None else profile.ledger.last_at + profile.pace.at_risk_days * DAY_SECONDS

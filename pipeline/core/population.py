@@ -1,0 +1,149 @@
+"""Where the shop's customers lie: the cuts that say who is among the best, read off sketches and told through the log.
+
+A frozen value that travels in `ModelFitted` of scope `population`, as numbers by name. What is a cut and what it means
+is settled here; whose cuts they are is measured by `pipeline.analysis.population`, in a process of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from pipeline.schemas import logged
+
+SCOPE: Final = "population"
+GRID: Final = tuple(range(50, 1000, 50))
+"""Thousandths of the customers below each cut."""
+FIFTHS: Final = (200, 400, 600, 800)
+"""The same for the scores from 1 to 5."""
+TENURE_WEEKS: Final = (13, 26, 52, 104)
+"""Customers are compared with those who came as long ago, to one of these limits."""
+TENURES: Final = len(TENURE_WEEKS) + 1
+EVERY: Final = "*"
+"""Any segment, or any tenure."""
+SEGMENTS_MAX: Final = 64
+_WHOLE: Final = 1000
+
+
+class Population(msgspec.Struct, frozen=True, kw_only=True):
+    """The cuts in force, one for each share of the customers in `GRID` or `FIFTHS`. Amounts in minor units."""
+
+    measured_on: int
+    """The day (since 1970)."""
+    customers: int
+    """Those who have bought."""
+    value: tuple[int, ...]
+    """Of what a customer is worth in all, by the past and by what is expected."""
+    gap: tuple[int, ...]
+    """Of what they might be worth more."""
+    serve: tuple[int, ...]
+    """Of what serving costs, for each order."""
+    upkeep_minor: int
+    """What keeping and serving the customer in the middle costs, for each order."""
+    recency: tuple[int, ...] = ()
+    """Of days since the last purchase, counted downwards."""
+    frequency: tuple[int, ...] = ()
+    """Of orders in a year."""
+    monetary: tuple[int, ...] = ()
+    """Of net revenue in a year."""
+    best_ahead_minor: Mapping[str, int] = {}
+    """By segment and tenure: what is expected of somebody whom nine in ten of them stay below."""
+    best_categories: Mapping[str, int] = {}
+    """By the same: in how many product categories such a one buys."""
+
+
+class BadPopulation(Exception):
+    """Parameters that are no population; the message says which."""
+
+
+def tenure_class(weeks: float) -> int:
+    """Which of the tenures somebody is compared with."""
+    return bisect_right(TENURE_WEEKS, weeks)
+
+
+def alike(segment: str, tenure: int | str) -> str:
+    """The name of those who are alike."""
+    return f"{segment}/{tenure}"
+
+
+def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
+    """The figure of the best tenth of those alike; of all as long here, or of all, where alike ones are too few; or 0.
+
+    `analysis` names only groups that are large enough.
+    """
+    for key in (alike(segment, tenure), alike(EVERY, tenure), alike(EVERY, EVERY)):
+        if key in found:
+            return found[key]
+    return 0
+
+
+def at(cuts: tuple[int, ...], permille: int) -> float:
+    """The cut that so many thousandths of the customers are below: of two on the grid, the part between."""
+    place = bisect_right(GRID, permille) - 1
+    if place < 0:
+        return float(cuts[0])
+    if place >= len(GRID) - 1:
+        return float(cuts[-1])
+    low, high = cuts[place], cuts[place + 1]
+    return low + (high - low) * (permille - GRID[place]) / (GRID[place + 1] - GRID[place])
+
+
+_TABLES: Final[dict[str, tuple[int, ...]]] = {
+    "value": GRID, "gap": GRID, "serve": GRID, "recency": FIFTHS, "frequency": FIFTHS, "monetary": FIFTHS,
+}  # fmt: skip
+_BEST: Final = ("best_ahead_minor", "best_categories")
+
+
+def to_parameters(population: Population) -> dict[str, float]:
+    """The population as numbers by name, for `ModelFitted`."""
+    numbers = {name: float(getattr(population, name)) for name in ("measured_on", "customers", "upkeep_minor")}
+    for table, grid in _TABLES.items():
+        numbers |= {
+            f"{table}.{cut:03}": float(each) for cut, each in zip(grid, getattr(population, table), strict=True)
+        }
+    for name in _BEST:
+        numbers |= {f"{name}/{key}": float(each) for key, each in sorted(getattr(population, name).items())}
+    return numbers
+
+
+def from_parameters(numbers: Mapping[str, float]) -> Population:
+    """The population that the numbers name. Raises BadPopulation for one that is missing or cannot be."""
+    try:
+        tables = {
+            table: tuple(int(numbers[f"{table}.{cut:03}"]) for cut in grid) for table, grid in _TABLES.items()
+        }  # fmt: skip
+        plain = {name: int(numbers[name]) for name in ("measured_on", "customers", "upkeep_minor")}
+        named = {
+            name: {
+                key.removeprefix(f"{name}/"): int(each) for key, each in numbers.items() if key.startswith(f"{name}/")
+            }
+            for name in _BEST
+        }
+    except KeyError as error:
+        raise BadPopulation(f"ModelFitted {SCOPE}: parameters: expected {error.args[0]}, got none") from error
+    except (ValueError, OverflowError) as error:
+        raise BadPopulation(f"ModelFitted {SCOPE}: parameters: expected finite numbers, got one that is not") from error
+    for table, cuts in tables.items():
+        if any(low > high for low, high in pairwise(cuts)):
+            raise BadPopulation(f"ModelFitted {SCOPE}: {table}: expected cuts from low to high, got {cuts}")
+    return Population(
+        measured_on=plain["measured_on"], customers=plain["customers"], upkeep_minor=plain["upkeep_minor"],
+        value=tables["value"], gap=tables["gap"], serve=tables["serve"], recency=tables["recency"],
+        frequency=tables["frequency"], monetary=tables["monetary"],
+        best_ahead_minor=named["best_ahead_minor"], best_categories=named["best_categories"],
+    )  # fmt: skip
+
+
+def population_of(latest: Mapping[str, logged.Control]) -> Population | None:
+    """The population among the last controls. One that cannot be read is none: what it says is not guessed at."""
+    control = latest.get(f"ModelFitted/{SCOPE}")
+    if not isinstance(control, logged.ModelFitted):
+        return None
+    try:
+        return from_parameters(control.parameters)
+    except BadPopulation:
+        return None

@@ -1,0 +1,162 @@
+"""A customer's tier, kept: looked at when money moved or time passed, with its figures and month by month."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from msgspec.structs import replace
+
+from pipeline.core import tier as tiers
+from pipeline.core.below_zero import Known, p_below_zero
+from pipeline.core.controls import Controls
+from pipeline.core.days import EPOCH_ORDINAL, day_of
+from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
+from pipeline.core.policy import TierRules
+from pipeline.core.population import Population, at
+from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
+from pipeline.core.tier import Drags, Figures, Why
+from pipeline.core.timing import next_order_quantile
+from pipeline.schemas import logged
+
+_WHOLE: Final = 1000
+
+
+_MOVES_MONEY: Final = frozenset(
+    (
+        logged.Tick, logged.OrderCompleted, logged.OrderRefunded, logged.OrderCancelled, logged.CostRecorded,
+        logged.ReferralCredited,
+    )
+)  # fmt: skip
+
+
+def after(profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
+    """The customer with their tier looked at, if the event moved money or is a review: not at every e-mail."""
+    if type(event) in _MOVES_MONEY:
+        return checked(profile, controls)
+    if isinstance(event, logged.TicketEvent) and (event.service_minutes or event.service_cost_minor):
+        return checked(profile, controls)
+    if isinstance(event, logged.ContactMade) and event.service_minutes:
+        return checked(profile, controls)
+    return profile
+
+
+def checked(profile: Profile, controls: Controls) -> Profile:
+    """The customer with their tier looked at, and what it was at the ends of the months since the last look."""
+    population, before = controls.population, profile.standing
+    if not profile.ledger.last_at and before is None:
+        return profile
+    today = day_of(profile.as_of, controls.policy.shop.time_zone)
+    if not profile.ledger.last_at and before is not None:
+        return replace(profile, standing=_without_purchase(before, today))
+    known = None if population is None else facts(profile, controls, today)
+    if population is None or known is None:
+        return profile
+    return replace(
+        profile, standing=_standing(before, figures(known, population, controls.policy.tiers), controls, today)
+    )
+
+
+def _standing(before: Standing | None, told: Figures, controls: Controls, today: int) -> Standing:
+    assert controls.population is not None, "figures are told by it"
+    rules = controls.policy.tiers
+    held, since = (Tier(before.tier), before.since_day) if before else (Tier.UNKNOWN, today)
+    found = tiers.told(told, controls.population, rules, held)
+    tier = tiers.settled(held, since, found, today, rules)
+    return Standing(
+        tier=int(tier),
+        why=int(found[1]) if tier is found[0] or before is None else before.why,
+        since_day=since if tier is held else today,
+        checked_day=today,
+        actual_minor=told.actual_minor,
+        ahead_minor=told.ahead_minor,
+        potential_minor=told.potential_minor,
+        p_return_milli=round(told.p_return * _WHOLE),
+        serve_minor=told.serve_minor,
+        p_below_zero_milli=-1 if told.p_below_zero is None else round(told.p_below_zero * _WHOLE),
+        month_ends=month_ends(before, today) if before else b"",
+    )
+
+
+def figures(known: Facts, population: Population, rules: TierRules) -> Figures:
+    """What a tier is told from: what is known of somebody, beside what is usual."""
+    outlook, worth = known.outlook, known.worth
+    ahead = ahead_minor(outlook, population.upkeep_minor)
+    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * outlook.orders))
+    below = usual = None
+    if _is_doubtful(known, population) and _is_old_enough(known, rules):
+        below = _p_below_zero(known, population, less_minor=0)
+        if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
+            usual = _p_below_zero(known, population, less_minor=excess)
+    return Figures(
+        actual_minor=outlook.actual_minor,
+        ahead_minor=ahead,
+        potential_minor=potential_minor(outlook, ahead, population),
+        p_return=outlook.p_return,
+        serve_minor=outlook.serve_minor,
+        p_below_zero=below,
+        p_below_zero_usual=usual,
+        drags=Drags(
+            service=excess,
+            acquisition=worth.acquisition_cost_minor,
+            discounts=worth.discount_cost_minor,
+            refunds=known.refunded_margin_minor,
+            keeping=worth.send_cost_minor + worth.marketing_cost_minor,
+        ),
+    )
+
+
+def _is_doubtful(known: Facts, population: Population) -> bool:
+    """Whether they may be worth less than nothing: they are so far, or an order to come does not bear its upkeep."""
+    upkeep = upkeep_minor(known.outlook, population.upkeep_minor)
+    return known.outlook.actual_minor < 0 or known.margin_minor < upkeep
+
+
+def _is_old_enough(known: Facts, rules: TierRules) -> bool:
+    """Whether there is something to go by: enough orders, or long enough for somebody to have come again."""
+    history = known.history
+    if history.frequency + 1 >= rules.bz_orders_min:
+        return True
+    usual_gap = next_order_quantile(known.model.timing, history.frequency, history.recency, 0.5)
+    return history.tenure(known.day) >= rules.bz_gaps_min * usual_gap
+
+
+def _p_below_zero(known: Facts, population: Population, *, less_minor: int) -> float:
+    """Of somebody who had cost so much less to serve."""
+    model, history = known.model, known.history
+    of = Known(
+        frequency=history.frequency,
+        tenure=max(history.tenure(known.day), history.recency),
+        p_alive=known.p_alive,
+        spend_days=history.spend_days,
+        mean_margin_minor=history.mean_margin_minor,
+        actual_minor=known.outlook.actual_minor + less_minor,
+        upkeep_minor=upkeep_minor(known.outlook, population.upkeep_minor, less_minor=less_minor),
+    )
+    return p_below_zero(model.timing, model.spend, of, model.value_weeks, model.discount)
+
+
+def _without_purchase(before: Standing, today: int) -> Standing:
+    """Every purchase was cancelled: there is nothing to tell a tier from."""
+    if before.tier == Tier.UNKNOWN and before.checked_day == today:
+        return before
+    return Standing(
+        tier=int(Tier.UNKNOWN), why=int(Why.NO_PURCHASE_YET), checked_day=today,
+        since_day=before.since_day if before.tier == Tier.UNKNOWN else today,
+        actual_minor=0, ahead_minor=0, potential_minor=0, p_return_milli=0, serve_minor=0,
+        month_ends=month_ends(before, today),
+    )  # fmt: skip
+
+
+def month_ends(before: Standing, today: int) -> bytes:
+    """The tiers at the ends of the months before today's, given those before the last look's."""
+    passed = month_of(today) - month_of(before.checked_day)
+    if passed <= 0:
+        return before.month_ends
+    return (before.month_ends + bytes((before.tier,)) * min(passed, MONTH_ENDS_MAX))[-MONTH_ENDS_MAX:]
+
+
+def month_of(day: int) -> int:
+    """A day's month, counted from the year 0."""
+    found = date.fromordinal(day + EPOCH_ORDINAL)
+    return found.year * 12 + found.month - 1

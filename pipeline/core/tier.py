@@ -1,0 +1,141 @@
+"""Who is most valuable (MVC), who most growable (MGC), who costs more than they bring (BZ), and the rest.
+
+From numbers alone: what a customer is worth in all (so far, with referrals, and expected), how much more those like
+them are worth, how likely they are to come back, and what serving them costs. Where the lines run is a share of the
+shop's customers (`population`) by policy. A tier once reached is kept while its lines are missed by little, and no fall
+follows another move at once: so nobody flickers.
+
+Below zero is a probability, not a sign, and BZ asks for its cause besides: serving them costs more than is usual.
+Below zero for another reason (acquisition, discounts, refunds) is said with that reason, and is no tier.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from pipeline.core.outlook import gap_minor
+from pipeline.core.policy import TierRules
+from pipeline.core.population import Population, at
+from pipeline.core.profile import Tier
+
+_WHOLE: Final = 1000
+
+
+class Why(IntEnum):
+    """What a tier rests on. Codes are kept in profiles: add at the end."""
+
+    NO_PURCHASE_YET = 0
+    NO_FORECAST_YET = 1
+    NO_POPULATION_YET = 2
+    USUAL = 3
+    MOST_VALUABLE = 4
+    ROOM_TO_GROW = 5
+    COSTS_MORE_TO_SERVE = 6
+    VALUABLE_BUT_LEAVING = 7
+    BELOW_ZERO_SERVICE = 8
+    BELOW_ZERO_ACQUISITION = 9
+    BELOW_ZERO_DISCOUNTS = 10
+    BELOW_ZERO_REFUNDS = 11
+    BELOW_ZERO_KEEPING = 12
+    BELOW_ZERO_MARGIN = 13
+    NOT_LOOKED_AT_YET = 14
+
+    @property
+    def label(self) -> str:
+        """Its name on the wire."""
+        return self.name.lower()
+
+
+class Drags(NamedTuple):
+    """What pulled a customer's value down, in minor units; of several alike the first weighs most."""
+
+    service: int
+    """Serving them, beyond what is usual."""
+    acquisition: int
+    discounts: int
+    refunds: int
+    """The margin of what they gave back."""
+    keeping: int
+    """E-mails, gifts, rewards."""
+
+
+_BELOW: Final = Drags(
+    Why.BELOW_ZERO_SERVICE, Why.BELOW_ZERO_ACQUISITION, Why.BELOW_ZERO_DISCOUNTS, Why.BELOW_ZERO_REFUNDS,
+    Why.BELOW_ZERO_KEEPING,
+)  # fmt: skip
+"""The reason that each of them is."""
+
+
+class Figures(NamedTuple):
+    """What a tier is told from; money in minor units."""
+
+    actual_minor: int
+    """So far, with referrals."""
+    ahead_minor: int
+    """Expected, less what keeping and serving them will cost."""
+    potential_minor: int
+    """Expected of the best of those who are alike; never less than of themselves."""
+    p_return: float
+    serve_minor: int
+    """Cost to serve, for each order."""
+    p_below_zero: float | None
+    """None where it is not in doubt, or too early to say."""
+    p_below_zero_usual: float | None
+    """The same if serving them cost what is usual."""
+    drags: Drags
+
+    @property
+    def total_minor(self) -> int:
+        """What they are worth in all."""
+        return self.actual_minor + self.ahead_minor
+
+    @property
+    def gap_minor(self) -> int:
+        """What they might be worth more, counted as far as they are likely to come back at all."""
+        return gap_minor(self.p_return, self.ahead_minor, self.potential_minor)
+
+
+def told(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why]:
+    """The tier that figures lead to, and why; `held` is the one they are in, whose lines may be missed by a little."""
+    below = _below_zero(figures, population, rules, held)
+    if below is not None:
+        return below
+    total, gap = figures.total_minor, figures.gap_minor
+    is_mvc, is_mgc = held is Tier.MVC, held is Tier.MGC
+    least = rules.mvc_return_permille - (rules.slack_permille if is_mvc else 0)
+    is_valuable = total > 0 and total >= _line(population.value, _WHOLE - rules.mvc_top_permille, rules, kept=is_mvc)
+    if is_valuable and figures.p_return * _WHOLE > least:
+        return Tier.MVC, Why.MOST_VALUABLE
+    if total > 0 and gap > 0 and gap >= _line(population.gap, _WHOLE - rules.mgc_top_permille, rules, kept=is_mgc):
+        return Tier.MGC, Why.ROOM_TO_GROW
+    return Tier.REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
+
+
+def _below_zero(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why] | None:
+    """Below zero, and whether because of what serving them costs; None for who is not, or not surely."""
+    is_bz = held is Tier.BZ
+    surely = (rules.bz_certainty_permille - (rules.slack_permille if is_bz else 0)) / _WHOLE
+    if figures.p_below_zero is None or figures.p_below_zero <= surely:
+        return None
+    weightiest = max(figures.drags)
+    costs_more = figures.serve_minor > _line(population.serve, rules.bz_serve_permille, rules, kept=is_bz)
+    usual = figures.p_below_zero_usual
+    is_the_cause = figures.drags.service >= weightiest or (usual is not None and usual <= surely)
+    if costs_more and is_the_cause:
+        return Tier.BZ, Why.COSTS_MORE_TO_SERVE
+    why = _BELOW[figures.drags.index(weightiest)] if weightiest > 0 else Why.BELOW_ZERO_MARGIN
+    return Tier.REST, Why(why)
+
+
+def _line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) -> float:
+    """The cut so many thousandths of the customers are below; a little lower for who is above it already."""
+    line = at(cuts, permille)
+    return line - abs(line) * rules.slack_permille / _WHOLE if kept else line
+
+
+def settled(before: Tier, since_day: int, found: tuple[Tier, Why], today: int, rules: TierRules) -> Tier:
+    """The tier they are in from today on: a rise counts at once, a fall only some days after the last move."""
+    tier = found[0]
+    is_fall = before is not Tier.UNKNOWN and tier < before
+    return before if is_fall and today - since_day < rules.hold_days else tier

@@ -1,0 +1,88 @@
+"""Where the shop's customers lie, measured from every customer's state: `ModelFitted` of scope `population`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import topics
+from pipeline.adoption import append_control
+from pipeline.analysis.population import Customers, measured
+from pipeline.bookkeeping import read_state
+from pipeline.core import controls as core_controls
+from pipeline.core.codec import unpack
+from pipeline.core.days import day_of
+from pipeline.core.outlook import facts
+from pipeline.core.population import FIFTHS, GRID, SCOPE, Population, from_parameters, to_parameters
+from pipeline.core.rfm import habits
+from pipeline.inquiry import need_topics
+from pipeline.schemas import logged
+from pipeline.settings import Settings
+from pipeline.telling_value import money
+
+
+class NothingToMeasure(Exception):
+    """The shop's customers have no cuts yet; the message says why."""
+
+
+def measure_population(settings: Settings, models: Sequence[logged.ModelFitted] = ()) -> logged.ModelFitted:
+    """The population as it stands now, not yet in the log. Raises NothingToMeasure, and as reading Kafka does.
+
+    By the models in force, or by these, which are about to be. Reads one partition's state after the other; holds that,
+    and some hundred bytes for each customer who bought.
+    """
+    need_topics(settings, topics.CUSTOMER_STATE)
+    days = [0]
+    found = measured(list(_partitions(settings, models, days)), max(days))
+    if not isinstance(found, Population):
+        raise NothingToMeasure(found)
+    fitted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
+    return logged.ModelFitted(fitted_at=fitted_at, scope=SCOPE, parameters=to_parameters(found))
+
+
+def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], days: list[int]) -> Iterator[Customers]:
+    """Each partition's customers; the days their figures are of join `days`."""
+    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
+        partition = read_state(settings, number)
+        controls = core_controls.from_entries(partition.controls)
+        for fitted in models:
+            controls = core_controls.adopt(controls, fitted)
+        zone, customers = controls.policy.shop.time_zone, Customers()
+        for packed in partition.profiles.values():
+            profile = unpack(packed)
+            day = day_of(max(profile.as_of, controls.tick_at), zone)
+            known, bought = facts(profile, controls, day), habits(profile, zone, day)
+            if known is not None and bought is not None:
+                customers.add(known.outlook, bought)
+                days.append(day)
+        yield customers
+
+
+def adopt_population(settings: Settings, models: Sequence[logged.ModelFitted] = ()) -> logged.ModelFitted:
+    """Measure, and put it into force. Raises as both do."""
+    need_topics(settings, topics.CONTROLS)
+    fitted = measure_population(settings, models)
+    append_control(settings, fitted)
+    return fitted
+
+
+def print_population(fitted: logged.ModelFitted, console: Console, currency: str) -> None:
+    """The cuts for eyes."""
+    population = from_parameters(fitted.parameters)
+    table = Table("customers below", "worth in all", "might be worth more", "to serve an order")
+    for place, permille in enumerate(GRID):
+        if permille in (*FIFTHS, 100, 500, 700, 750, 850, 900, 950):
+            cuts = (population.value[place], population.gap[place], population.serve[place])
+            table.add_row(f"{permille / 10:.0f} %", *(money(cut, currency) for cut in cuts))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    console.print(table)
+    upkeep = money(population.upkeep_minor, currency)
+    console.print(
+        f"{population.customers:,} customers who bought, {len(population.best_ahead_minor):,} groups of alike ones. "
+        f"Keeping and serving them costs {upkeep} an order in the middle.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,267 @@
+"""Cuts from sketches, near the exact ones whatever the partitions and the order of merging; what tiers foretell."""
+
+from __future__ import annotations
+
+import random
+from math import floor
+
+import numpy as np
+import pytest
+
+from bench.histories import day as date_of
+from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.population import ACCURACY, ALIKE_MIN, CUSTOMERS_MIN, Customers, Sketches, measured
+from pipeline.analysis.purchases import Purchases, bought_between, states_on
+from pipeline.analysis.score import score
+from pipeline.core.below_zero import Known, p_below_zero
+from pipeline.core.outlook import Outlook, ahead_minor, potential_minor
+from pipeline.core.policy import DEFAULT
+from pipeline.core.population import (
+    EVERY,
+    FIFTHS,
+    GRID,
+    Population,
+    alike,
+    from_parameters,
+    tenure_class,
+    to_parameters,
+)
+from pipeline.core.predict import YEARLY_DISCOUNT
+from pipeline.core.profile import Tier
+from pipeline.core.rfm import Habits, rfm
+from pipeline.core.spend import Spend
+from pipeline.core.tier import Drags, Figures, told
+from pipeline.core.timing import Timing, p_alive
+
+NO_DRAGS = Drags(0, 0, 0, 0, 0)
+
+
+def somebody(chance: random.Random, segment: str = "email") -> tuple[Outlook, Habits]:
+    expected = chance.lognormvariate(8, 1.2)
+    return (
+        Outlook(
+            actual_minor=round(chance.gauss(2_000, 3_000)), expected_minor=expected, orders_ahead=expected / 1_500,
+            p_return=chance.random(), orders=chance.randrange(1, 20), upkeep_minor=chance.randrange(3_000),
+            serve_minor=chance.randrange(400), segment=segment, tenure=chance.randrange(5),
+            categories=chance.randrange(1, 9),
+        ),
+        Habits(chance.randrange(400), chance.randrange(1, 12), chance.randrange(50_000)),
+    )  # fmt: skip
+
+
+def divided(people: list[tuple[Outlook, Habits]], partitions: int) -> list[Customers]:
+    parts = [Customers() for _ in range(partitions)]
+    for number, (outlook, habits) in enumerate(people):
+        parts[number % partitions].add(outlook, habits)
+    return parts
+
+
+def exact(figures: list[float], permille: int) -> float:
+    """The figure that so many thousandths are at or below: the lower quantile, as the sketch defines it."""
+    return sorted(figures)[floor(permille / 1000 * (len(figures) - 1))]
+
+
+def is_near(found: int, true: float) -> bool:
+    """Within the stated error, and rounded to a whole number."""
+    return abs(found - true) <= ACCURACY * abs(true) + 0.5
+
+
+@pytest.mark.parametrize("shape", ["lognormal", "with losses", "few values"])
+def test_a_cut_is_within_its_stated_error_of_the_exact_one(shape: str) -> None:
+    chance = random.Random(shape)
+    draw = {
+        "lognormal": lambda: chance.lognormvariate(8, 2),
+        "with losses": lambda: chance.gauss(500, 4_000),
+        "few values": lambda: float(chance.randrange(12)),
+    }[shape]
+    figures = [draw() for _ in range(20_000)]
+    sketches = Sketches()
+    for figure in figures:
+        sketches.add("figure", figure)
+    for permille in GRID:
+        true = exact(figures, permille)
+        assert is_near(sketches.cut("figure", permille), true)
+
+
+def test_neither_partitions_nor_the_order_of_merging_change_a_cut() -> None:
+    chance = random.Random(5)
+    people = [somebody(chance, ("email", "search", "none")[number % 3]) for number in range(3_000)]
+    whole = measured(divided(people, 1), 20_500)
+    assert isinstance(whole, Population)
+    for partitions in (2, 8):
+        chance.shuffle(people)
+        parts = divided(people, partitions)
+        assert measured(parts, 20_500) == whole
+        assert measured(parts[::-1], 20_500) == whole
+
+
+def test_a_measured_population_is_what_all_customers_at_once_say() -> None:
+    chance = random.Random(6)
+    people = [somebody(chance) for _ in range(4_000)]
+    found = measured(divided(people, 4), 20_500)
+    assert isinstance(found, Population)
+    assert from_parameters(to_parameters(found)) == found
+    ahead = [ahead_minor(each, found.upkeep_minor) for each, _ in people]
+    assert found.customers == 4_000
+    worth = [each.actual_minor + mine for (each, _), mine in zip(people, ahead, strict=True)]
+    serve = [each.serve_minor for each, _ in people]
+    for place, permille in enumerate(GRID):
+        assert is_near(found.value[place], exact(worth, permille))
+        assert is_near(found.serve[place], exact(serve, permille))
+    for place, permille in enumerate(FIFTHS):
+        assert found.frequency[place] == exact([each.purchase_days for _, each in people], permille)
+        assert is_near(found.recency[place], exact([-each.days_since_purchase for _, each in people], permille))
+    for tenure in range(5):
+        mine = [own for (each, _), own in zip(people, ahead, strict=True) if each.tenure == tenure]
+        assert is_near(found.best_ahead_minor[alike("email", tenure)], exact(mine, 900))
+
+
+def test_groups_too_small_to_say_something_are_not_named_and_few_customers_have_no_cuts() -> None:
+    chance = random.Random(7)
+    people = [somebody(chance, "rare") for _ in range(CUSTOMERS_MIN)]
+    found = measured(divided(people, 2), 20_500)
+    assert isinstance(found, Population)
+    assert set(found.best_ahead_minor) == {alike(EVERY, EVERY)}
+    refused = measured(divided(people[1:], 2), 20_500)
+    assert (
+        refused
+        == f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {CUSTOMERS_MIN - 1}"
+    )
+    assert ALIKE_MIN > CUSTOMERS_MIN
+
+
+def test_of_very_many_segments_the_first_are_told_apart_and_all_customers_counted() -> None:
+    chance = random.Random(8)
+    customers = Customers()
+    for number in range(300):
+        customers.add(*somebody(chance, f"channel-{number}"))
+    named = [outlook.segment for outlook, _ in customers]
+    assert (len(named), len(set(named))) == (300, 65)
+    assert named[-1] == EVERY
+
+
+# -- against simulation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "recency"),
+    [
+        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0),
+        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0),
+        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0),
+        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0),
+    ],
+)
+def test_the_chance_of_being_worth_less_than_nothing_is_what_simulated_customers_do(
+    known: Known, recency: float
+) -> None:
+    """Rates, leaving, times and margins drawn one by one, 200,000 futures of three years; to two hundredths."""
+    timing, spend, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), Spend(6.25, 3.74, 1_544.0), 156.0, 200_000
+    known = known._replace(p_alive=p_alive(timing, known.frequency, recency, known.tenure))
+    chance = np.random.default_rng(9)
+    rate = chance.gamma(timing.r + known.frequency, size=futures) / (timing.alpha + known.tenure)
+    leaving = chance.beta(timing.a, timing.b + known.frequency + 1, size=futures)
+    scale = chance.gamma(spend.q + spend.p * known.spend_days, size=futures)
+    scale /= spend.gamma + known.spend_days * known.mean_margin_minor
+    worth, at = np.full(futures, float(known.actual_minor)), np.zeros(futures)
+    there = chance.random(futures) < known.p_alive
+    while there.any():
+        at += chance.exponential(size=futures) / rate
+        there &= at < weeks
+        left = chance.gamma(spend.p, size=futures) / scale - known.upkeep_minor
+        worth += np.where(there, left * np.exp(-YEARLY_DISCOUNT * at), 0.0)
+        there &= chance.random(futures) >= leaving
+    found = p_below_zero(timing, spend, known, weeks, YEARLY_DISCOUNT)
+    assert found == pytest.approx((worth < 0).mean(), abs=0.02)
+
+
+# -- on real shops -----------------------------------------------------------------------------------------------------
+
+
+def tiers_on(purchases: Purchases, day: int) -> tuple[np.ndarray, np.ndarray]:
+    """Everybody's tier on a day, told by what was known then (no costs), and who they are."""
+    fitted = fit_model(purchases, day, alarms_a_week=20.0)
+    assert isinstance(fitted, Fitted)
+    model, states = fitted.model, states_on(purchases, day)
+    scores = score(model, states, day)
+    known = purchases.day <= day
+    spent = np.bincount(purchases.customer[known], purchases.margin_minor[known])[states.customer]
+    outlooks = [
+        Outlook(
+            round(spent[place]), scores.value_minor[place], 1.0, float(scores.p_return[place]),
+            int(states.counts.frequency[place]) + 1, 0, 0, "none", tenure_class(states.counts.tenure[place]), 0,
+        )
+        for place in range(len(states.customer))
+    ]  # fmt: skip
+    population = measured([_all(outlooks)], day)
+    assert isinstance(population, Population)
+    tiers = []
+    for outlook in outlooks:
+        ahead = ahead_minor(outlook, population.upkeep_minor)
+        figures = Figures(
+            outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, 0, None, None,
+            NO_DRAGS,
+        )  # fmt: skip
+        tiers.append(told(figures, population, DEFAULT.tiers, Tier.UNKNOWN)[0])
+    return np.array(tiers), states.customer
+
+
+def _all(outlooks: list[Outlook]) -> Customers:
+    customers = Customers()
+    for outlook in outlooks:
+        customers.add(outlook, Habits(0, 1, 0))
+    return customers
+
+
+def spent_in(purchases: Purchases, customers: np.ndarray, first: int, last: int) -> np.ndarray:
+    within = (purchases.day > first) & (purchases.day <= last)
+    totals = np.bincount(purchases.customer[within], purchases.margin_minor[within], int(purchases.customer.max()) + 1)
+    return totals[customers]
+
+
+def test_on_complete_journey_the_most_valuable_go_on_spending_most_and_the_most_growable_grow_most(
+    weekly: Purchases,
+) -> None:
+    day = date_of(2017, 6, 30)
+    tiers, customers = tiers_on(weekly, day)
+    before, after = spent_in(weekly, customers, day - 182, day), spent_in(weekly, customers, day, day + 182)
+    mean = {tier: after[tiers == tier].mean() for tier in (Tier.MVC, Tier.MGC, Tier.REST)}
+    growth = {tier: after[tiers == tier].sum() / before[tiers == tier].sum() for tier in mean}
+    assert mean[Tier.MVC] > 3 * after[tiers != Tier.MVC].mean()
+    assert growth[Tier.MGC] > 1.25 * growth[Tier.REST] > growth[Tier.MVC]
+    assert 0.12 < (tiers == Tier.MVC).mean() < 0.18
+
+
+def test_on_cdnow_later_value_and_return_fall_from_tier_to_tier(master: Purchases) -> None:
+    day = date_of(1997, 9, 30)
+    tiers, customers = tiers_on(master, day)
+    later = spent_in(master, customers, day, day + 273)
+    returned = bought_between(master, customers, day, 273) > 0
+    order = (Tier.MVC, Tier.MGC, Tier.REST)
+    means, returns = ([figure[tiers == tier].mean() for tier in order] for figure in (later, returned))
+    assert means == sorted(means, reverse=True)
+    assert returns == sorted(returns, reverse=True)
+    assert returns[0] > 0.8 > 2 * returns[2]
+    best = later >= np.quantile(later, 0.85)
+    reached = [best[tiers == tier].mean() for tier in order]
+    assert reached[1] > 1.5 * reached[2], "from most growable to the best more often than from the rest"
+
+
+def test_cdnow_scored_by_its_own_fifths_fills_62_of_the_125_cells(master: Purchases) -> None:
+    """Up to the end of September 1997. Six in ten bought once, so nobody scores below 3 for how often."""
+    day = date_of(1997, 9, 30)
+    known = master.day <= day
+    who, at, spent = master.customer[known], master.day[known], master.margin_minor[known]
+    people = [
+        Habits(int(day - at[rows].max()), len(rows), round(spent[rows].sum()))
+        for rows in np.split(np.arange(len(who)), np.flatnonzero(np.diff(who)) + 1)
+    ]
+    customers = Customers()
+    for habits in people:
+        customers.add(Outlook(0, 0.0, 0.0, 0.0, 1, 0, 0, "none", 0, 0), habits)
+    population = measured([customers], day)
+    assert isinstance(population, Population)
+    assert population.frequency == (1, 1, 2, 3)
+    scores = [rfm(population, habits) for habits in people]
+    assert {each.frequency for each in scores} == {3, 4, 5}
+    assert abs(len({each[:3] for each in scores}) - 62) <= 1, "cuts of recency and spend are within their error"

@@ -10,6 +10,7 @@ import ast
 import importlib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -27,7 +28,9 @@ from pipeline.core import lifecycle, stage
 from pipeline.core.decisions import Outcome
 from pipeline.core.decisions import Reason as DecisionReason
 from pipeline.core.policy import _BOUNDS, DEFAULT, to_dict
-from pipeline.core.profile import Lifecycle, Stage
+from pipeline.core.profile import Lifecycle, Stage, Tier
+from pipeline.core.rfm import SEGMENT_OF, SEGMENTS
+from pipeline.core.treatment import BUYER, PROSPECT
 from pipeline.schemas.dead_letters import Reason, header_schema
 from pipeline.serving.keys import Keys
 from pipeline.settings import Settings
@@ -195,6 +198,24 @@ def imports_table() -> str:
     return rows(("Part of `pipeline/`", "May import"), *lines)
 
 
+def treatments_table() -> str:
+    tiers = (Tier.MVC, Tier.MGC, Tier.REST, Tier.BZ)
+    lines = [
+        (f"`{stage.label}`", PROSPECT[stage].label, *(BUYER[stage, tier].label for tier in tiers)) for stage in Stage
+    ]
+    return rows(("Stage", "Has not bought", *(f"`{tier.label}`" for tier in tiers)), *lines)
+
+
+def rfm_table() -> str:
+    cells = Counter(SEGMENT_OF.values())
+
+    def span(low: int, high: int) -> str:
+        return str(low) if low == high else f"{low} to {high}"
+
+    lines = [(f"`{segment}`", *(span(*each) for each in bounds), str(cells[segment])) for segment, *bounds in SEGMENTS]
+    return rows(("Segment", "Recency", "Frequency", "Monetary", "Cells"), *lines)
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "topics": topics_table,
     "events": events_table,
@@ -205,6 +226,8 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "stage-table": stage_table,
     "rules": rules_table,
     "policy": policy_table,
+    "treatments": treatments_table,
+    "rfm": rfm_table,
     "imports": imports_table,
     "figures": figures_table,
 }

@@ -14,6 +14,15 @@ from pipeline.core.tier import Why
 from pipeline.core.treatment import treatment
 
 _MILLI: Final = 1000
+_NO_FIGURES: Final[dict[str, Any]] = {
+    **dict.fromkeys(
+        (
+            "since_on", "checked_on", "actual_minor", "expected_minor", "potential_minor", "gap_minor", "p_return",
+            "p_below_zero", "cost_to_serve_per_order_minor",
+        )
+    ),
+    "month_ends": [],
+}  # fmt: skip
 
 
 def tier(profile: Profile, controls: Controls) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def tier(profile: Profile, controls: Controls) -> dict[str, Any]:
         "tier": held.label,
         "tier_reason": why.label,
         "treatment": level.label,
-        **(_figures(standing) if standing else {}),
+        **(_figures(standing) if standing else _NO_FIGURES),
     }
 
 

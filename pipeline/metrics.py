@@ -14,7 +14,7 @@ import platform
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -442,11 +442,12 @@ def serve(host: str, port: int, probes: Probes) -> MetricsServer:
         ) from error
 
 
-def show_goals(figures: Iterable[tuple[str, str, str, str, float]]) -> None:
-    """(goal, owner, unit, figure, value) of the latest report, in place of the one before."""
+def show_goals(figures: Mapping[str, float]) -> None:
+    """`goal.owner.unit.figure` of the latest report to its value, in place of those of the one before."""
     GOAL_AMOUNT.clear()
     GOAL_SHARE.clear()
-    for goal, owner, unit, figure, value in figures:
+    for name, value in figures.items():
+        goal, owner, unit, figure = name.split(".")
         gauge = GOAL_AMOUNT if unit == "money" else GOAL_SHARE
         gauge.labels(goal=goal, owner=owner, figure=figure).set(value)
 

@@ -15,6 +15,7 @@ import msgspec
 from pipeline import topics
 from pipeline.analysis.report.calendar import Calendar, Period, PeriodKind, natural, number_of, periods_between
 from pipeline.analysis.report.compose import composed
+from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.life import Life
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.standing import standing_of
@@ -65,6 +66,13 @@ def read_report(settings: Settings, asked: Asked) -> Report:
             life.first_at = life.first_at or profile.first_seen_at
             take(tally, life, standing_of(profile, here), as_of)
     return composed(Shop(tally, controls, as_of, settings.shop_currency))
+
+
+def read_goals(settings: Settings) -> dict[str, float]:
+    """How far the goals of the period there is now are, for metrics; nothing where none is set. Raises as above."""
+    controls, _, _ = _span(settings)
+    kind: PeriodKind = controls.policy.goals.period  # type: ignore[assignment]  # the policy was checked
+    return goal_figures(read_report(settings, Asked(kind)))
 
 
 def _span(settings: Settings) -> tuple[Controls, int, int]:

@@ -66,7 +66,10 @@ _add(
     reached=("reached", "People that marketing reached: a touch, an e-mail delivered, or a contact by marketing."),
     prospects=("prospects", "Known before the period and without a purchase until then."),
     persuaded=("persuaded", "People whose first order lies in the period."),
-    heard=("heard", "Of those with a purchase so far, who said how they felt: survey, review, ticket."),
+    heard=(
+        "heard",
+        "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
+    ),
     satisfied=("satisfied", "Of those heard, who were satisfied: seven tenths of the best or more on average."),
     promoting=(
         "promoting",

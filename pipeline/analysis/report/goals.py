@@ -6,7 +6,7 @@ weeks of history; a band holds nine periods in ten if the shop goes on as it did
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Final, NamedTuple
@@ -96,15 +96,17 @@ def _rounded(value: float | None, unit: str) -> Cell:
     return round(value) if unit == "money" else round(value, 6)
 
 
-def goal_figures(report: Report) -> Iterator[tuple[str, str, str, str, float]]:
-    """(goal, owner, unit, figure, value) of the period there is now, else the last: what metrics show."""
+def goal_figures(report: Report) -> dict[str, float]:
+    """The period there is now, else the last, for metrics: `goal.owner.unit.figure` to its value."""
     part = report.part("goals")
     rows = part.tables[0].rows if part.tables else ()
-    for period, goal, owner, unit, *values in rows:
-        if period == rows[-1][0]:
-            for figure, value in zip(FIGURES_SHOWN, values, strict=True):
-                if isinstance(value, int | float):
-                    yield str(goal), str(owner), str(unit), figure, value
+    return {
+        f"{goal}.{owner}.{unit}.{figure}": float(value)
+        for period, goal, owner, unit, *values in rows
+        if period == rows[-1][0]
+        for figure, value in zip(FIGURES_SHOWN, values, strict=True)
+        if isinstance(value, int | float)
+    }
 
 
 # -- what is ----------------------------------------------------------------------------------------------------------

@@ -26,12 +26,13 @@ class Wish(NamedTuple):
 class OrderTold:
     """One order, its refunds, and what was promised."""
 
-    __slots__ = ("delivered_at", "items", "ledger", "promised_at")
+    __slots__ = ("cancelled_at", "delivered_at", "items", "ledger", "promised_at")
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.items: tuple[tuple[str, str], ...] = ()
         """(product, category) of its lines, the first few."""
+        self.cancelled_at = 0
         self.promised_at = 0
         self.delivered_at = 0
 
@@ -50,7 +51,7 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "marks", "orders", "referred_at", "said", "spent", "tickets", "touches", "wishes",
+        "first_at", "marks", "opened", "orders", "referred_at", "said", "spent", "tickets", "touches", "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,6 +63,8 @@ class Life:
         self.spent: dict[Place, Row] = {}
         self.said: dict[int, Said] = {}
         self.tickets: dict[int, tuple[int, int]] = {}
-        """Those with a promise: when the answer was promised, and when it came (0: not yet)."""
+        """When the answer was promised (0: it was not), and when it came (0: not yet)."""
+        self.opened: set[int] = set()
+        """Tickets whose opening has been counted."""
         self.wishes: dict[Wish, tuple[int, int]] = {}
         """How often in the time of the report, and when last."""

@@ -172,9 +172,13 @@ class _Taken:
 
     def promises(self, as_of: int) -> None:
         """Deliveries and answers promised, in the period they were due in."""
-        due = [(told.promised_at, told.delivered_at) for told in self.life.orders.values() if told.promised_at]
+        due = [
+            (told.promised_at, told.delivered_at)
+            for told in self.life.orders.values()
+            if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
+        ]
         for promised_at, done_at in (*due, *self.life.tickets.values()):
-            period = self.calendar.place(promised_at).period
+            period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
             if period == OUTSIDE or (not done_at and promised_at >= as_of):
                 continue
             outcome = "kept" if 0 < done_at <= promised_at else "broken"

@@ -99,6 +99,8 @@ class Lives:
 
 
 _ITEMS_KEPT: Final = 4
+_ANSWERED: Final = ("pending", "solved", "closed")
+"""What a ticket is once we have answered."""
 _TICKET_WISHES: Final = ("complaint", "suggestion", "product_idea")
 
 
@@ -157,13 +159,15 @@ def _cancelled(lives: Lives, life: Life, event: logged.OrderCancelled, at: int) 
     order = lives.order(life, event.order_id)
     before = order.ledger
     order.ledger = ledgers.with_cancellation(before, mark(event.order_id), at=at, arrived_at=0)
+    order.cancelled_at = min(order.cancelled_at or at, at)
     if order.ledger is not before:
         lives.wished(life, at, *_wishes("cancellation", order.items, event.reason))
 
 
 def _promised(lives: Lives, life: Life, event: logged.OrderPromised, at: int) -> None:
     order = lives.order(life, event.order_id)
-    order.promised_at = order.promised_at or int(event.promised_at.timestamp())
+    promised_at = int(event.promised_at.timestamp())
+    order.promised_at = min(order.promised_at or promised_at, promised_at)
 
 
 def _delivered(lives: Lives, life: Life, event: logged.OrderDelivered, at: int) -> None:
@@ -178,8 +182,11 @@ def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> 
 
 
 def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -> None:
+    if event.sentiment is None:
+        return
+    lives.felt(life, at, (event.sentiment + 1) / 2)
     said = lives.said(life, at)
-    if said is not None and event.sentiment is not None and event.sentiment > 0:
+    if said is not None and event.sentiment > 0:
         said.is_promoting = True
 
 
@@ -214,19 +221,28 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
     lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
     if event.csat is not None:
         lives.felt(life, at, float(event.csat == "good"))
+    _promised_answer(life, event, at)
     key = mark(event.ticket_id)
-    promised_at, answered_at = life.tickets.get(key, (0, 0))
-    if event.promised_at is not None and not promised_at:
-        promised_at = int(event.promised_at.timestamp())
-        life.tickets[key] = promised_at, answered_at
-    if isinstance(event, logged.TicketOpened):
+    if isinstance(event, logged.TicketOpened) and key not in life.opened:
+        life.opened.add(key)
         lives.count(life, at, Measure.TICKETS)
         if event.kind in _TICKET_WISHES:
             order = life.orders.get(mark(event.order_id)) if event.order_id else None
             items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
             lives.wished(life, at, *_wishes(event.kind.replace("_", " "), items, event.category))
-    elif promised_at and (not answered_at or at < answered_at):
-        life.tickets[key] = promised_at, at
+
+
+def _promised_answer(life: Life, event: logged.TicketEvent, at: int) -> None:
+    """When a ticket's answer was promised first, and when it first came."""
+    key = mark(event.ticket_id)
+    promised_at, answered_at = life.tickets.get(key, (0, 0))
+    if event.promised_at is not None:
+        promised = int(event.promised_at.timestamp())
+        promised_at = min(promised_at or promised, promised)
+    if isinstance(event, logged.TicketResolved) or event.status in _ANSWERED:
+        answered_at = min(answered_at or at, at)
+    if promised_at or answered_at:
+        life.tickets[key] = promised_at, answered_at
 
 
 def _cost(lives: Lives, life: Life, event: logged.CostRecorded, at: int) -> None:

@@ -21,7 +21,7 @@ from pipeline.core.controls import INITIAL
 from pipeline.core.policy import DEFAULT, BadPolicy
 from pipeline.schemas import logged
 from tests.analysis.report.shops import Told, shop_of
-from tests.core.builders import day, order, policy, said, ticket
+from tests.core.builders import cancelled, day, order, policy, said, ticket
 from tests.core.test_acquisition import revised, touch
 
 GOALS = policy(
@@ -52,7 +52,7 @@ LIFE = [
     ("a", said(logged.SurveyAnswered, FEBRUARY + 3, survey_id="s", kind="csat", score=4.0, score_max=5.0)),
     ("c", said(logged.ReviewPosted, FEBRUARY + 3, review_id="v", rating_fraction=0.5)),
     ("c", ticket(FEBRUARY + 3, "t", "question", promised_at=day(FEBRUARY + 4))),
-    ("c", said(logged.TicketUpdated, FEBRUARY + 3.5, ticket_id="t", kind="question")),
+    ("c", said(logged.TicketUpdated, FEBRUARY + 3.5, ticket_id="t", kind="question", status="pending")),
     *promised("c", "C", FEBRUARY + 2, None),
 ]  # fmt: skip
 
@@ -101,6 +101,26 @@ def test_a_goal_that_cannot_be_is_refused_with_every_problem() -> None:
     assert "goals.retention.target_permille: expected 0 to 1000, got 1001" in str(refused.value)
     with pytest.raises(BadPolicy, match=r"goals.cpa.owner: expected one of marketing, sales, service, shared"):
         policy(goals__cpa__owner="boss")
+
+
+def test_of_several_days_promised_the_earliest_counts_and_a_cancelled_order_is_owed_no_more() -> None:
+    late = [*promised("a", "A", 2, 3.5), ("a", said(logged.OrderPromised, 1, order_id="A", promised_at=day(3)))]
+    void = [*promised("a", "V", 5, None), ("a", cancelled(6, "V"))]
+    too_late = [*promised("a", "W", 5, None), ("a", cancelled(9, "W"))]
+    for told, share in ((late, 0.0), (void, None), ([*void, *promised("a", "X", 5, 6)], 1.0), (too_late, 0.0)):
+        assert goals([("a", order(1, "A")), *told])["2026-01", "promises_kept"]["actual"] == share
+
+
+def test_an_answer_is_the_first_word_of_ours_and_a_ticket_told_twice_is_one() -> None:
+    opening = ("a", ticket(2, "t", "complaint", promised_at=day(4), status="new"))
+    told = [("a", order(1, "A")), opening, ("a", ticket(2.5, "t", "complaint", status="open"))]
+    answer = ("a", said(logged.TicketUpdated, 3, ticket_id="t", status="pending"))
+    late = ("a", said(logged.TicketResolved, 9, ticket_id="t"))
+    assert goals([*told, answer, late])["2026-01", "promises_kept"]["actual"] == 1.0
+    assert goals([*told, late])["2026-01", "promises_kept"]["actual"] == 0.0
+    shop = shop_of([*told, answer, late], rules=GOALS)
+    assert shop.tally.totals[Measure.TICKETS] == 1
+    assert [sums[0] for wish, sums in shop.tally.wishes.items() if wish.kind == "complaint"] == [1]
 
 
 # -- what will be -----------------------------------------------------------------------------------------------------
@@ -166,7 +186,7 @@ def test_a_share_is_forecast_as_seen_so_far_and_before() -> None:
 
 def test_goals_of_the_latest_period_are_metrics_and_those_of_an_earlier_report_are_gone() -> None:
     shop = shop_of(LIFE, rules=GOALS, last=date(2026, 2, 28), now=70)
-    metrics.show_goals([("old", "shared", "money", "target", 1.0)])
+    metrics.show_goals({"old.shared.money.target": 1.0})
     metrics.show_goals(goal_figures(composed(shop)))
     text = metrics.goals_text()
     assert 'wafa_goal_amount_minor{figure="actual",goal="sales",owner="sales"} 8000.0' in text

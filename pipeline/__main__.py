@@ -11,8 +11,9 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final, NoReturn
@@ -23,6 +24,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipeline import settings as settings_module
+from pipeline.analysis.report.calendar import PeriodKind
+from pipeline.analysis.report.table import Report
 from pipeline.local.choices import Choices, Which
 from pipeline.schemas.dead_letters import Reason
 from pipeline.settings import Settings
@@ -735,6 +738,73 @@ def books(
         print_books(found, OUT, settings.shop_currency)
     if not found.adds_up:
         _end("the books differ: see the differences, and the dead letters for what was refused", REFUSED)
+
+
+@app.command(rich_help_panel=QUESTIONS)
+def report(  # noqa: PLR0913 - an option is a parameter
+    *,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; else a year or so back.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
+    ] = None,
+    period: Annotated[PeriodKind, typer.Option(help="By what the time is divided.")] = "month",
+    csv: Annotated[Path | None, typer.Option(help="Write every table there, as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one page with plots, complete in itself.")] = None,
+    metrics: Annotated[Path | None, typer.Option(help="Write the goals there, as Prometheus metrics.")] = None,
+) -> None:
+    """How the shop does: funnel, channels, costs against revenue, who comes back, goals, tiers, needs.
+
+    Reads the state and the whole log. What each figure means: docs/report.md.
+    """
+    from pipeline.analysis.report.files import csv_files  # noqa: PLC0415
+    from pipeline.reporting import Asked, NobodyYet, read_report  # noqa: PLC0415
+    from pipeline.telling_report import print_report  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    asked = Asked(period, first.date() if first else None, last.date() if last else None)
+    with _explained():
+        try:
+            found = read_report(settings, asked)
+        except NobodyYet as error:
+            _end(str(error), REFUSED)
+        except ValueError as error:
+            _end(f"--from, --to, --period: {error}", BAD_INPUT)
+    files = {} if csv is None else {csv / name: text for name, text in csv_files(found).items()}
+    if html is not None:
+        files[html] = _page(found)
+    if metrics is not None:
+        files[metrics] = _goals(found)
+    _write(files)
+    print_report(found, OUT)
+
+
+def _page(found: Report) -> str:
+    try:
+        from pipeline.analysis.report.page import page  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    return page(found)
+
+
+def _goals(found: Report) -> str:
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.analysis.report.goals import goal_figures  # noqa: PLC0415
+
+    metrics.show_goals(goal_figures(found))
+    return metrics.goals_text()
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            _end(f"{path}: {error.strerror or error}", BAD_INPUT)
 
 
 @app.command(rich_help_panel=QUESTIONS)

@@ -55,10 +55,24 @@ def fit(settings: Settings) -> Figures:
     return {"customers": report.customers, "models": len(report.told), "populations": int(is_measured)}
 
 
+def reckon_goals(settings: Settings) -> Figures:
+    """The goals of the policy in the period there is now: target, actual, forecast and gap."""
+    from pipeline.analysis.report.goals import goal_figures  # noqa: PLC0415 - it loads much that only this job needs
+    from pipeline.reporting import Asked, NobodyYet, read_report  # noqa: PLC0415
+
+    try:
+        report = read_report(settings, Asked())
+    except NobodyYet as error:
+        log.warning("goals_not_reckoned", why=str(error))
+        return {}
+    return goal_figures(report)
+
+
 JOBS: Final = (
     Job(
         "channel_costs", lambda settings: settings.analyst_channel_costs_seconds, count_channel_costs,
         show_channel_costs,
     ),
     Job("fit", lambda settings: settings.analyst_fit_seconds, fit, needs="scipy"),
+    Job("goals", lambda settings: settings.analyst_goals_seconds, reckon_goals, metrics.show_goals),
 )  # fmt: skip

@@ -240,6 +240,7 @@ class TicketEvent(Event, frozen=True, kw_only=True):
     csat: str | None = None  # good, bad
     service_minutes: float = 0.0
     service_cost_minor: int = 0
+    product_id: str | None = None
 
 
 class TicketOpened(TicketEvent, tag=True, frozen=True, kw_only=True):

@@ -83,30 +83,32 @@ def _standing(before: Standing | None, told: Figures, controls: Controls, today:
 
 def figures(known: Facts, population: Population, rules: TierRules) -> Figures:
     """What a tier is told from: what is known of somebody, beside what is usual."""
-    outlook, worth = known.outlook, known.worth
+    outlook = known.outlook
     ahead = ahead_minor(outlook, population.upkeep_minor)
-    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * outlook.orders))
-    below = usual = None
-    if _is_doubtful(known, population) and _is_old_enough(known, rules):
-        below = _p_below_zero(known, population, less_minor=0)
-        if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
-            usual = _p_below_zero(known, population, less_minor=excess)
-    return Figures(
-        actual_minor=outlook.actual_minor,
-        ahead_minor=ahead,
-        potential_minor=potential_minor(outlook, ahead, population),
-        p_return=outlook.p_return,
-        serve_minor=outlook.serve_minor,
-        p_below_zero=below,
-        p_below_zero_usual=usual,
-        drags=Drags(
-            service=excess,
-            acquisition=worth.acquisition_cost_minor,
-            discounts=worth.discount_cost_minor,
-            refunds=known.refunded_margin_minor,
-            keeping=worth.send_cost_minor + worth.marketing_cost_minor,
-        ),
+    told = Figures(
+        outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, outlook.serve_minor
     )
+    if _is_doubtful(known, population) and _is_old_enough(known, rules):
+        return _doubted(told, known, population, rules)
+    return told
+
+
+def _doubted(told: Figures, known: Facts, population: Population, rules: TierRules) -> Figures:
+    """The figures of somebody who may be worth less than nothing: how likely that is, and what pulls them down."""
+    worth, orders = known.worth, known.outlook.orders
+    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * orders))
+    below = _p_below_zero(known, population, less_minor=0)
+    usual = None
+    if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
+        usual = _p_below_zero(known, population, less_minor=excess)
+    drags = Drags(
+        service=excess,
+        acquisition=worth.acquisition_cost_minor,
+        discounts=worth.discount_cost_minor,
+        refunds=known.refunded_margin_minor,
+        keeping=worth.send_cost_minor + worth.marketing_cost_minor,
+    )
+    return told._replace(p_below_zero=below, p_below_zero_usual=usual, drags=drags)
 
 
 def _is_doubtful(known: Facts, population: Population) -> bool:

@@ -34,6 +34,10 @@ class Worth(NamedTuple):
     returns_minor: int = 0
     """Handling of what was given back."""
 
+    def __add__(self, other: tuple[int, ...]) -> Worth:  # type: ignore[override]  # a sum, not a longer tuple
+        """The sum, figure by figure."""
+        return Worth(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
     @property
     def brought_minor(self) -> int:
         """What they leave after discount and commission."""

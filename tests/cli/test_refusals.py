@@ -157,3 +157,10 @@ def test_a_schedule_of_fits_that_makes_no_sense_is_refused(ask: Ask, text: str) 
     assert code == 2
     expected = f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}"
     assert " ".join(error.split()) == f"wafa: {expected}"
+
+
+def test_a_fit_without_its_packages_says_which_extra_has_them(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')\n")
+    code, out, error = run("fit", PYTHONPATH=str(tmp_path))
+    assert (code, out) == (1, "")
+    assert error == "wafa: numpy is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'\n"

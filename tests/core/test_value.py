@@ -16,7 +16,7 @@ from pipeline.core.explain import explained
 from pipeline.core.money import portion, rounded
 from pipeline.core.value import NOTHING as NO_VALUE
 from pipeline.core.value import Value, value
-from pipeline.core.worth import NOTHING
+from pipeline.core.worth import NOTHING, Worth
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
@@ -267,6 +267,10 @@ def test_an_order_is_worth_what_fractions_say(history: list[Any]) -> None:
 def test_money_is_rounded_half_up(numerator: int, denominator: int) -> None:
     assert rounded(numerator, denominator) == floor(Fraction(numerator, denominator) + Fraction(1, 2))
     assert portion(numerator, denominator, denominator) == numerator
+
+
+def test_sums_of_worth_are_figure_by_figure() -> None:
+    assert Worth(1, 2, 3, 4, 5, 6) + Worth(10, 20, 30, 40, 50, 60) == Worth(11, 22, 33, 44, 55, 66)
 
 
 # -- why --------------------------------------------------------------------------------------------------------------

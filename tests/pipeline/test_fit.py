@@ -37,7 +37,7 @@ ALL_IS_MARGIN = policy(value__margin_permille=1000)
 
 def test_a_shop_of_twenty_gets_a_wide_sane_model_that_its_customers_take_up(shop: Shop) -> None:
     """Eighteen bought once, two again; before that there is nothing to learn, and it is told why."""
-    shop.start()
+    worker = shop.start()
     shop.publish([each for number in range(20) for each in person(number)])
     shop.publish([order(number, number, number % 5) for number in range(20)])
     shop.tick(at(9))
@@ -59,6 +59,7 @@ def test_a_shop_of_twenty_gets_a_wide_sane_model_that_its_customers_take_up(shop
     shop.tick(at(50))
     shop.wait_until_done()
     shop.check_against_core()
+    assert worker.metric("wafa_model_fitted_timestamp_seconds") > datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     (who,) = customer_ids(shop.settings, "c1")
     found = customer_document(shop.settings, who)["profile"]["prediction"]
     assert (found["basis"], found["model_scope"]) == ("own purchases", "shop")

@@ -191,6 +191,36 @@ def views() -> None:
 
 
 @app.command(rich_help_panel=PROCESSES)
+def analyst(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Each job once, then end; exit 1 if one failed.")] = False,
+) -> None:
+    """Run the analyst: counts what channels cost and fits the shop's model, on a schedule, and puts it into the log.
+
+    One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
+    and WAFA_METRICS_PORT.
+    """
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.analyst import Analyst, Interrupted, run_analyst  # noqa: PLC0415
+    from pipeline.analyst_jobs import JOBS  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained(), _until_told() as stop:
+        try:
+            if not once:
+                run_analyst(settings, JOBS, stop=stop)
+                return
+            this = Analyst(settings, JOBS)
+            failed = [job.name for job in this.jobs if this.take_turn(job, stop).problem]
+        except metrics.PortTaken as error:
+            _end(str(error), REFUSED)
+        except Interrupted:
+            raise typer.Exit(INTERRUPTED) from None
+    if failed:
+        _end(f"not done: {', '.join(failed)} (the lines above say why)", REFUSED)
+
+
+@app.command(rich_help_panel=PROCESSES)
 def kafka(
     port: Annotated[int | None, typer.Option(help="Port; a free one unless given.", min=1, max=65535)] = None,
     data: Annotated[Path, typer.Option(help="Where the broker keeps its data, from one run to the next.")] = Path(
@@ -437,17 +467,17 @@ def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
 def spend(
     file: Annotated[
         Path | None,
-        typer.Argument(help="CSV: channel,month,spend_minor. Without it, whom they won is counted anew."),
+        typer.Argument(help="CSV: channel,month,spend_minor. Without it, costs and customers are counted anew."),
     ] = None,
 ) -> None:
-    """What channels spent, by month: spread over whom they won, late spend included.
+    """What channels spent, by month: spread over whom they won, late spend included. `wafa analyst` does so hourly.
 
-    Each line is a channel's whole spend on a month (YYYY-MM), in minor units of the shop's currency. Told again with
-    more, it is late spend.
+    What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
+    spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
-    from pipeline.spending import BadSpend, read_spend, revise  # noqa: PLC0415
+    from pipeline.spending import BadSpend, in_words, read_spend, revise  # noqa: PLC0415
 
-    told = {}
+    told: dict[tuple[str, str], int | None] = {}
     if file is not None:
         try:
             told = read_spend(file.read_text("utf-8-sig").splitlines())
@@ -455,13 +485,17 @@ def spend(
             _end(f"{file}: {error}", BAD_INPUT)
     settings = _quiet_settings()
     with _explained():
-        revisions = revise(settings, told)
-    for each in revisions:
+        revised = revise(settings, told)
+    for each in revised.revisions:
         OUT.print(
             f"{each.channel}, {each.cohort_month}: {each.spend_minor:,} spent, {each.acquisitions:,} customers won.",
             highlight=False,
         )
-    OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
+    for remark in revised.remarks:
+        OUT.print(f"[yellow]odd[/] {escape(in_words(remark))}", highlight=False)
+    OUT.print(
+        f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
+    )
 
 
 @app.command(rich_help_panel=RULES)
@@ -715,7 +749,9 @@ def report(  # noqa: PLR0913 - an option is a parameter
     last: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
     ] = None,
-    period: Annotated[PeriodKind, typer.Option(help="By what the time is divided.")] = "month",
+    period: Annotated[
+        PeriodKind | None, typer.Option(help="By what the time is divided; else as the goals are.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every table there, as CSV.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write one page with plots, complete in itself.")] = None,
     metrics: Annotated[Path | None, typer.Option(help="Write the goals there, as Prometheus metrics.")] = None,
@@ -779,28 +815,44 @@ def customer(
         str, typer.Argument(help="Your customer id, an e-mail, phone or handle, or Wafa's id (its start will do).")
     ],
     *,
-    why: Annotated[str | None, typer.Option("--why", help="Only this rule's decisions: retention_offer...")] = None,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why",
+            metavar="QUESTION",
+            help="Only why it is so: value, stage, lifecycle, prediction, or a rule such as retention_offer.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
     events: Annotated[int, typer.Option(help="How many of the latest events to show.", min=0, max=10_000)] = 25,
 ) -> None:
-    """One customer: who they are, what happened, and why each trigger was sent or was not."""
-    from pipeline.core.policy import Rules  # noqa: PLC0415
-    from pipeline.inquiry import customer_document, customer_ids  # noqa: PLC0415
+    """One customer: who they are, what happened, and why each trigger was sent or was not.
+
+    With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle, the inputs
+    behind a prediction, or all that became of a rule's triggers and why others were never considered.
+    """
+    from pipeline.core.why import QUESTIONS  # noqa: PLC0415
+    from pipeline.inquiry import customer_document, customer_ids, explanation  # noqa: PLC0415
     from pipeline.telling import print_customer  # noqa: PLC0415
+    from pipeline.telling_why import print_explanation  # noqa: PLC0415
 
     settings = _quiet_settings()
-    rule = None if why is None else why.replace("-", "_")
-    if rule is not None and rule not in Rules.__struct_fields__:
-        _end(f"--why: expected one of {', '.join(Rules.__struct_fields__)}, got {why!r}", BAD_INPUT)
+    question = None if why is None else why.replace("-", "_")
+    if question is not None and question not in QUESTIONS:
+        _end(f"--why: expected one of {', '.join(QUESTIONS)}, got {why!r}", BAD_INPUT)
     with _explained():
         found = customer_ids(settings, who)
         if not found:
             _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`)", REFUSED)
         if len(found) > 1:
             _end(f"{who!r} means {len(found)} customers: {', '.join(found[:5])}", REFUSED)
-        document: dict[str, Any] = customer_document(settings, found[0], rule=rule)
+        document: dict[str, Any] = (
+            customer_document(settings, found[0]) if question is None else explanation(settings, found[0], question)
+        )
     if as_json:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif question is not None:
+        print_explanation(document, OUT)
     else:
         print_customer(document, OUT, events=events)
 

@@ -269,6 +269,16 @@ LIFECYCLE_TRANSITIONS = _counter("wafa_lifecycle_transitions_total", "Moves betw
 LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of the last Tick, since 1970.")
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
+# -- analyst ----------------------------------------------------------------------------------------------------------
+ANALYST_RUNS = _counter("wafa_analyst_runs_total", "Turns of the analyst's jobs, by how they ended.", "type", "outcome")
+ANALYST_RUN_SECONDS = _gauge("wafa_analyst_run_seconds", "How long the job's last turn took.", "type")
+ANALYST_LAST_SUCCESS = _gauge(
+    "wafa_analyst_last_success_timestamp_seconds", "When the job was last done, since 1970.", "type"
+)
+ANALYST_INTERVAL = _gauge("wafa_analyst_interval_seconds", "How often the job has its turn.", "type")
+CHANNEL_MONTHS = _gauge("wafa_channel_months", "Months of channels whose cost is in force.")
+CHANNEL_MONTHS_ODD = _gauge("wafa_channel_months_odd", "Months of channels with something odd, by what.", "reason")
+
 # -- goals ------------------------------------------------------------------------------------------------------------
 GOAL_AMOUNT = _gauge("wafa_goal_amount_minor", "Goals in money in the period there is now.", "goal", "owner", "figure")
 GOAL_SHARE = _gauge(

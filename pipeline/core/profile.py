@@ -219,8 +219,9 @@ class Standing(_Entry, frozen=True):
 
     tier: int
     why: int
-    since_day: int
     checked_day: int
+    since_days: int
+    """For so many days before that."""
     actual_minor: int
     ahead_minor: int
     potential_minor: int
@@ -228,8 +229,8 @@ class Standing(_Entry, frozen=True):
     serve_minor: int
     p_below_zero_milli: int = -1
     """-1: not in doubt, or too early to say."""
-    month_ends: bytes = b""
-    """The tier at the end of each month before that of `checked_day`, a byte each, the latest last."""
+    month_ends: int = 1
+    """After a leading 1, the tier at the end of each month before that of `checked_day`: digits to base 5."""
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -23,16 +23,35 @@ from pipeline.core.profile import DAYS_MAX, Profile, Stage
 FAILED_CHECKS_MAX: Final = 2
 
 
+def cycle_days(profile: Profile, policy: Policy) -> int:
+    """How long a cycle of theirs is."""
+    return policy.stage.cycle_days
+
+
+def need_known_at(profile: Profile) -> int:
+    """When they last said a need of theirs; 0: never."""
+    return profile.need_at
+
+
+def need_answered_at(profile: Profile) -> int:
+    """When they last answered a message of ours; 0: never."""
+    return profile.answered_at
+
+
 def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
     """We know who they are, and a message of ours has met a need: they answered it, or said what they need."""
     return bool(profile.identified and (profile.need_at or profile.answered_at))
 
 
+def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
+    """When each department last dealt with them well, 0: never."""
+    return {"marketing": profile.marketing_at, "sales": profile.sales_at, "service": profile.service_at}
+
+
 def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
     """Which departments have dealt with them well in the last cycle."""
-    since = as_of - policy.stage.cycle_days * DAY_SECONDS
-    dealt = (("marketing", profile.marketing_at), ("sales", profile.sales_at), ("service", profile.service_at))
-    return [name for name, at in dealt if at and at > since]
+    since = as_of - cycle_days(profile, policy) * DAY_SECONDS
+    return [name for name, at in dealt_at(profile, as_of, policy).items() if at and at > since]
 
 
 def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
@@ -42,25 +61,37 @@ def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
     return len(departments(profile, as_of, policy)) >= policy.stage.departments_for_collaborative
 
 
-def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
-    """They bought in each of the last cycles, and no complaint is open."""
-    if has_open_complaint(profile):
-        return False
-    zone, length, cycles = policy.shop.time_zone, policy.stage.cycle_days, policy.stage.cycles_for_bonded
-    first_at, last_at = ledgers.first_and_last(profile.ledger)
+def bought_in_cycles(profile: Profile, as_of: int, policy: Policy) -> list[bool]:
+    """Whether they bought in each of the last cycles of theirs, the newest first."""
+    zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
     today = day_of(as_of, zone)
-    if today - day_of(first_at, zone) < length * (cycles - 1) or today - day_of(last_at, zone) >= length:
-        return False  # nothing in the oldest of the cycles, or nothing in the newest: spares looking at every purchase
     days = ledgers.purchase_days(profile.ledger, zone)
     if len(days) == DAYS_MAX:  # they buy so often that these reach back less far than the buckets
         days += buckets.days_with(profile.buckets, Measure.ORDERS)
     bought = {(today - day) // length for day in days}
-    return all(cycle in bought for cycle in range(cycles))
+    return [cycle in bought for cycle in range(cycles)]
+
+
+def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """They bought in each of the last cycles, and no complaint is open."""
+    if has_open_complaint(profile):
+        return False
+    zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
+    first_at, last_at = ledgers.first_and_last(profile.ledger)
+    today = day_of(as_of, zone)
+    if today - day_of(first_at, zone) < length * (cycles - 1) or today - day_of(last_at, zone) >= length:
+        return False  # nothing in the oldest of the cycles, or nothing in the newest: spares looking at every purchase
+    return all(bought_in_cycles(profile, as_of, policy))
 
 
 def has_open_complaint(profile: Profile) -> bool:
     """Whether a complaint of theirs waits for us."""
     return bool(profile.tickets) and any(ticket.is_complaint for ticket in profile.tickets)
+
+
+def is_frozen(profile: Profile, policy: Policy) -> bool:
+    """Whether the stage stays where it is, whatever happens: a complaint is open."""
+    return has_open_complaint(profile)
 
 
 Evidence = Callable[[Profile, int, Policy], bool]
@@ -107,6 +138,11 @@ def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     if profile.stage_failed_checks + 1 < FAILED_CHECKS_MAX:
         return {"stage_checked_at": as_of, "stage_failed_checks": profile.stage_failed_checks + 1}
     return _moved(profile, Stage(stage - 1), FALL_REASON, as_of)
+
+
+def reason(profile: Profile) -> str:
+    """Why they are in their stage."""
+    return profile.stage_reason
 
 
 def _moved(profile: Profile, stage: Stage, reason: str, as_of: int) -> dict[str, object]:

@@ -20,6 +20,9 @@ from pipeline.core.timing import next_order_quantile
 from pipeline.schemas import logged
 
 _WHOLE: Final = 1000
+_TIERS: Final = len(Tier)
+_OLDEST: Final = _TIERS**MONTH_ENDS_MAX
+"""The leading 1 of as many months as are kept."""
 
 
 _MOVES_MONEY: Final = frozenset(
@@ -60,21 +63,21 @@ def checked(profile: Profile, controls: Controls) -> Profile:
 def _standing(before: Standing | None, told: Figures, controls: Controls, today: int) -> Standing:
     assert controls.population is not None, "figures are told by it"
     rules = controls.policy.tiers
-    held, since = (Tier(before.tier), before.since_day) if before else (Tier.UNKNOWN, today)
+    held, since_days = (Tier(before.tier), _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
     found = tiers.told(told, controls.population, rules, held)
-    tier = tiers.settled(held, since, found, today, rules)
+    tier = tiers.settled(held, since_days, found, rules)
     return Standing(
         tier=int(tier),
         why=int(found[1]) if tier is found[0] or before is None else before.why,
-        since_day=since if tier is held else today,
         checked_day=today,
+        since_days=since_days if tier is held else 0,
         actual_minor=told.actual_minor,
         ahead_minor=told.ahead_minor,
         potential_minor=told.potential_minor,
         p_return_milli=round(told.p_return * _WHOLE),
         serve_minor=told.serve_minor,
         p_below_zero_milli=-1 if told.p_below_zero is None else round(told.p_below_zero * _WHOLE),
-        month_ends=month_ends(before, today) if before else b"",
+        month_ends=month_ends(before, today) if before else 1,
     )
 
 
@@ -142,18 +145,34 @@ def _without_purchase(before: Standing, today: int) -> Standing:
         return before
     return Standing(
         tier=int(Tier.UNKNOWN), why=int(Why.NO_PURCHASE_YET), checked_day=today,
-        since_day=before.since_day if before.tier == Tier.UNKNOWN else today,
+        since_days=_since_days(before, today) if before.tier == Tier.UNKNOWN else 0,
         actual_minor=0, ahead_minor=0, potential_minor=0, p_return_milli=0, serve_minor=0,
         month_ends=month_ends(before, today),
     )  # fmt: skip
 
 
-def month_ends(before: Standing, today: int) -> bytes:
+def _since_days(before: Standing, today: int) -> int:
+    """For how many days they have been in their tier."""
+    return before.since_days + max(today - before.checked_day, 0)
+
+
+def month_ends(before: Standing, today: int) -> int:
     """The tiers at the ends of the months before today's, given those before the last look's."""
-    passed = month_of(today) - month_of(before.checked_day)
-    if passed <= 0:
-        return before.month_ends
-    return (before.month_ends + bytes((before.tier,)) * min(passed, MONTH_ENDS_MAX))[-MONTH_ENDS_MAX:]
+    ends = before.month_ends
+    for _ in range(min(month_of(today) - month_of(before.checked_day), MONTH_ENDS_MAX)):
+        ends = ends * _TIERS + before.tier
+        if ends >= 2 * _OLDEST:
+            ends = ends % _OLDEST + _OLDEST
+    return ends
+
+
+def tiers_of(month_ends: int) -> list[Tier]:
+    """What the tiers at the ends of months were, the oldest first."""
+    found = []
+    while month_ends > 1:
+        month_ends, tier = divmod(month_ends, _TIERS)
+        found.append(Tier(tier))
+    return found[::-1]
 
 
 def month_of(day: int) -> int:

@@ -134,8 +134,8 @@ def _line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool)
     return line - abs(line) * rules.slack_permille / _WHOLE if kept else line
 
 
-def settled(before: Tier, since_day: int, found: tuple[Tier, Why], today: int, rules: TierRules) -> Tier:
+def settled(before: Tier, since_days: int, found: tuple[Tier, Why], rules: TierRules) -> Tier:
     """The tier they are in from today on: a rise counts at once, a fall only some days after the last move."""
     tier = found[0]
     is_fall = before is not Tier.UNKNOWN and tier < before
-    return before if is_fall and today - since_day < rules.hold_days else tier
+    return before if is_fall and since_days < rules.hold_days else tier

@@ -9,7 +9,7 @@ from pipeline.core.days import date_of, day_of
 from pipeline.core.outlook import gap_minor
 from pipeline.core.profile import Profile, Stage, Standing, Tier
 from pipeline.core.rfm import habits, rfm
-from pipeline.core.standing import month_of
+from pipeline.core.standing import month_of, tiers_of
 from pipeline.core.tier import Why
 from pipeline.core.treatment import treatment
 
@@ -50,9 +50,10 @@ def _why_unknown(profile: Profile, controls: Controls) -> Why:
 def _figures(standing: Standing) -> dict[str, Any]:
     p_return = standing.p_return_milli / _MILLI
     below = standing.p_below_zero_milli
-    last = month_of(standing.checked_day) - len(standing.month_ends)
+    months = tiers_of(standing.month_ends)
+    first = month_of(standing.checked_day) - len(months)
     return {
-        "since_on": date_of(standing.since_day),
+        "since_on": date_of(standing.checked_day - standing.since_days),
         "checked_on": date_of(standing.checked_day),
         "actual_minor": standing.actual_minor,
         "expected_minor": standing.ahead_minor,
@@ -62,8 +63,8 @@ def _figures(standing: Standing) -> dict[str, Any]:
         "p_below_zero": None if below < 0 else below / _MILLI,
         "cost_to_serve_per_order_minor": standing.serve_minor,
         "month_ends": [
-            {"month": f"{month // 12:04}-{month % 12 + 1:02}", "tier": Tier(each).label}
-            for month, each in enumerate(standing.month_ends, last)
+            {"month": f"{month // 12:04}-{month % 12 + 1:02}", "tier": each.label}
+            for month, each in enumerate(months, first)
         ],
     }
 

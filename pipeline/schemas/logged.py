@@ -321,6 +321,7 @@ class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_on
     spend_minor: int
     acquisitions: int
     shares: int = 0
+    told_by: str = ""  # events, file; empty: a file
 
 
 CustomerEvent = (

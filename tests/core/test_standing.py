@@ -17,6 +17,7 @@ from pipeline.core.days import day_of
 from pipeline.core.outlook import facts
 from pipeline.core.population import EVERY, alike
 from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
+from pipeline.core.standing import tiers_of
 from pipeline.core.tier import Why
 from pipeline.core.view import view
 from pipeline.schemas import logged
@@ -218,11 +219,30 @@ def test_the_tier_at_the_end_of_each_month_is_kept_for_thirteen_months() -> None
 
 
 def test_months_without_a_look_end_in_the_tier_of_the_last_look() -> None:
-    before = Standing(4, 4, 20_454, 20_454, 0, 0, 0, 0, 0, month_ends=b"\2")  # looked at on 2026-01-01
-    assert standings.month_ends(before, 20_454 + 30) == b"\2"
-    assert standings.month_ends(before, 20_454 + 31) == b"\2\4"
-    assert standings.month_ends(before, 20_454 + 31 + 28 + 31) == b"\2\4\4\4"
-    assert standings.month_ends(before, 20_454 + 900) == b"\4" * MONTH_ENDS_MAX
+    looked_at = day_of(int(day(0).timestamp()), "UTC")  # 2026-01-01
+    before = Standing(int(Tier.MVC), 4, looked_at, 0, 0, 0, 0, 0, 0, month_ends=5 + int(Tier.REST))
+
+    def after(days: int) -> list[Tier]:
+        return tiers_of(standings.month_ends(before, looked_at + days))
+
+    assert after(30) == [Tier.REST]
+    assert after(31) == [Tier.REST, Tier.MVC]
+    assert after(31 + 28 + 31) == [Tier.REST, *[Tier.MVC] * 3]
+    assert after(900) == [Tier.MVC] * MONTH_ENDS_MAX
+
+
+@STEADY
+@given(st.lists(st.sampled_from(Tier), max_size=40))
+def test_months_are_kept_whatever_the_tiers_were_and_pack_into_four_bytes(months: list[Tier]) -> None:
+    standing = Standing(0, 0, 20_454, 0, 0, 0, 0, 0, 0)
+    for tier in months:
+        standing = replace(standing, tier=int(tier))
+        later = standing.checked_day + 31  # at most two months on
+        if standings.month_of(later) - standings.month_of(standing.checked_day) != 1:
+            later -= 3
+        standing = replace(standing, month_ends=standings.month_ends(standing, later), checked_day=later)
+    assert tiers_of(standing.month_ends) == months[-MONTH_ENDS_MAX:]
+    assert standing.month_ends < 2**32
 
 
 # -- whatever happens -------------------------------------------------------------------------------------------------
@@ -277,15 +297,15 @@ def test_the_figures_of_a_tier_do_not_hang_on_the_order_in_which_news_came(
 
 @STEADY
 @given(st.integers(0, 10_000))
-def test_a_standing_packs_into_fifty_bytes_and_comes_back(seed: int) -> None:
+def test_a_standing_packs_into_forty_bytes_and_comes_back(seed: int) -> None:
     chance = random.Random(seed)
     life = lived([(chance.choice(MOVES), chance.choice((0, 0.25, 1, 3)), chance.randrange(4), 0) for _ in range(60)])
     driver = live(list(life), driver_of(HASTY))
     profile = driver.profiles.get("c")
     if profile is not None and profile.standing is not None:
         assert unpack(pack(profile)) == profile
-        full = replace(profile, standing=replace(profile.standing, month_ends=bytes(MONTH_ENDS_MAX)))
-        assert len(pack(full)) - len(pack(replace(profile, standing=None))) <= 60
+        full = replace(profile, standing=replace(profile.standing, month_ends=2 * 5**MONTH_ENDS_MAX - 1))
+        assert len(pack(full)) - len(pack(replace(profile, standing=None))) <= 40
 
 
 def test_the_facts_are_the_values_of_the_value_page() -> None:

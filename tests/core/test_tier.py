@@ -128,10 +128,10 @@ def test_a_tier_is_kept_while_its_lines_are_missed_by_a_tenth_at_most(held: Tier
 
 def test_a_rise_counts_at_once_and_a_fall_only_a_month_after_the_last_move() -> None:
     fall, rise = (Tier.REST, Why.USUAL), (Tier.MVC, Why.MOST_VALUABLE)
-    assert settled(Tier.MVC, 100, fall, 129, RULES) is Tier.MVC
-    assert settled(Tier.MVC, 100, fall, 130, RULES) is Tier.REST
-    assert settled(Tier.REST, 100, rise, 100, RULES) is Tier.MVC
-    assert settled(Tier.UNKNOWN, 100, (Tier.BZ, Why.COSTS_MORE_TO_SERVE), 100, RULES) is Tier.BZ
+    assert settled(Tier.MVC, 29, fall, RULES) is Tier.MVC
+    assert settled(Tier.MVC, 30, fall, RULES) is Tier.REST
+    assert settled(Tier.REST, 0, rise, RULES) is Tier.MVC
+    assert settled(Tier.UNKNOWN, 0, (Tier.BZ, Why.COSTS_MORE_TO_SERVE), RULES) is Tier.BZ
 
 
 def test_tiers_and_reasons_are_the_contracts_and_each_has_words() -> None:

@@ -749,7 +749,9 @@ def report(  # noqa: PLR0913 - an option is a parameter
     last: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
     ] = None,
-    period: Annotated[PeriodKind, typer.Option(help="By what the time is divided.")] = "month",
+    period: Annotated[
+        PeriodKind | None, typer.Option(help="By what the time is divided; else as the goals are.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every table there, as CSV.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write one page with plots, complete in itself.")] = None,
     metrics: Annotated[Path | None, typer.Option(help="Write the goals there, as Prometheus metrics.")] = None,

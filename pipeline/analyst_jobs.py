@@ -55,17 +55,14 @@ def fit(settings: Settings) -> Figures:
     return {"customers": report.customers, "models": len(report.told), "populations": int(is_measured)}
 
 
-def reckon_goals(settings: Settings) -> Figures:
-    """The goals of the policy in the period there is now: target, actual, forecast and gap."""
-    from pipeline.analysis.report.goals import goal_figures  # noqa: PLC0415 - it loads much that only this job needs
-    from pipeline.reporting import Asked, NobodyYet, read_report  # noqa: PLC0415
+def goals(settings: Settings) -> Figures:
+    """How far the goals are, and how far they will be by the period's end; nothing before the first customer."""
+    from pipeline.reporting import NobodyYet, read_goals  # noqa: PLC0415 - what is read by this job alone
 
     try:
-        report = read_report(settings, Asked())
-    except NobodyYet as error:
-        log.warning("goals_not_reckoned", why=str(error))
+        return read_goals(settings)
+    except NobodyYet:
         return {}
-    return goal_figures(report)
 
 
 JOBS: Final = (
@@ -74,5 +71,5 @@ JOBS: Final = (
         show_channel_costs,
     ),
     Job("fit", lambda settings: settings.analyst_fit_seconds, fit, needs="scipy"),
-    Job("goals", lambda settings: settings.analyst_goals_seconds, reckon_goals, metrics.show_goals),
+    Job("goals", lambda settings: settings.analyst_goals_seconds, goals, metrics.show_goals),
 )  # fmt: skip

@@ -13,7 +13,15 @@ from typing import Final
 import msgspec
 
 from pipeline import topics
-from pipeline.analysis.report.calendar import Calendar, Period, PeriodKind, natural, number_of, periods_between
+from pipeline.analysis.report.calendar import (
+    Calendar,
+    Period,
+    PeriodKind,
+    kind_named,
+    natural,
+    number_of,
+    periods_between,
+)
 from pipeline.analysis.report.compose import composed
 from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.life import Life
@@ -40,7 +48,8 @@ _SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quar
 class Asked:
     """Which time the report shall be of; without a day, up to the log's last moment and a year or so before."""
 
-    kind: PeriodKind = "month"
+    kind: PeriodKind | None = None
+    """None: that of the goals."""
     first_on: date | None = None
     last_on: date | None = None
 
@@ -54,8 +63,9 @@ def read_report(settings: Settings, asked: Asked) -> Report:
     need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
     controls, first_at, as_of = _span(settings)
     zone = controls.policy.shop.time_zone
-    periods = asked_periods(asked, day_of(first_at, zone), day_of(as_of, zone))
-    tally = Tally(Calendar(periods, asked.kind, zone), controls.policy.value)
+    kind = asked.kind or kind_named(controls.policy.goals.period)
+    periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
+    tally = Tally(Calendar(periods, kind, zone), controls.policy.value)
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         lives = _lives(settings, number, partition, tally)
@@ -70,9 +80,7 @@ def read_report(settings: Settings, asked: Asked) -> Report:
 
 def read_goals(settings: Settings) -> dict[str, float]:
     """How far the goals of the period there is now are, for metrics; nothing where none is set. Raises as above."""
-    controls, _, _ = _span(settings)
-    kind: PeriodKind = controls.policy.goals.period  # type: ignore[assignment]  # the policy was checked
-    return goal_figures(read_report(settings, Asked(kind)))
+    return goal_figures(read_report(settings, Asked()))
 
 
 def _span(settings: Settings) -> tuple[Controls, int, int]:
@@ -91,14 +99,14 @@ def _span(settings: Settings) -> tuple[Controls, int, int]:
     return controls, first_at, max(controls.tick_at, last_at)
 
 
-def asked_periods(asked: Asked, seen_day: int, today: int) -> tuple[Period, ...]:
+def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tuple[Period, ...]:
     """The periods asked for; where no day is given, up to today, and from a year or so before or the first event."""
-    last = number_of(asked.last_on) if asked.last_on else today
+    last = number_of(asked.last_on) if asked.last_on else seen[1]
     if asked.first_on:
         first = number_of(asked.first_on)
     else:
-        first = natural(max(min(seen_day, last), last - _SHOWN_DAYS[asked.kind]), asked.kind)[1]
-    return periods_between(first, last, asked.kind)
+        first = natural(max(min(seen[0], last), last - _SHOWN_DAYS[kind]), kind)[1]
+    return periods_between(first, last, kind)
 
 
 def _lives(settings: Settings, number: int, partition: Partition, tally: Tally) -> Lives:

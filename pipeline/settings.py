@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         86_400.0, ge=1, le=2_678_400, description="The shop's model is learned anew this often."
     )
     analyst_goals_seconds: float = Field(
-        21_600.0, ge=1, le=2_678_400, description="The policy's goals are reckoned this often, from the whole log."
+        3600.0, ge=1, le=604_800, description="How far the goals are is reckoned this often."
     )
     analyst_job_seconds_max: float = Field(
         900.0, ge=1, le=86_400, description="A job of the analyst is ended after this time, and tried at its next turn."

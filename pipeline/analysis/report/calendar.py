@@ -43,6 +43,14 @@ class Place(NamedTuple):
     """Months since year 0."""
 
 
+def kind_named(name: str) -> PeriodKind:
+    """The kind of period of that name. Raises ValueError."""
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise ValueError(f"expected one of {', '.join(KINDS)}, got {name!r}")
+
+
 def date_at(day: int) -> date:
     """The date of a day."""
     return date.fromordinal(day + _EPOCH)

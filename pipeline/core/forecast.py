@@ -89,7 +89,7 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
     margins.pop(first_day)  # the first says nothing of the next
     rich = [margin for margin in margins.values() if margin > 0]
     bought = _bought(ledger, days, zone)
-    return replace(bought, spend_days=spent_days + len(rich), spend_minor=spent_minor + sum(rich))
+    return replace(bought, spend_days=spent_days + len(rich), spend_minor=max(0, spent_minor + sum(rich)))
 
 
 def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:

@@ -72,6 +72,11 @@ def test_what_was_published_is_reported(busy: Shop, tmp_path: Path) -> None:
     assert text.count("<section ") == 7
     assert 'wafa_goal_amount_minor{figure="target",goal="sales",owner="sales"} 50000.0' in goals.read_text()
 
+    analyst = busy.start("analyst")
+    actual = 'wafa_goal_amount_minor{figure="actual",goal="sales",owner="sales"}'
+    now = [int(row["net_revenue_minor"]) for row in sold.values()][-1]
+    busy.wait(lambda: analyst.metric(actual) == now, "the analyst shows the goals too")
+
     before = busy.wafa("report", "--from", "2019-01-01", "--to", "2019-02-28")
     assert before.returncode == 0, before.stderr
     assert "from 2019-01-01 to 2019-02-28" in before.stdout, "a time with nothing in it"

@@ -11,8 +11,9 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final, NoReturn
@@ -23,6 +24,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipeline import settings as settings_module
+from pipeline.analysis.report.calendar import PeriodKind
+from pipeline.analysis.report.table import Report
 from pipeline.local.choices import Choices, Which
 from pipeline.schemas.dead_letters import Reason
 from pipeline.settings import Settings
@@ -185,6 +188,36 @@ def views() -> None:
             run_views(settings, stop=stop)
         except metrics.PortTaken as error:
             _end(str(error), REFUSED)
+
+
+@app.command(rich_help_panel=PROCESSES)
+def analyst(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Each job once, then end; exit 1 if one failed.")] = False,
+) -> None:
+    """Run the analyst: counts what channels cost and fits the shop's model, on a schedule, and puts it into the log.
+
+    One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
+    and WAFA_METRICS_PORT.
+    """
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.analyst import Analyst, Interrupted, run_analyst  # noqa: PLC0415
+    from pipeline.analyst_jobs import JOBS  # noqa: PLC0415
+
+    settings = _settings()
+    with _explained(), _until_told() as stop:
+        try:
+            if not once:
+                run_analyst(settings, JOBS, stop=stop)
+                return
+            this = Analyst(settings, JOBS)
+            failed = [job.name for job in this.jobs if this.take_turn(job, stop).problem]
+        except metrics.PortTaken as error:
+            _end(str(error), REFUSED)
+        except Interrupted:
+            raise typer.Exit(INTERRUPTED) from None
+    if failed:
+        _end(f"not done: {', '.join(failed)} (the lines above say why)", REFUSED)
 
 
 @app.command(rich_help_panel=PROCESSES)
@@ -434,17 +467,17 @@ def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
 def spend(
     file: Annotated[
         Path | None,
-        typer.Argument(help="CSV: channel,month,spend_minor. Without it, whom they won is counted anew."),
+        typer.Argument(help="CSV: channel,month,spend_minor. Without it, costs and customers are counted anew."),
     ] = None,
 ) -> None:
-    """What channels spent, by month: spread over whom they won, late spend included.
+    """What channels spent, by month: spread over whom they won, late spend included. `wafa analyst` does so hourly.
 
-    Each line is a channel's whole spend on a month (YYYY-MM), in minor units of the shop's currency. Told again with
-    more, it is late spend.
+    What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
+    spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
-    from pipeline.spending import BadSpend, read_spend, revise  # noqa: PLC0415
+    from pipeline.spending import BadSpend, in_words, read_spend, revise  # noqa: PLC0415
 
-    told = {}
+    told: dict[tuple[str, str], int | None] = {}
     if file is not None:
         try:
             told = read_spend(file.read_text("utf-8-sig").splitlines())
@@ -452,13 +485,17 @@ def spend(
             _end(f"{file}: {error}", BAD_INPUT)
     settings = _quiet_settings()
     with _explained():
-        revisions = revise(settings, told)
-    for each in revisions:
+        revised = revise(settings, told)
+    for each in revised.revisions:
         OUT.print(
             f"{each.channel}, {each.cohort_month}: {each.spend_minor:,} spent, {each.acquisitions:,} customers won.",
             highlight=False,
         )
-    OUT.print(f"{len(revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False)
+    for remark in revised.remarks:
+        OUT.print(f"[yellow]odd[/] {escape(in_words(remark))}", highlight=False)
+    OUT.print(
+        f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
+    )
 
 
 @app.command(rich_help_panel=RULES)
@@ -741,33 +778,118 @@ def books(
 
 
 @app.command(rich_help_panel=QUESTIONS)
+def report(  # noqa: PLR0913 - an option is a parameter
+    *,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; else a year or so back.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
+    ] = None,
+    period: Annotated[
+        PeriodKind | None, typer.Option(help="By what the time is divided; else as the goals are.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every table there, as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one page with plots, complete in itself.")] = None,
+    metrics: Annotated[Path | None, typer.Option(help="Write the goals there, as Prometheus metrics.")] = None,
+) -> None:
+    """How the shop does: funnel, channels, costs against revenue, who comes back, goals, tiers, needs.
+
+    Reads the state and the whole log. What each figure means: docs/report.md.
+    """
+    from pipeline.analysis.report.files import csv_files  # noqa: PLC0415
+    from pipeline.reporting import Asked, NobodyYet, read_report  # noqa: PLC0415
+    from pipeline.telling_report import print_report  # noqa: PLC0415
+
+    settings = _quiet_settings()
+    asked = Asked(period, first.date() if first else None, last.date() if last else None)
+    with _explained():
+        try:
+            found = read_report(settings, asked)
+        except NobodyYet as error:
+            _end(str(error), REFUSED)
+        except ValueError as error:
+            _end(f"--from, --to, --period: {error}", BAD_INPUT)
+    files = {} if csv is None else {csv / name: text for name, text in csv_files(found).items()}
+    if html is not None:
+        files[html] = _page(found)
+    if metrics is not None:
+        files[metrics] = _goals(found)
+    _write(files)
+    print_report(found, OUT)
+
+
+def _page(found: Report) -> str:
+    try:
+        from pipeline.analysis.report.page import page  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    return page(found)
+
+
+def _goals(found: Report) -> str:
+    from pipeline import metrics  # noqa: PLC0415
+    from pipeline.analysis.report.goals import goal_figures  # noqa: PLC0415
+
+    metrics.show_goals(goal_figures(found))
+    return metrics.goals_text()
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            _end(f"{path}: {error.strerror or error}", BAD_INPUT)
+
+
+@app.command(rich_help_panel=QUESTIONS)
 def customer(
     who: Annotated[
         str, typer.Argument(help="Your customer id, an e-mail, phone or handle, or Wafa's id (its start will do).")
     ],
     *,
-    why: Annotated[str | None, typer.Option("--why", help="Only this rule's decisions: retention_offer...")] = None,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why",
+            metavar="QUESTION",
+            help="Only why it is so: value, stage, lifecycle, tier, prediction, or a rule such as retention_offer.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
     events: Annotated[int, typer.Option(help="How many of the latest events to show.", min=0, max=10_000)] = 25,
 ) -> None:
-    """One customer: who they are, what happened, and why each trigger was sent or was not."""
-    from pipeline.core.policy import Rules  # noqa: PLC0415
-    from pipeline.inquiry import customer_document, customer_ids  # noqa: PLC0415
+    """One customer: who they are, what happened, and why each trigger was sent or was not.
+
+    With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle and tier,
+    the inputs behind a prediction, or all that became of a rule's triggers and why others were never considered.
+    """
+    from pipeline.core.why import QUESTIONS  # noqa: PLC0415
+    from pipeline.inquiry import customer_document, customer_ids, explanation  # noqa: PLC0415
     from pipeline.telling import print_customer  # noqa: PLC0415
+    from pipeline.telling_why import print_explanation  # noqa: PLC0415
 
     settings = _quiet_settings()
-    rule = None if why is None else why.replace("-", "_")
-    if rule is not None and rule not in Rules.__struct_fields__:
-        _end(f"--why: expected one of {', '.join(Rules.__struct_fields__)}, got {why!r}", BAD_INPUT)
+    question = None if why is None else why.replace("-", "_")
+    if question is not None and question not in QUESTIONS:
+        _end(f"--why: expected one of {', '.join(QUESTIONS)}, got {why!r}", BAD_INPUT)
     with _explained():
         found = customer_ids(settings, who)
         if not found:
             _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`)", REFUSED)
         if len(found) > 1:
             _end(f"{who!r} means {len(found)} customers: {', '.join(found[:5])}", REFUSED)
-        document: dict[str, Any] = customer_document(settings, found[0], rule=rule)
+        document: dict[str, Any] = (
+            customer_document(settings, found[0]) if question is None else explanation(settings, found[0], question)
+        )
     if as_json:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif question is not None:
+        print_explanation(document, OUT)
     else:
         print_customer(document, OUT, events=events)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import tomli_w
@@ -62,6 +62,9 @@ def adopt_policy(settings: Settings, text: str) -> str:
     _refuse_another_zone(settings, policy)
     digest = policy_hash(policy)
     adopted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
+    before = _last_adopted(settings)
+    if before is not None and before.adopted_at >= adopted_at:  # a clock was ahead: its policy must not stay for ever
+        adopted_at = before.adopted_at + timedelta(milliseconds=1)
     append_control(settings, logged.PolicyAdopted(adopted_at=adopted_at, policy_hash=digest, policy=to_dict(policy)))
     return digest
 
@@ -83,13 +86,19 @@ def _refuse_another_zone(settings: Settings, policy: Policy) -> None:
 def policy_in_force(settings: Settings) -> str:
     """The last adopted policy as a file, else the defaults with their comments."""
     need_topics(settings, topics.CONTROLS)
-    latest: logged.PolicyAdopted | None = None
-    for found in scan(settings, topics.CONTROLS):
-        control = logged.decode(found.value or b"")
-        if isinstance(control, logged.PolicyAdopted):
-            latest = control
+    latest = _last_adopted(settings)
     if latest is None:
         return default_text()
     return f"# Adopted at {latest.adopted_at:%Y-%m-%d %H:%M:%S} UTC, hash {latest.policy_hash}.\n" + tomli_w.dumps(
         to_dict(from_logged(latest.policy))
     )
+
+
+def _last_adopted(settings: Settings) -> logged.PolicyAdopted | None:
+    """The adoption that counts: the latest by its date, and of two of one date the first."""
+    latest: logged.PolicyAdopted | None = None
+    for found in scan(settings, topics.CONTROLS):
+        control = logged.decode(found.value or b"")
+        if isinstance(control, logged.PolicyAdopted) and (latest is None or control.adopted_at > latest.adopted_at):
+            latest = control
+    return latest

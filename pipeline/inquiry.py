@@ -20,8 +20,10 @@ from pipeline import topics
 from pipeline.admin import Admin
 from pipeline.core import identity
 from pipeline.core.explain import Entry, explained
+from pipeline.core.why import why
 from pipeline.engine.changelog import payload_of
 from pipeline.kafka_clients import COMPLAINTS, librdkafka_config
+from pipeline.schemas.explanations import Explanation
 from pipeline.settings import Settings
 from pipeline.topics import LINK_PREFIX, Topic, partition_of
 
@@ -135,7 +137,14 @@ def of_customer(settings: Settings, topic: Topic, customer_id: str) -> list[tupl
     ]
 
 
-def customer_document(settings: Settings, customer_id: str, *, rule: str | None = None) -> dict[str, Any]:
+def explanation(settings: Settings, customer_id: str, question: str) -> dict[str, Any]:
+    """Why something of one customer is as it is: their log lived again (`core.why`). JSON-ready, by the contract."""
+    partition = partition_of(customer_id.encode(), settings.partitions(topics.CUSTOMER_EVENTS))
+    records = ((found.key, found.value) for found in scan(settings, topics.CUSTOMER_EVENTS, [partition]))
+    return Explanation.model_validate(why(question, customer_id, records)).model_dump(mode="json")
+
+
+def customer_document(settings: Settings, customer_id: str) -> dict[str, Any]:
     """Profile, events and decisions of one customer, each with its place in Kafka, and what their value is made of."""
     shown = of_customer(settings, topics.PROFILES, customer_id)
     events, entries = _lived(settings, customer_id)
@@ -144,11 +153,7 @@ def customer_document(settings: Settings, customer_id: str, *, rule: str | None 
         "profile": shown[-1][1] if shown else None,
         "value_entries": [{**entry._asdict(), "at": entry.at.isoformat()} for entry in entries],
         "events": events,
-        "decisions": [
-            decision
-            for decision in _placed(of_customer(settings, topics.DECISIONS, customer_id))
-            if rule in (None, decision["rule"])
-        ],
+        "decisions": _placed(of_customer(settings, topics.DECISIONS, customer_id)),
     }
 
 

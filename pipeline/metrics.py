@@ -14,7 +14,7 @@ import platform
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from socket import AF_INET, AF_INET6, socket
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -276,6 +276,22 @@ MODEL_FITTED_TIMESTAMP = _gauge(
 )
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
+# -- analyst ----------------------------------------------------------------------------------------------------------
+ANALYST_RUNS = _counter("wafa_analyst_runs_total", "Turns of the analyst's jobs, by how they ended.", "type", "outcome")
+ANALYST_RUN_SECONDS = _gauge("wafa_analyst_run_seconds", "How long the job's last turn took.", "type")
+ANALYST_LAST_SUCCESS = _gauge(
+    "wafa_analyst_last_success_timestamp_seconds", "When the job was last done, since 1970.", "type"
+)
+ANALYST_INTERVAL = _gauge("wafa_analyst_interval_seconds", "How often the job has its turn.", "type")
+CHANNEL_MONTHS = _gauge("wafa_channel_months", "Months of channels whose cost is in force.")
+CHANNEL_MONTHS_ODD = _gauge("wafa_channel_months_odd", "Months of channels with something odd, by what.", "reason")
+
+# -- goals ------------------------------------------------------------------------------------------------------------
+GOAL_AMOUNT = _gauge("wafa_goal_amount_minor", "Goals in money in the period there is now.", "goal", "owner", "figure")
+GOAL_SHARE = _gauge(
+    "wafa_goal_fraction", "Goals that are shares in the period there is now.", "goal", "owner", "figure"
+)
+
 # -- process ----------------------------------------------------------------------------------------------------------
 BUILD_INFO = _gauge("wafa_build_info", "Always 1; what runs here.", "version", "python")
 BUILD_INFO.labels(version=version("wafa"), python=platform.python_version()).set(1)
@@ -441,3 +457,19 @@ def serve(host: str, port: int, probes: Probes) -> MetricsServer:
         raise PortTaken(
             f"metrics and probes at {host}:{port}: {why}; set WAFA_METRICS_PORT (0: any free port) or WAFA_METRICS_HOST"
         ) from error
+
+
+def show_goals(figures: Mapping[str, float]) -> None:
+    """`goal.owner.unit.figure` of the latest report to its value, in place of those of the one before."""
+    GOAL_AMOUNT.clear()
+    GOAL_SHARE.clear()
+    for name, value in figures.items():
+        goal, owner, unit, figure = name.split(".")
+        gauge = GOAL_AMOUNT if unit == "money" else GOAL_SHARE
+        gauge.labels(goal=goal, owner=owner, figure=figure).set(value)
+
+
+def goals_text() -> str:
+    """The goals alone, as a file that Prometheus' node exporter reads."""
+    goals = REGISTRY.restricted_registry(["wafa_goal_amount_minor", "wafa_goal_fraction"])
+    return generate_latest(goals).decode()

@@ -154,6 +154,19 @@ class Settings(BaseSettings):
     )
     clock_tick_seconds: float = Field(60.0, ge=0.1, le=3600, description="How often time passes, in the log.")
 
+    analyst_channel_costs_seconds: float = Field(
+        3600.0, ge=1, le=604_800, description="What channels cost is counted this often."
+    )
+    analyst_fit_seconds: float = Field(
+        86_400.0, ge=1, le=2_678_400, description="The shop's model is learned anew this often."
+    )
+    analyst_goals_seconds: float = Field(
+        3600.0, ge=1, le=604_800, description="How far the goals are is reckoned this often."
+    )
+    analyst_job_seconds_max: float = Field(
+        900.0, ge=1, le=86_400, description="A job of the analyst is ended after this time, and tried at its next turn."
+    )
+
     shop_currency: Annotated[str, AfterValidator(_currency)] = Field(
         "USD", description="The currency values are kept in."
     )

@@ -66,6 +66,11 @@ def _named_in(decision: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for reason in decision.get("reasons", ()) for name in _FIELD.findall(REASONS.get(reason, "")))
 
 
+def numbers_of(decision: Mapping[str, Any]) -> str:
+    """The numbers of a decision that its reasons' sentences do not say."""
+    return _numbers(decision, besides=_named_in(decision))
+
+
 def _numbers(decision: Mapping[str, Any], *, besides: frozenset[str] = frozenset()) -> str:
     numbers = decision.get("numbers", {})
     return ", ".join(

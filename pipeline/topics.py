@@ -129,9 +129,16 @@ REPUTATION = Topic(
     partitions=1, cleanup="compact", config=_COMPACT_SOON,
 )  # fmt: skip
 
+SHOP_COSTS = Topic(
+    "shop-costs.v1", "hash of source and id",
+    "What was spent on no customer: on a channel, a campaign, an affiliate, a partner. Each cost once.",
+    partitions=1, cleanup="compact", config=_COMPACT_SOON,
+)  # fmt: skip
+
 TOPICS: Final = (
     *SOURCES, CUSTOMER_EVENTS, TRIGGERS, DECISIONS, PROFILES, DEAD_LETTERS, CONTROLS, POSITIONS, IDENTITIES,
     UNIDENTIFIED_EVENTS, ADDRESSES, TEXTS, CUSTOMER_STATE, MENTIONS, REPUTATION,
+    SHOP_COSTS,
 )  # fmt: skip
 
 _EVENTS_OF: Final = {

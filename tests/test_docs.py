@@ -23,6 +23,7 @@ import typer
 
 from pipeline import __main__ as command_line
 from pipeline import metrics, topics, watchdog
+from pipeline.analysis.report.figures import FIGURES
 from pipeline.core import lifecycle, satisfaction, stage
 from pipeline.core.decisions import Outcome
 from pipeline.core.decisions import Reason as DecisionReason
@@ -190,6 +191,15 @@ def policy_table() -> str:
     return rows(("Setting", "Default", "May be"), *lines)
 
 
+def figures_table() -> str:
+    lines = [
+        (figure.words, figure.about, f"`{name}`", figure.kind)
+        for name, figure in FIGURES.items()
+        if not name.startswith("month_")
+    ]
+    return rows(("Figure", "What it is", "In files", "Kind"), *lines)
+
+
 def imports_table() -> str:
     lines = [
         (f"`{part}`", ", ".join(f"`{other}`" for other in sorted(allowed - {part})) or "nothing of ours")
@@ -230,6 +240,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "treatments": treatments_table,
     "rfm": rfm_table,
     "imports": imports_table,
+    "figures": figures_table,
 }
 
 

@@ -72,7 +72,9 @@ def test_every_setting_says_what_it_is_and_is_named_by_its_area() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description
         assert field.description.endswith(".")
-        assert re.match(r"(kafka|redis|topics|worker|clock|shop|identity|metrics|log|local|serving|store|views)_", name)
+        assert re.match(
+            r"(kafka|redis|topics|worker|analyst|clock|shop|identity|metrics|log|local|serving|store|views)_", name
+        )
 
 
 def test_every_problem_is_listed_at_once() -> None:

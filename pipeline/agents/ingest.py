@@ -16,6 +16,7 @@ from pipeline import metrics, topics
 from pipeline.agents.directory import Directory
 from pipeline.core import identity
 from pipeline.core.door import Admitted, Refusal, Shop, admit
+from pipeline.core.shop_costs import key_of
 from pipeline.engine.processor import Batch, Outbox, Record, State
 from pipeline.schemas import logged, unidentified
 from pipeline.schemas.dead_letters import Reason, dead_letter
@@ -40,6 +41,7 @@ class Names:
     addresses: str
     texts: str
     mentions: str
+    shop_costs: str
     dead_letters: str
 
     @classmethod
@@ -47,7 +49,8 @@ class Names:
         """The names under the settings' prefix."""
         return cls(
             name(topics.CUSTOMER_EVENTS.name), name(topics.UNIDENTIFIED_EVENTS.name), name(topics.ADDRESSES.name),
-            name(topics.TEXTS.name), name(topics.MENTIONS.name), name(topics.DEAD_LETTERS.name),
+            name(topics.TEXTS.name), name(topics.MENTIONS.name),
+            name(topics.SHOP_COSTS.name), name(topics.DEAD_LETTERS.name),
         )  # fmt: skip
 
 
@@ -139,7 +142,10 @@ class Ingest:
             elif loose:
                 self._send_unidentified(event, admitted, loose, record, outbox)
             else:
-                outside_log += 1  # it concerns no customer (a channel's cost) and stays
+                outside_log += 1  # it concerns no customer: a mention, or a cost of the shop's own
+                if admitted.shop_cost is not None:
+                    cost_key = key_of(event.source, event.id)
+                    outbox.emit(self._names.shop_costs, cost_key, admitted.shop_cost, partition=0)
         outbox.on_commit(lambda: self._count(len(records), outside_log, refusals))
         return len(records)
 

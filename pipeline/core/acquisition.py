@@ -9,7 +9,7 @@ Shares are whole: an acquisition is 720,720 parts, which any number of touches u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 from typing import Final, NamedTuple
 
@@ -83,8 +83,13 @@ def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
     channels = [channel for at, channel in _in_order(profile.touched) if since <= at <= first_at]
     if not first_at or not channels:
         return {}
+    return parts_among(channels, rules.attribution)
+
+
+def parts_among(channels: Sequence[str], model: str) -> dict[str, int]:
+    """The parts of `WHOLE` that touches share, oldest first, summed by channel."""
     found: dict[str, int] = {}
-    for channel, part in zip(channels, _parts(len(channels), rules.attribution), strict=True):
+    for channel, part in zip(channels, _parts(len(channels), model), strict=True):
         if part:
             found[channel] = found.get(channel, 0) + part
     return found
@@ -142,9 +147,14 @@ def cpa(controls: Controls, channel: str, month: str) -> Cpa | None:
     mine = _revision(controls, channel, month)
     if mine is None or not parts:
         return None
-    prior = controls.policy.value.cpa_prior_customers
-    money = mine.spend_minor * parts + prior * spend * WHOLE  # both times `parts`, to stay whole
-    acquired = parts_of(mine) + prior * WHOLE
+    return cpa_from((mine.spend_minor, parts_of(mine)), (spend, parts), controls.policy.value.cpa_prior_customers)
+
+
+def cpa_from(mine: tuple[int, int], all_of_them: tuple[int, int], prior: int) -> Cpa:
+    """The same from (spend, parts won) of a channel and of all, of which something must have been won."""
+    spend, parts = all_of_them
+    money = mine[0] * parts + prior * spend * WHOLE  # both times `parts`, to stay whole
+    acquired = mine[1] + prior * WHOLE
     count = acquired / WHOLE
     return Cpa(
         rounded(money * WHOLE, acquired * parts),

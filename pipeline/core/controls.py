@@ -82,13 +82,17 @@ def _age(control: logged.Control) -> tuple[datetime, int]:
             return control.revised_at, control.version
 
 
+def _count(controls: Controls, kind: type) -> int:
+    return sum(type(each) is kind for each in controls.latest.values())
+
+
 def adopt(controls: Controls, control: logged.Control) -> Controls:
     """The control state after a control; the same object if it is nothing new."""
     scope = scope_of(control)
     before = controls.latest.get(scope)
     if before is not None and _age(control) <= _age(before):
         return controls
-    if before is None and len(controls.latest) >= SCOPES_MAX and not isinstance(control, _ALWAYS):
+    if before is None and not isinstance(control, _ALWAYS) and _count(controls, type(control)) >= SCOPES_MAX:
         return controls
     latest = {**controls.latest, scope: control}
     if isinstance(control, logged.Tick):

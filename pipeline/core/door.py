@@ -14,9 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.core.entries import NotAdmitted, ReadSentiment, Shop, entry_of, utc
-from pipeline.schemas import events, logged, mentions, personal
+from pipeline.core.shop_costs import shop_cost
+from pipeline.schemas import events, logged, mentions, personal, shop_costs
 from pipeline.schemas.dead_letters import Reason
-from pipeline.schemas.events import InboundEvent
+from pipeline.schemas.events import InboundEvent, may_be_nobodys
 
 __all__ = ["AHEAD_MAX", "Admitted", "ReadSentiment", "Refusal", "Shop", "admit"]
 
@@ -32,6 +33,8 @@ class Admitted:
     address: bytes | None
     text: bytes | None
     mention: bytes | None
+    shop_cost: bytes | None = None
+    """For a cost: as it is kept if it proves to be nobody's."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,10 @@ def admit(
     admitted = Admitted(entry, None, None, None)
     complete = _BESIDE.get(event.__class__)
     if complete is not None:
-        complete(event, at, admitted)
+        try:
+            complete(event, at, admitted)
+        except NotAdmitted as why:
+            return Refusal(why.reason, (why.problem,))
     if referred_customer_id is not None and isinstance(entry, logged.ReferralMade):
         admitted.logged = msgspec.structs.replace(entry, referred_customer_id=referred_customer_id)
     return admitted
@@ -82,6 +88,14 @@ def _mention(event: events.MentionPosted, at: datetime, admitted: Admitted) -> N
     admitted.mention = personal.encode(trace)
 
 
+def _cost(event: events.CostRecorded, at: datetime, admitted: Admitted) -> None:
+    del at
+    entry = admitted.logged
+    assert isinstance(entry, logged.CostRecorded)
+    if may_be_nobodys(event):
+        admitted.shop_cost = shop_costs.encode(shop_cost(event, entry))
+
+
 def _written(event: Any, at: datetime, text: str | None, admitted: Admitted, *, url: str | None = None) -> None:
     if text is not None:
         language = getattr(event, "language", None)
@@ -97,6 +111,7 @@ _BESIDE: Final[dict[type[InboundEvent], Callable[[Any, datetime, Admitted], None
     events.MentionPosted: _mention,
     events.ReviewPosted: lambda event, at, admitted: _written(event, at, event.text, admitted),
     events.SurveyAnswered: lambda event, at, admitted: _written(event, at, event.comment, admitted),
+    events.CostRecorded: _cost,
     events.TicketOpened: lambda event, at, admitted: _written(event, at, event.text, admitted),
     events.TicketUpdated: lambda event, at, admitted: _written(event, at, event.text, admitted),
     events.TicketResolved: lambda event, at, admitted: _written(event, at, event.text, admitted),

@@ -1,20 +1,16 @@
-"""Why a figure is what it is: the entries behind each part of a customer's value, by living their log again.
+"""Why a customer's value is what it is: the entries behind each part, by living their log again.
 
-Each event is stepped as the worker steps it, and what it changed in each part is its entry. So the entries of a part
-add up to the part, refunds, repetition and everything too old included, and no second bookkeeping can disagree.
+What each event changed in each part is its entry. So the entries of a part add up to the part, refunds, repetition and
+everything too old included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from pipeline.core import controls as core_controls
-from pipeline.core.controls import Controls
-from pipeline.core.profile import Profile
+from pipeline.core.lived import Life, Moment, Records
 from pipeline.core.referrals import referral_value_minor
-from pipeline.core.step import Outcome, step
 from pipeline.core.value import NOTHING, Value, value
 from pipeline.schemas import logged
 
@@ -42,57 +38,32 @@ class Explained(NamedTuple):
     entries: tuple[Entry, ...]
 
 
-def explained(customer_id: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> Explained:
+class ValueEntries:
+    """Gathers the entries, moment by moment."""
+
+    def __init__(self) -> None:
+        self.value = NOTHING
+        self.referral_minor = 0
+        self.entries: list[Entry] = []
+
+    def see(self, moment: Moment) -> None:
+        """What this moment changed."""
+        profile, controls, event = moment.after, moment.controls, moment.event
+        if profile is None:
+            return
+        before, self.value = self.value, value(profile, controls)
+        self.entries.extend(_entries(before, self.value, event))
+        had, self.referral_minor = self.referral_minor, referral_value_minor(profile, controls.policy.value)
+        if self.referral_minor != had:
+            self.entries.append(_entry(REFERRAL, self.referral_minor - had, event))
+
+
+def explained(customer_id: str, records: Records) -> Explained:
     """The value of a customer and its entries, from the records of their partition (others' are passed over)."""
-    key = customer_id.encode()
-    controls, profile, worth = core_controls.INITIAL, None, NOTHING
-    tick: logged.Tick | None = None  # the last one; it matters only once the customer is due or something happens
-    referral, entries = 0, list[Entry]()
-    for record_key, record in records:
-        if record_key not in (key, logged.CONTROL_KEY) or record is None:
-            continue
-        event = logged.decode(record)
-        if isinstance(event, logged.Tick):
-            if controls.first_tick_at and (profile is None or profile.next_review_at > event.as_of.timestamp()):
-                tick = event
-                continue
-            controls, profile = _ticked(customer_id, profile, controls, event)
-            continue
-        if tick is not None:
-            controls, tick = core_controls.adopt(controls, tick), None
-        if isinstance(event, logged.Control):
-            controls = core_controls.adopt(controls, event)
-        else:
-            profile = _lived(customer_id, profile, event, controls)
-        if profile is not None:
-            before, worth = worth, value(profile, controls)
-            entries.extend(_entries(before, worth, event))
-            had, referral = referral, referral_value_minor(profile, controls.policy.value)
-            if referral != had:
-                entries.append(_entry(REFERRAL, referral - had, event))
-    return Explained(worth, tuple(entries))
-
-
-def _ticked(
-    customer_id: str, profile: Profile | None, controls: Controls, tick: logged.Tick
-) -> tuple[Controls, Profile | None]:
-    """As a Tick leaves them: it visits who is due, if it is newer than the last."""
-    controls = core_controls.adopt(controls, tick)
-    due = profile is not None and profile.next_review_at <= tick.as_of.timestamp()
-    if due and core_controls.is_latest(controls, tick):
-        profile = step(customer_id, profile, tick, controls).profile
-    return controls, profile
-
-
-def _lived(
-    customer_id: str, profile: Profile | None, event: logged.CustomerEvent, controls: Controls
-) -> Profile | None:
-    """As an event leaves them; one that the worker refuses leaves them as they were."""
-    try:
-        stepped = step(customer_id, profile, event, controls)
-    except Exception:  # noqa: BLE001 - the worker keeps such a record as a dead letter and goes on
-        return profile
-    return profile if stepped.outcome is Outcome.TOO_OLD else stepped.profile
+    gathered = ValueEntries()
+    for moment in Life(customer_id).moments(records):
+        gathered.see(moment)
+    return Explained(gathered.value, tuple(gathered.entries))
 
 
 def _entries(before: Value, after: Value, event: logged.Logged) -> list[Entry]:
@@ -106,13 +77,22 @@ def _entries(before: Value, after: Value, event: logged.Logged) -> list[Entry]:
 
 
 def _entry(part: str, amount_minor: int, event: logged.Logged) -> Entry:
-    at = event.occurred_at if isinstance(event, logged.Event) else _adopted_at(event)
     event_id, order_id = getattr(event, "id", ""), getattr(event, "order_id", None)
     if isinstance(event, logged.ChannelCostRevised):
         event_id = f"{event.channel} {event.cohort_month}"
-    return Entry(part, amount_minor, at, type(event).__name__, event_id, order_id)
+    return Entry(part, amount_minor, happened_at(event), type(event).__name__, event_id, order_id)
 
 
-def _adopted_at(control: logged.Logged) -> datetime:
-    at: datetime = getattr(control, "revised_at", None) or control.adopted_at  # type: ignore[union-attr]  # by its kind
-    return at
+def happened_at(event: logged.Logged) -> datetime:
+    """When an event happened, or a control was given."""
+    match event:
+        case logged.Tick():
+            return event.as_of
+        case logged.PolicyAdopted():
+            return event.adopted_at
+        case logged.ModelFitted():
+            return event.fitted_at
+        case logged.ChannelCostRevised():
+            return event.revised_at
+        case _:
+            return event.occurred_at

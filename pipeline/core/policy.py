@@ -175,6 +175,33 @@ class Rules(_Section, frozen=True):
     feedback_request: Rule
 
 
+class MoneyGoal(_Section, frozen=True):
+    """An amount to reach in each period, and who answers for it; 0 sets none."""
+
+    target_minor: int = 0
+    owner: str = "shared"
+
+
+class ShareGoal(_Section, frozen=True):
+    """A share to reach in each period, and who answers for it; 0 sets none."""
+
+    target_permille: int = 0
+    owner: str = "shared"
+
+
+class GoalRules(_Section, frozen=True):
+    """What the shop wants of each period."""
+
+    period: str = "month"
+    sales: MoneyGoal = MoneyGoal(owner="sales")
+    repeat_share: ShareGoal = ShareGoal(owner="sales")
+    retention: ShareGoal = ShareGoal()
+    cpa: MoneyGoal = MoneyGoal(owner="marketing")
+    value_per_customer: MoneyGoal = MoneyGoal()
+    satisfaction: ShareGoal = ShareGoal(owner="service")
+    promises_kept: ShareGoal = ShareGoal(owner="service")
+
+
 class Policy(_Section, frozen=True):
     """The whole policy."""
 
@@ -190,6 +217,7 @@ class Policy(_Section, frozen=True):
     tiers: TierRules = TierRules()
     owed: OwedRules = OwedRules()
     satisfaction: SatisfactionRules = SatisfactionRules()
+    goals: GoalRules = GoalRules()
 
 
 # Smallest and largest sensible value of each number, by its path.
@@ -286,7 +314,11 @@ _IN_ORDER: Final = (
     ("satisfaction.dissatisfied_below_permille", _AT_MOST, "satisfaction.satisfied_from_permille"),
 )
 """Numbers that make sense only in this order."""
-_CAME_LATER: Final = ("value", "forecast", "tiers", "needs", "owed", "satisfaction")
+GOALS: Final = tuple(name for name in GoalRules.__struct_fields__ if name != "period")
+GOAL_BOUNDS: Final = {"target_minor": (0, 10**15), "target_permille": (0, 1000)}
+GOAL_PERIODS: Final = ("week", "month", "quarter", "year")
+GOAL_OWNERS: Final = ("marketing", "sales", "service", "shared")
+_CAME_LATER: Final = ("value", "forecast", "tiers", "needs", "owed", "satisfaction", "goals")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -386,7 +418,17 @@ def _bound_problems(document: dict[str, Any]) -> list[str]:
         for name, bounds in _RULE_BOUNDS.items():
             if name in fields:
                 problems.extend(_outside(f"rules.{rule}.{name}", fields[name], bounds))
-    return problems
+    return [*problems, *_goals_outside(document.get("goals", {}))]
+
+
+def _goals_outside(goals: dict[str, Any]) -> list[str]:
+    return [
+        problem
+        for goal in GOALS
+        for name, value in goals.get(goal, {}).items()
+        if name in GOAL_BOUNDS
+        for problem in _outside(f"goals.{goal}.{name}", value, GOAL_BOUNDS[name])
+    ]
 
 
 def _number(policy: Policy, path: str) -> int:
@@ -420,6 +462,17 @@ def _sense_problems(policy: Policy) -> list[str]:
             problems.append(f"rules.{name}.channel: expected one of {', '.join(_CHANNELS)}, got {rule.channel!r}")
         if rule.purpose not in _PURPOSES:
             problems.append(f"rules.{name}.purpose: expected one of {', '.join(_PURPOSES)}, got {rule.purpose!r}")
+    return [*problems, *_goal_problems(policy.goals)]
+
+
+def _goal_problems(goals: GoalRules) -> list[str]:
+    problems = []
+    if goals.period not in GOAL_PERIODS:
+        problems.append(f"goals.period: expected one of {', '.join(GOAL_PERIODS)}, got {goals.period!r}")
+    for name in GOALS:
+        owner: str = getattr(goals, name).owner
+        if owner not in GOAL_OWNERS:
+            problems.append(f"goals.{name}.owner: expected one of {', '.join(GOAL_OWNERS)}, got {owner!r}")
     return problems
 
 

@@ -16,7 +16,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from pipeline import topics
-from pipeline.schemas import dead_letters, decisions, events, logged, mentions, personal, triggers, views
+from pipeline.schemas import (
+    dead_letters,
+    decisions,
+    events,
+    explanations,
+    logged,
+    mentions,
+    personal,
+    shop_costs,
+    triggers,
+    views,
+)
 from pipeline.schemas.contract_pages import reference
 from pipeline.topics import SOURCE_OF_EVENT, SOURCES, Topic
 
@@ -77,10 +88,10 @@ def _file(name: str) -> str:
 def _schemas() -> dict[str, Json]:
     """JSON Schema of every contract, by name."""
     found = {kind.__name__: _of_model(kind, "validation") for kind in inbound()}
-    for model in (triggers.Trigger, decisions.Decision, views.ProfileView):
+    for model in (triggers.Trigger, decisions.Decision, views.ProfileView, explanations.Explanation):
         found[model.__name__] = _of_model(model, "serialization")
     found["DeadLetterHeaders"] = _named("DeadLetterHeaders", dead_letters.header_schema())
-    structs = (personal.Address, personal.WrittenText, mentions.Mention, mentions.ReputationDay)
+    structs = (personal.Address, personal.WrittenText, mentions.Mention, mentions.ReputationDay, shop_costs.ShopCost)
     for struct in structs:
         found[struct.__name__] = _of_type(struct.__name__, struct)
     found["CustomerEvent"] = _told(_of_type("CustomerEvent", logged.Logged))
@@ -111,6 +122,7 @@ _ONLY_LOGGED: Final = {
     "currency": "ISO 4217 code of the amounts beside it.",
     "spend_minor": "Spent in all.",
     "acquisitions": "First purchases in which it had a part.",
+    "told_by": "Who told the spend: `events` (costs that name the channel) or `file`; empty: a file.",
     "shares": "Its parts in them, in 720,720ths of a customer; 0: all of them whole.",
     "referrer_id": "Wafa's own id of who sent them.",
     "path": "A mark of each customer it came through, who brought it first.",
@@ -172,6 +184,7 @@ _SENT: Final[dict[Topic, tuple[str, ...]]] = {
     topics.TEXTS: ("WrittenText",),
     topics.MENTIONS: ("Mention",),
     topics.REPUTATION: ("ReputationDay",),
+    topics.SHOP_COSTS: ("ShopCost",),
     topics.DEAD_LETTERS: ("DeadLetter",),
 }
 """What others may read, and what lies there. Topics not named here are Wafa's own working memory."""

@@ -406,6 +406,7 @@ class _OfTicket(Inbound):
     )
     category: Code | None = Field(None, description="What it is about, such as `delivery`.")
     order_id: Id | None = Field(None, description="About which order.")
+    product_id: Id | None = Field(None, description="About which product.")
     channel: ContactChannel | None = Field(None, description="How they turned to us.")
     promised_at: Instant | None = Field(None, description="When we promised to answer, at the latest.")
     sentiment: Sentiment | None = Field(None, description="Of the text, as the source judges.")

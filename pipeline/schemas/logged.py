@@ -245,6 +245,7 @@ class TicketEvent(Event, frozen=True, kw_only=True):
     csat: str | None = None  # good, bad
     service_minutes: float = 0.0
     service_cost_minor: int = 0
+    product_id: str | None = None
 
 
 class TicketOpened(TicketEvent, tag=True, frozen=True, kw_only=True):
@@ -328,6 +329,7 @@ class ChannelCostRevised(_Struct, tag_field="type", tag=True, frozen=True, kw_on
     spend_minor: int
     acquisitions: int
     shares: int = 0
+    told_by: str = ""  # events, file; empty: a file
 
 
 CustomerEvent = (

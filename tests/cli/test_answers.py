@@ -17,6 +17,7 @@ from pipeline.core.policy import default_text
 from pipeline.inquiry import scan
 from pipeline.local.kafka import KafkaServer
 from pipeline.local.valkey import ValkeyServer
+from pipeline.schemas.explanations import Explanation
 from tests.cli.conftest import Ask
 from tests.pipeline.conftest import opened
 from tests.pipeline.history import event, order, person
@@ -111,11 +112,33 @@ def test_a_customer_is_found_by_any_alias_and_told_in_words(shop: Shop, wafa: Wa
 
 
 def test_why_nothing_was_sent_is_told(shop: Shop, wafa: Wafa) -> None:
-    done = wafa("customer", "c2", "--why", "retention-offer", "--events", "0")
+    done = wafa("customer", "c2", "--why", "retention-offer")
     withheld = [line for line in done.lines() if "withheld" in line]
     assert len(withheld) == 1
     assert "they have not agreed to marketing by email" in withheld[0]
-    assert "none: nothing may be sent" in done.stdout
+    assert "in the way of a message now: they have not agreed to it (no_consent)" in done.stdout
+
+
+def test_each_figure_is_explained_in_words_and_by_its_contract(shop: Shop, wafa: Wafa) -> None:
+    found = {"stage": "exploratory since", "lifecycle": "at risk since", "prediction": "no model has been fitted yet"}
+    found |= {
+        "value": "20.00 USD",
+        "retention_offer": "sent",
+        "feedback_request": "before the log's first Tick",
+        "tier": "no model is fitted yet",
+    }
+    for question, words in found.items():
+        done = wafa("customer", "c1", "--why", question)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(wafa("customer", "c1", "--why", question, "--json").stdout)
+        assert Explanation.model_validate(document).why == question
+        assert words in done.stdout
+    value = json.loads(wafa("customer", "c1", "--why", "value", "--json").stdout)["value"]
+    everything = json.loads(wafa("customer", "c1", "--json").stdout)
+    assert value["entries"] == [
+        {**entry, "at": entry["at"].replace("+00:00", "Z")} for entry in everything["value_entries"]
+    ]
+    assert value["value_to_date_minor"] == everything["profile"]["value"]["value_to_date_minor"]
 
 
 def test_the_document_has_everything_and_the_start_of_an_id_finds_it(shop: Shop, wafa: Wafa) -> None:

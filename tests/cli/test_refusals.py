@@ -104,7 +104,7 @@ def test_a_file_that_is_no_policy_is_refused(ask: Ask, tmp_path: Path) -> None:
     [
         (("publish", "x.csv", "--map", "email"), "--map: expected FIELD=COLUMN, got 'email'"),
         (("publish", "nowhere.jsonl"), "nowhere.jsonl: No such file or directory"),
-        (("customer", "c1", "--why", "birthday"), "--why: expected one of retention_offer, feedback_request"),
+        (("customer", "c1", "--why", "birthday"), "--why: expected one of value, stage, lifecycle, tier, prediction"),
         (("redrive", "--topic", "bills.v1"), "--topic: expected one of contacts.v1, purchases.v1"),
         (("redrive", "--reason", "bad"), "'not_json'"),
         (("triggers", "--limit", "-1"), "--limit"),

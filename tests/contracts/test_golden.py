@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from pipeline import topics
-from pipeline.schemas import decisions, logged, triggers, views
+from pipeline.schemas import decisions, explanations, logged, triggers, views
 from pipeline.schemas.contracts import DIRECTORY, documents, inbound
 from pipeline.schemas.dead_letters import read_dead_letter
 from pipeline.schemas.events import Inbound
@@ -44,7 +44,12 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     name: json.loads((DIRECTORY / _file(name)).read_text("utf-8")) for name in {golden.contract for golden in GOLDENS}
 }
 VALIDATORS = {name: Draft202012Validator(schema, format_checker=FORMATS) for name, schema in SCHEMAS.items()}
-OUTBOUND_MODELS = {"Trigger": triggers.Trigger, "Decision": decisions.Decision, "ProfileView": views.ProfileView}
+OUTBOUND_MODELS = {
+    "Trigger": triggers.Trigger,
+    "Decision": decisions.Decision,
+    "ProfileView": views.ProfileView,
+    "Explanation": explanations.Explanation,
+}
 ALIASES = ("customer_id", "email", "phone", "handle")
 ids = {"ids": lambda golden: golden.name}
 

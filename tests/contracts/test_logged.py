@@ -42,7 +42,7 @@ FIELDS = {
     "reachable_by", "language", "time_zone", "country",
     # controls
     "as_of", "adopted_at", "policy_hash", "policy", "fitted_at", "scope", "parameters", "diagnostics", "revised_at",
-    "cohort_month", "version", "spend_minor", "acquisitions", "shares", "commission_minor",
+    "cohort_month", "version", "spend_minor", "acquisitions", "shares", "told_by", "commission_minor",
     # what customers' logs tell each other: pseudonymous ids, and marks of them
     "referrer_id", "path",
 }  # fmt: skip

@@ -104,6 +104,8 @@ def test_a_policy_this_version_does_not_understand_stops_it() -> None:
 def test_scopes_are_bounded_but_time_and_policy_always_pass() -> None:
     state = Controls(latest={f"ChannelCostRevised/{number}/2026-01": cost(1) for number in range(SCOPES_MAX)})
     assert adopt(state, cost(1, channel="one more")) is state
-    assert adopt(state, logged.ModelFitted(fitted_at=day(1))) is state
+    assert "ModelFitted/shop" in adopt(state, logged.ModelFitted(fitted_at=day(1))).latest, "a kind has its own bound"
+    models = Controls(latest={f"ModelFitted/{n}": logged.ModelFitted(fitted_at=day(1)) for n in range(SCOPES_MAX)})
+    assert adopt(models, logged.ModelFitted(fitted_at=day(1), scope="one more")) is models
     assert adopt(state, tick(1)).tick_at == day(1).timestamp()
     assert adopt(state, adopted(policy(guard_rails__messages_max=3), 1)).policy.guard_rails.messages_max == 3

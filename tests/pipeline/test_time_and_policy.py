@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import topics
 from pipeline.adoption import adopt_policy, policy_in_force
-from pipeline.core.policy import BadPolicy, default_text
+from pipeline.core.controls import INITIAL, adopt
+from pipeline.core.policy import BadPolicy, default_text, load_policy, policy_hash, to_dict
 from pipeline.inquiry import scan
 from pipeline.schemas import logged
 from tests.pipeline.history import event, weeks
@@ -74,6 +75,20 @@ def test_a_policy_adopted_in_mid_stream_decides_from_there_on_in_every_partition
     assert asked <= considered_before, "what was held may still end, nothing new is asked"
     assert any(each["rule"] == "retention_offer" and each["outcome"] == "sent" for each in new)
     assert digest in policy_in_force(shop.settings)
+
+
+def test_a_policy_adopted_by_a_clock_that_was_ahead_does_not_stay_for_ever(shop: Shop) -> None:
+    ahead, text = datetime.now(UTC) + timedelta(days=400), default_text()
+    wrong = load_policy(text.replace("at_risk_after_days = 60", "at_risk_after_days = 50"))
+    adoption = logged.PolicyAdopted(adopted_at=ahead, policy_hash=policy_hash(wrong), policy=to_dict(wrong))
+    shop.control(logged.encode(adoption), "PolicyAdopted")
+    assert "at_risk_after_days = 50" in policy_in_force(shop.settings)
+    adopt_policy(shop.settings, text.replace("at_risk_after_days = 60", "at_risk_after_days = 70"))
+    assert "at_risk_after_days = 70" in policy_in_force(shop.settings)
+    controls = INITIAL
+    for found in scan(shop.settings, topics.CONTROLS):
+        controls = adopt(controls, logged.decode(found.value or b""))  # type: ignore[arg-type]  # controls are there
+    assert controls.policy.lifecycle.at_risk_after_days == 70, "and so workers have it"
 
 
 def test_ticks_that_come_twice_late_or_in_disorder_do_nothing(shop: Shop) -> None:

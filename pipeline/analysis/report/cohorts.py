@@ -1,0 +1,64 @@
+"""Who comes back: customers by the month of their first purchase, month after month; and what is at risk now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.analysis.report.calendar import month_name, month_of
+from pipeline.analysis.report.figures import AGES_SHOWN
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.table import Cell, Part, mean, share, table
+
+LIFECYCLES: Final = ("new", "active", "won_back", "at_risk", "lapsed")
+AT_RISK: Final = ("at_risk", "lapsed")
+
+
+def cohorts(shop: Shop) -> Part:
+    """The part."""
+    sums = {each: shop.tally.by_lifecycle[each] for each in LIFECYCLES if each in shop.tally.by_lifecycle}
+    rows: list[list[Cell]] = [
+        [each, of.count, of.value, mean(of.value, of.count), of.predicted if shop.tally.has_predictions else None]
+        for each, of in sums.items()
+    ]
+    value = sum(of.value for of in sums.values())
+    risked = sum(sums[each].value for each in AT_RISK if each in sums)
+    remarks = []
+    if any(each in sums for each in AT_RISK) and value > 0:
+        remarks.append(f"{risked / value:.0%} of the value to date is with customers at risk or lapsed.")
+    if not shop.tally.has_predictions:
+        remarks.append("Predicted value: profiles hold no prediction yet.")
+    return Part(
+        "cohorts",
+        "Who comes back, and what is at risk",
+        (
+            table(
+                "retention",
+                "Of each month's new customers, who bought so many months later",
+                "cohort_month customers " + " ".join(f"month_{age}" for age in range(AGES_SHOWN)),
+                _retention(shop),
+                shown_max=6,
+            ),
+            table(
+                "value_at_risk",
+                "Value by where customers stand",
+                "lifecycle customers value_minor value_per_customer_minor predicted_minor",
+                rows,
+            ),
+        ),
+        tuple(remarks),
+    )
+
+
+def _retention(shop: Shop) -> list[list[Cell]]:
+    first, last = month_of(shop.calendar.first_day), month_of(min(shop.calendar.last_day, shop.today))
+    rows: list[list[Cell]] = []
+    for cohort in range(first, last + 1):
+        size = shop.tally.sizes[cohort]
+        if not size:
+            continue
+        ages: list[Cell] = [
+            share(shop.tally.bought[cohort, age], size) if cohort + age <= shop.this_month else None
+            for age in range(AGES_SHOWN)
+        ]
+        rows.append([month_name(cohort), size, *ages])
+    return rows

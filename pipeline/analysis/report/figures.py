@@ -1,0 +1,170 @@
+"""Every figure of the report: its name in files, in words, its unit, and what it means. docs/report.md lists them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["text", "count", "money", "share", "number", "measured"]
+
+
+class Figure(NamedTuple):
+    """A column: `money` is whole minor units, `share` 0 to 1, `number` any other, `measured` as the row's unit says."""
+
+    words: str
+    kind: Kind
+    about: str
+
+
+FIGURES: Final[dict[str, Figure]] = {}
+
+
+def _add(of: Kind, /, **named: tuple[str, str]) -> None:
+    for name, (words, about) in named.items():
+        FIGURES[name] = Figure(words, of, about)
+
+
+_add(
+    "text",
+    period=(
+        "period",
+        "Week, month, quarter or year, in the shop's zone; `(part)` where the report begins or ends within it.",
+    ),
+    channel=(
+        "channel",
+        (
+            "Through what customers were touched. *Word of mouth*: no touch, and a friend sent them. "
+            "*None known*: neither."
+        ),
+    ),
+    cohort_month=("customers of", "Month of the first purchase, or of a channel's spend."),
+    department=("department", "Marketing, sales or service."),
+    step=("step", "Of the funnel: reached, persuaded, satisfied, promoting."),
+    lifecycle=("lifecycle", "Where customers stand with buying, as of the log's last moment."),
+    tier=("tier", "MVC, MGC, BZ or the rest, as of the log's last moment."),
+    move=("from, to", "The tiers of two months that follow each other."),
+    goal=("goal", "What the shop wants, from `[goals]` in the policy."),
+    owner=("owner", "Who answers for it: marketing, sales, service or shared."),
+    kind=(
+        "what was said",
+        (
+            "Complaint, suggestion, product idea, low rating (two fifths of the best or less), refund, "
+            "cancellation, interest, reason for buying."
+        ),
+    ),
+    category=("category", "Of the product, as orders name it."),
+    product_id=("product", "As orders, reviews, refunds and tickets name it."),
+    reason=("reason", "The code that the ticket, refund, cancellation or preference carries."),
+    verdict=("verdict", "*Costs more than it brings*: in the last two whole periods one after the other."),
+    line=("line", "A sum that the report and the customers' values both have."),
+    model=("model", "How the touches before an order share it."),
+    unit=("unit", "Minor units of the shop's currency, or a share."),
+)
+_add(
+    "count",
+    people=("people", "How many at this step in the time of the report."),
+    newcomers=("newly known", "People whose first event of all lies in the period."),
+    reached=("reached", "People that marketing reached: a touch, an e-mail delivered, or a contact by marketing."),
+    prospects=("prospects", "Known before the period and without a purchase until then."),
+    persuaded=("persuaded", "People whose first order lies in the period."),
+    heard=(
+        "heard",
+        "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
+    ),
+    satisfied=("satisfied", "Of those heard, who were satisfied: seven tenths of the best or more on average."),
+    promoting=(
+        "promoting",
+        "People who sent a friend, praised us in public, or gave a recommendation score of nine tenths or more.",
+    ),
+    customers=("customers", "People with a purchase."),
+    buyers=("buyers", "People with an order in the period."),
+    orders=("orders", "That stand: not cancelled."),
+    activities=(
+        "activities",
+        (
+            "Of the department: marketing's touches, e-mails and recorded activities; contacts of "
+            "each; service's tickets."
+        ),
+    ),
+    touches=("touches", "Of people known, by the channel."),
+    said=("said", "How often."),
+    people_said=("by people", "By how many people."),
+    mvc_said=("by MVCs", "By how many of the most valuable customers; none without tiers."),
+    moves=("customers", "Who moved so."),
+    payback_months=(
+        "payback, months",
+        (
+            "After the month of the first purchase, until what a channel's customers left on "
+            "average was what winning one cost; none: not yet."
+        ),
+    ),
+)
+_add(
+    "money",
+    revenue_minor=("revenue", "Of orders, after discount, on the day of the order."),
+    refunded_minor=("refunded", "Given back, on the day of the refund."),
+    net_revenue_minor=("net revenue", "Revenue less what was given back."),
+    margin_minor=("margin", "On net revenue, of the price before discount."),
+    discount_minor=("discounts", "On what was kept."),
+    brought_minor=("brought", "What orders left: margin less discounts, commission and handling of returns."),
+    cost_minor=(
+        "cost",
+        (
+            "Of a department: marketing's spend on channels, e-mails, discounts and recorded costs; sales' "
+            "commissions and recorded costs; service's time, returns, tickets and recorded costs."
+        ),
+    ),
+    spend_minor=("spend", "What channels were told to have cost (`wafa spend`), a month's day by day alike."),
+    marketing_minor=("marketing", "Its cost."),
+    sales_minor=("sales", "Its cost."),
+    service_minor=("service", "Its cost."),
+    profit_minor=("profit", "Margin less all costs."),
+    value_minor=("value", "Value to date: as `wafa books` sums it, up to the log's last moment."),
+    value_per_customer_minor=("value each", "Value by number of customers."),
+    profit_per_buyer_minor=("profit per buyer", "Profit by number of buyers."),
+    cpa_minor=("cost of winning one", "Spend by customers won (CPA); shrunk toward all channels' where few were won."),
+    cpa_low_minor=("at least", "The cost of winning one lies above it with 95 % probability."),
+    cpa_high_minor=("at most", "It lies below it with 95 % probability."),
+    predicted_minor=("predicted", "What they will still bring, as their profiles predict it; none without a model."),
+    report_minor=("in the report", "Of all periods, and what lies outside them."),
+    customers_minor=("in the customers", "The same, summed over the customers' values."),
+    difference_minor=("difference", "What does not add up."),
+    said_value_minor=("value of who said it", "Value to date of these people."),
+)
+_add(
+    "share",
+    of_step_before=(
+        "of the step before",
+        "Persuaded of those reached or prospects; satisfied of those heard; promoting beside the buyers.",
+    ),
+    conversion=("persuaded of all", "Persuaded, of prospects and newly known together."),
+    returned=("return", "Profit per unit of money spent on them, to date."),
+    returned_low=("return, at least", "Lies above it with 95 % probability."),
+    returned_high=("return, at most", "Lies below it with 95 % probability."),
+    customers_share=("of customers", "Of all with a purchase."),
+    value_share=("of value", "Of the value of all."),
+    cost_share=("of cost", "Of the cost of all."),
+    paid_back=("paid back", "Of what winning them cost, what they have left so far."),
+)
+_add(
+    "number",
+    won=("won", "Customers won: each shared by the channels that had a part in it, by the policy's model."),
+    first=("first", "All of an order to the first touch before it."),
+    last=("last", "All to the last touch."),
+    linear=("linear", "To each touch the same."),
+    position=("position", "Two fifths each to the first and the last, the rest to those between."),
+    orders_attributed=("orders", "By the model: the parts of orders that a channel has."),
+)
+_add(
+    "measured",
+    target=("target", "From the policy."),
+    actual=("actual", "So far; money in minor units, else a share."),
+    forecast=("forecast", "Of the whole period; of one that is over, what was."),
+    forecast_low=("at least", "Nine periods in ten end above it."),
+    forecast_high=("at most", "Nine in ten end below it."),
+    gap=("gap", "Forecast less target, turned so that below zero is worse than wanted."),
+)
+AGES_SHOWN: Final = 13
+for _age in range(AGES_SHOWN):
+    FIGURES[f"month_{_age}"] = Figure(
+        str(_age), "share", f"Of the month's new customers, who bought {_age} months later."
+    )

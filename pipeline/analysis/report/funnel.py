@@ -1,0 +1,89 @@
+"""The funnel: whom marketing reached, sales persuaded, service satisfied, and who promotes us."""
+
+from __future__ import annotations
+
+from pipeline.analysis.report.measures import Measure
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.table import Cell, Part, share, table
+from pipeline.analysis.report.tally import OF_NO_CHANNEL, WHOLE_TIME
+from pipeline.core.acquisition import WHOLE
+
+
+def people(shop: Shop, step: str, period: int) -> int:
+    """How many, whatever the channel."""
+    return shop.tally.people[step, "", period]
+
+
+def persuaded(shop: Shop, period: int) -> int:
+    """People whose first order lies there: their parts by channel, put together."""
+    parts = (n for (step, _, number), n in shop.tally.people.items() if step == "persuaded" and number == period)
+    return sum(parts) // WHOLE
+
+
+def prospects(shop: Shop) -> list[int]:
+    """At the beginning of each period."""
+    known = shop.tally.prospects_before
+    found = []
+    for number in range(len(shop.calendar.periods)):
+        found.append(known)
+        known += people(shop, "newcomers", number) - persuaded(shop, number)
+    return found
+
+
+def funnel(shop: Shop) -> Part:
+    """The part."""
+    reached, won = people(shop, "reached", WHOLE_TIME), persuaded(shop, WHOLE_TIME)
+    might_buy = shop.tally.prospects_before + people(shop, "newcomers", WHOLE_TIME)
+    heard, satisfied = people(shop, "heard", WHOLE_TIME), people(shop, "satisfied", WHOLE_TIME)
+    buyers, promoting = people(shop, "buyers", WHOLE_TIME), people(shop, "promoting", WHOLE_TIME)
+    steps: list[list[Cell]] = [
+        ["reached (marketing)", reached, None],
+        ["persuaded (sales)", won, share(won, might_buy)],
+        ["satisfied (service)", satisfied, share(satisfied, heard)],
+        ["promoting (word of mouth)", promoting, share(promoting, buyers)],
+    ]
+    remarks = []
+    if not heard:
+        remarks.append("Nobody said how they felt in this time: satisfaction is unknown, not low.")
+    else:
+        remarks.append(f"Satisfaction is of the {heard:,} who said how they felt; of others it is unknown.")
+    return Part(
+        "funnel",
+        "From reached to promoting",
+        (
+            table("funnel", "The funnel, people", "step people of_step_before", steps),
+            table(
+                "funnel_by_period",
+                "The funnel by period",
+                "period newcomers reached prospects persuaded conversion buyers heard satisfied promoting",
+                _by_period(shop),
+                shown_max=3,
+            ),
+            table("funnel_by_channel", "Reached and won by channel", "channel reached won", _by_channel(shop)),
+        ),
+        tuple(remarks),
+    )
+
+
+def _by_period(shop: Shop) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for number, before in enumerate(prospects(shop)):
+        newcomers, won = people(shop, "newcomers", number), persuaded(shop, number)
+        rows.append(
+            [
+                shop.name(number), newcomers, people(shop, "reached", number), before, won,
+                share(won, before + newcomers), shop.row(number)[Measure.BUYERS],
+                *(people(shop, step, number) for step in ("heard", "satisfied", "promoting")),
+            ]
+        )  # fmt: skip
+    return rows
+
+
+def _by_channel(shop: Shop) -> list[list[Cell]]:
+    counts = shop.tally.people
+    names = sorted({channel for step, channel, _ in counts if channel and counts[step, channel, WHOLE_TIME]})
+    return [
+        [channel, None if channel in OF_NO_CHANNEL else counts["reached", channel, WHOLE_TIME],
+         round(counts["persuaded", channel, WHOLE_TIME] / WHOLE, 2)]
+        for channel in names
+    ]  # fmt: skip

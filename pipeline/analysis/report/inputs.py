@@ -1,0 +1,128 @@
+"""Inputs against outputs: what departments and channels do and cost, beside revenue, profit and value."""
+
+from __future__ import annotations
+
+from pipeline.analysis.report.channels import channel_row
+from pipeline.analysis.report.measures import (
+    DEPARTMENTS,
+    Measure,
+    activities_of,
+    add,
+    brought,
+    cost,
+    cost_of,
+    net_revenue,
+    nothing,
+    profit,
+)
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.table import Cell, Part, mean, share, table
+from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
+from pipeline.core.acquisition import WHOLE
+
+
+def inputs(shop: Shop) -> Part:
+    """The part."""
+    whole = shop.whole()
+    tables = [
+        table(
+            "departments",
+            "Departments in this time",
+            "department activities cost_minor cost_share",
+            [
+                [each, activities_of(whole, each), cost_of(whole, each), share(cost_of(whole, each), cost(whole))]
+                for each in DEPARTMENTS
+            ],
+        ),
+        table(
+            "inputs_outputs",
+            "Costs against revenue and profit",
+            "period net_revenue_minor margin_minor marketing_minor sales_minor service_minor profit_minor buyers "
+            "profit_per_buyer_minor",
+            _by_period(shop),
+            shown_max=3,
+        ),
+        table(
+            "inputs_outputs_by_channel",
+            "The same by channel",
+            "channel touches spend_minor orders_attributed net_revenue_minor brought_minor",
+            _by_channel(shop),
+            shown_max=0,
+        ),
+    ]
+    remarks = []
+    if shop.tally.keys(TIER) in ([], [NO_TIER]):
+        remarks.append("By tier: profiles hold no tier yet.")
+    else:
+        tables.append(
+            table(
+                "inputs_outputs_by_tier",
+                "The same by tier",
+                "tier activities cost_minor net_revenue_minor profit_minor",
+                _by_tier(shop),
+            )
+        )
+    lines = adds_up(shop)
+    columns = "line report_minor customers_minor difference_minor"
+    tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
+    wrong = [str(line[0]) for line in lines if line[3]]
+    if wrong:
+        remarks.append(f"Does not add up with the customers' values: {', '.join(wrong)}; see `wafa books`.")
+    return Part("inputs", "Inputs against outputs", tuple(tables), tuple(remarks))
+
+
+def _by_period(shop: Shop) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for number in range(len(shop.calendar.periods)):
+        row = shop.row(number)
+        buyers = row[Measure.BUYERS]
+        costs = [cost_of(row, department) for department in DEPARTMENTS]
+        rows.append(
+            [shop.name(number), net_revenue(row), row[Measure.MARGIN], *costs, profit(row), buyers,
+             mean(profit(row), buyers)]
+        )  # fmt: skip
+    return rows
+
+
+def _by_channel(shop: Shop) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for name in sorted({*shop.tally.keys(CHANNEL), *(channel for channel, _ in shop.spend)}):
+        row = channel_row(shop, name)
+        orders = sum(
+            parts[0] for (model, channel), parts in shop.tally.attributed.items()
+            if channel == name and model == shop.policy.value.attribution
+        )  # fmt: skip
+        rows.append(
+            [name, row[Measure.TOUCHES], shop.spent_on(name), round(orders / WHOLE, 2), net_revenue(row), brought(row)]
+        )
+    return rows
+
+
+def _by_tier(shop: Shop) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for tier in shop.tally.keys(TIER):
+        row = nothing()
+        for number in range(len(shop.calendar.periods)):
+            add(row, shop.tally.row(TIER, tier, number))
+        done = sum(activities_of(row, department) for department in DEPARTMENTS)
+        rows.append([tier or "none", done, cost(row), net_revenue(row), profit(row)])
+    return rows
+
+
+def adds_up(shop: Shop) -> list[list[Cell]]:
+    """Each sum of the report over all time, beside the same sum over the customers' values."""
+    totals, value = shop.tally.totals, shop.tally.value
+    lines = (
+        ("margin", totals[Measure.MARGIN], value.margin_minor),
+        ("channels", totals[Measure.CHANNELS], value.channel_cost_minor),
+        ("commission", totals[Measure.COMMISSION], value.commission_cost_minor),
+        ("sales", totals[Measure.SALES], value.sales_cost_minor),
+        ("discounts", totals[Measure.DISCOUNT], value.discount_cost_minor),
+        ("e-mails", totals[Measure.SENDS], value.send_cost_minor),
+        ("marketing", totals[Measure.MARKETING], value.marketing_cost_minor),
+        ("service time", totals[Measure.SERVICE_TIME], value.service_time_cost_minor),
+        ("returns", totals[Measure.RETURNS], value.return_cost_minor),
+        ("service", totals[Measure.SERVICE], value.service_recorded_cost_minor),
+        ("value to date", profit(totals), value.value_to_date_minor),
+    )
+    return [[name, ours, theirs, ours - theirs] for name, ours, theirs in lines]

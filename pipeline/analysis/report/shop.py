@@ -1,0 +1,95 @@
+"""The shop as the parts of the report see it: the sums, the calendar, what channels cost, and the moment of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named, month_of
+from pipeline.analysis.report.measures import Measure, Row, add, nothing
+from pipeline.analysis.report.tally import SHOP, Tally
+from pipeline.core.controls import Controls
+from pipeline.core.policy import Policy
+from pipeline.schemas import logged
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Everybody, summed."""
+
+    tally: Tally
+    controls: Controls
+    as_of: int
+    currency: str
+
+    @property
+    def calendar(self) -> Calendar:
+        """The report's periods."""
+        return self.tally.calendar
+
+    @property
+    def policy(self) -> Policy:
+        """In force."""
+        return self.controls.policy
+
+    @property
+    def today(self) -> int:
+        """The day of `as_of`."""
+        return self.calendar.day(self.as_of)
+
+    @property
+    def this_month(self) -> int:
+        """The month of `as_of`."""
+        return month_of(self.today)
+
+    def is_over(self, period: Period) -> bool:
+        """Whether its last day has passed."""
+        return period.last_day < self.today
+
+    def whole_periods(self) -> list[int]:
+        """The numbers of the periods that are over and not cut."""
+        return [n for n, each in enumerate(self.calendar.periods) if self.is_over(each) and not each.is_cut]
+
+    @cached_property
+    def spend_by_month(self) -> dict[tuple[str, int], int]:
+        """(channel, month) to what it was told to have cost."""
+        return {
+            (each.channel, month_named(each.cohort_month)): each.spend_minor
+            for _, each in sorted(self.controls.latest.items())
+            if isinstance(each, logged.ChannelCostRevised)
+        }
+
+    @cached_property
+    def spend(self) -> dict[tuple[str, int], int]:
+        """(channel, period) to the same."""
+        found: dict[tuple[str, int], int] = {}
+        for (channel, month), amount in self.spend_by_month.items():
+            for period, part in self.calendar.of_month(amount, month, self.today).items():
+                found[channel, period] = found.get((channel, period), 0) + part
+        return found
+
+    def spent(self, period: int) -> int:
+        """What all channels cost in a period."""
+        return sum(amount for (_, number), amount in self.spend.items() if number == period)
+
+    def spent_on(self, channel: str) -> int:
+        """What a channel cost in the report's time."""
+        return sum(amount for (name, number), amount in self.spend.items() if name == channel and number != OUTSIDE)
+
+    def row(self, period: int) -> Row:
+        """The shop's row of a period, with what channels cost in it instead of the customers' shares of it."""
+        row = list(self.tally.row(SHOP, "", period))
+        row[Measure.CHANNELS] = self.spent(period)
+        return row
+
+    def whole(self) -> Row:
+        """All periods together; who bought is counted once a period."""
+        total = nothing()
+        for number in range(len(self.calendar.periods)):
+            add(total, self.row(number))
+        return total
+
+    def name(self, number: int) -> str:
+        """A period's name, with a word where it is cut or not over."""
+        period = self.calendar.periods[number]
+        return f"{period.name} (part)" if period.is_cut or not self.is_over(period) else period.name

@@ -1,0 +1,99 @@
+"""What the report is made of: parts, tables, and remarks in words. Terminal, files and page are made from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.analysis.report.figures import FIGURES, Figure
+
+Cell = str | int | float | None
+"""None: nothing to say."""
+_BY_TIME: Final = ("period", "cohort_month")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named figures."""
+
+    name: str
+    """Of its file."""
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    shown_max: int = 12
+    """Rows a terminal shows; the files have all."""
+
+    @property
+    def shown(self) -> tuple[tuple[Cell, ...], ...]:
+        """The rows a terminal shows: of periods and months the latest, else the first."""
+        if not self.shown_max:
+            return ()
+        return self.rows[-self.shown_max :] if self.columns[0] in _BY_TIME else self.rows[: self.shown_max]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Each column's."""
+        return [FIGURES[name] for name in self.columns]
+
+    def column(self, name: str) -> list[Cell]:
+        """A column's cells."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A chapter."""
+
+    name: str
+    title: str
+    tables: tuple[Table, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What stands out, and what is missing."""
+
+    def table(self, name: str) -> Table:
+        """The table of that name. Raises KeyError."""
+        for each in self.tables:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole, for a time."""
+
+    first_on: str
+    last_on: str
+    as_of: str
+    currency: str
+    parts: tuple[Part, ...] = field(default_factory=tuple)
+
+    def part(self, name: str) -> Part:
+        """The part of that name. Raises KeyError."""
+        for each in self.parts:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+def table(name: str, title: str, columns: str, rows: Iterable[Sequence[Cell]], *, shown_max: int = 12) -> Table:
+    """A table; the columns' names with spaces between them."""
+    names = tuple(columns.split())
+    found = tuple(tuple(row) for row in rows)
+    for row in found:
+        if len(row) != len(names):
+            raise ValueError(f"table {name}: expected {len(names)} cells, got {len(row)}: {row}")
+    return Table(name, title, names, found, shown_max)
+
+
+def share(part: float, whole: float) -> float | None:
+    """A part of a whole; None of nothing."""
+    return round(part / whole, 9) if whole else None
+
+
+def mean(total_minor: int, count: float) -> int | None:
+    """Money for each; None for nobody."""
+    return round(total_minor / count) if count else None

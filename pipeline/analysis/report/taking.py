@@ -1,0 +1,219 @@
+"""One customer into the sums: orders and costs, who they were in each period, where they stand, what they wish."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from pipeline.analysis.report.calendar import OUTSIDE, month_days, month_of
+from pipeline.analysis.report.flows import flows_of, order_shares, spent_rows, split, standing_orders
+from pipeline.analysis.report.life import Life, Wish
+from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
+from pipeline.analysis.report.standing import Standing
+from pipeline.analysis.report.tally import (
+    CHANNEL,
+    NO_CHANNEL,
+    NO_TIER,
+    SHOP,
+    TIER,
+    WHOLE_TIME,
+    WORD_OF_MOUTH,
+    Moments,
+    Tally,
+)
+from pipeline.core.acquisition import WHOLE
+from pipeline.core.value import Value
+
+SATISFIED_FROM_MILLI: Final = 700
+_BAD: Final = ("complaint", "low rating", "refund", "cancellation")
+_SILENT: Final = ("at_risk", "lapsed")
+_NOTHING_SAID: Final = Wish("nothing", "", "", "")
+
+
+def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
+    """Sum one customer more, as of an instant."""
+    taken = _Taken(tally, life, standing)
+    taken.orders()
+    taken.costs()
+    taken.people()
+    taken.won()
+    taken.promises(as_of)
+    taken.standing()
+    taken.wishes()
+
+
+class _Taken:
+    """A customer on their way into the sums."""
+
+    def __init__(self, tally: Tally, life: Life, standing: Standing) -> None:
+        self.tally, self.life, self.who, self.calendar = tally, life, standing, tally.calendar
+        self.tier = standing.tier or NO_TIER
+        self.first_at = standing.first_purchase_at
+        self.first_day = self.calendar.day(self.first_at) if self.first_at else 0
+        self.first_month = month_of(self.first_day) if self.first_at else 0
+        by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
+        self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
+        self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}
+        self.periods: set[int] = set()
+        """With an order of theirs."""
+
+    def orders(self) -> None:
+        """What they bought and gave back, whole and by the channels that touched them before."""
+        months: set[int] = set()
+        for entry, told in standing_orders(self.life):
+            placed = self.calendar.place(entry.purchased_at)
+            months.add(placed.month)
+            self.periods.add(placed.period)
+            window = self.tally.rules.attribution_window_days
+            shares = order_shares(self.life.touches, entry.purchased_at, window)
+            for flow in flows_of(entry, told):
+                day, row = self.calendar.day(flow.at), flow.row
+                place = self.calendar.place_of_day(day)
+                row[Measure.REPEAT_ORDERS] = row[Measure.ORDERS] if day > self.first_day else 0
+                self._sum(place.period, place.month, row)
+                self.tally.sales_by_day[day] += net_revenue(row)
+                if place.period != OUTSIDE:
+                    self._attribute(place.period, row, shares)
+        for month in sorted(months):
+            self.tally.bought[self.first_month, month - self.first_month] += 1
+        for period in sorted(self.periods):
+            for what, which in ((SHOP, ""), (TIER, self.tier)):
+                self.tally.rows[what, which, period][Measure.BUYERS] += 1
+            if period - 1 in self.periods and period > 0:
+                self.tally.retained[period] += 1
+
+    def _sum(self, period: int, month: int, row: Row) -> None:
+        tally = self.tally
+        add(tally.totals, row)
+        for what, which in ((SHOP, ""), (TIER, self.tier)):
+            add(tally.rows.setdefault((what, which, period), nothing()), row)
+        if self.first_at:
+            for channel, part in split(row, self.who.shares, self.nobody).items():
+                left = profit(part) + part[Measure.CHANNELS]
+                tally.left[channel, self.first_month, max(0, month - self.first_month)] += left
+
+    def _attribute(self, period: int, row: Row, shares: dict[str, dict[str, int]]) -> None:
+        tally, of_policy = self.tally, shares[self.tally.rules.attribution]
+        split_by_policy = split(row, of_policy, self.nobody)
+        for channel, part in split_by_policy.items():
+            add(tally.rows.setdefault((CHANNEL, channel, period), nothing()), part)
+        for model, by_channel in shares.items():
+            parts = split_by_policy if by_channel is of_policy else split(row, by_channel, self.nobody)
+            whole = {self.nobody: WHOLE - sum(by_channel.values()), **by_channel}
+            for channel, part in parts.items():
+                sums = tally.attributed.setdefault((model, channel), [0, 0, 0])
+                sums[0] += whole[channel] * row[Measure.ORDERS]
+                sums[1] += net_revenue(part)
+                sums[2] += brought(part)
+
+    def costs(self) -> None:
+        """What was spent on them and done for them; what channels cost that won them, on the day they were."""
+        for place, row in spent_rows(self.life.spent):
+            self._sum(place.period, place.month, row)
+        if self.who.value.channel_cost_minor:
+            row = nothing()
+            row[Measure.CHANNELS] = self.who.value.channel_cost_minor
+            place = self.calendar.place_of_day(self.first_day)
+            self._sum(place.period, place.month, row)
+
+    def people(self) -> None:
+        """Each person once a period, and once in the whole time."""
+        life, count = self.life, self._count
+        seen_day = self.calendar.day(life.first_at)
+        if seen_day < self.calendar.first_day and not (self.first_at and self.first_day < self.calendar.first_day):
+            self.tally.prospects_before += 1
+        seen = self.calendar.place_of_day(seen_day).period
+        if seen != OUTSIDE:
+            count("newcomers", seen)
+            count("newcomers", WHOLE_TIME)
+        if self.periods - {OUTSIDE}:
+            count("buyers", WHOLE_TIME)
+        for period, said in life.said.items():
+            if said.is_reached:
+                count("reached", period)
+            if said.is_promoting:
+                count("promoting", period)
+            self._felt(period, said.scores, said.scores_milli)
+        everything = life.said.values()
+        if any(said.is_reached for said in everything):
+            count("reached", WHOLE_TIME)
+        if any(said.is_promoting for said in everything):
+            count("promoting", WHOLE_TIME)
+        milli = sum(said.scores_milli for said in everything)
+        self._felt(WHOLE_TIME, sum(said.scores for said in everything), milli)
+
+    def _count(self, step: str, period: int, channel: str = "", people: int = 1) -> None:
+        self.tally.people[step, channel, period] += people
+
+    def _felt(self, period: int, scores: int, milli: int) -> None:
+        if not scores or not self.first_at:
+            return
+        mean = round(milli / scores)
+        self._count("heard", period)
+        if mean >= SATISFIED_FROM_MILLI:
+            self._count("satisfied", period)
+        self.tally.score_milli[period] += mean
+
+    def won(self) -> None:
+        """Whom channels reached, and whom they won."""
+        reached: set[tuple[int, str]] = set()
+        for at, channel in self.life.touches:
+            period = self.calendar.place(at).period
+            if period != OUTSIDE:
+                reached |= {(period, channel), (WHOLE_TIME, channel)}
+                self.tally.rows.setdefault((CHANNEL, channel, period), nothing())[Measure.TOUCHES] += 1
+        for period, channel in sorted(reached):
+            self._count("reached", period, channel)
+        won = self.calendar.place_of_day(self.first_day).period if self.first_at else OUTSIDE
+        if won != OUTSIDE:
+            for channel, share in self.shares.items():
+                for period in (won, WHOLE_TIME):
+                    self._count("persuaded", period, channel, share)
+
+    def promises(self, as_of: int) -> None:
+        """Deliveries and answers promised, in the period they were due in."""
+        due = [
+            (told.promised_at, told.delivered_at)
+            for told in self.life.orders.values()
+            if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
+        ]
+        for promised_at, done_at in (*due, *self.life.tickets.values()):
+            period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
+            if period == OUTSIDE or (not done_at and promised_at >= as_of):
+                continue
+            outcome = "kept" if 0 < done_at <= promised_at else "broken"
+            self.tally.promises[outcome, period] += 1
+
+    def standing(self) -> None:
+        """Their value to date, by where they stand, by who won them and when."""
+        tally, who = self.tally, self.who
+        tally.value = Value(*(mine + theirs for mine, theirs in zip(tally.value, who.value, strict=True)))
+        if not self.first_at:
+            return
+        worth, spent = who.value.value_to_date_minor, who.value.margin_minor - who.value.value_to_date_minor
+        tally.has_predictions |= who.predicted_minor is not None
+        for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):
+            sums.setdefault(key, Moments()).take(worth, spent, who.predicted_minor or 0)
+        if self.nobody == WORD_OF_MOUTH:
+            tally.by_friend.take(worth, spent, who.predicted_minor or 0)
+        tally.sizes[self.first_month] += 1
+        for channel, share in self.shares.items():
+            tally.won[channel, self.first_month] += share
+        for channel, part in split([worth], who.shares, self.nobody).items():
+            tally.value_won[channel, self.first_month] += part[0]
+        for (_, before), (month, after) in pairwise(who.tier_by_month):
+            period = self.calendar.place_of_day(month_days(month)[0]).period
+            if period != OUTSIDE:
+                tally.tier_moves[before, after, period] += 1
+
+    def wishes(self) -> None:
+        """What they let us know, and what they said last before they went silent."""
+        is_mvc = int(self.tier == "mvc")
+        for wish, (times, _) in self.life.wishes.items():
+            sums = self.tally.wishes.setdefault(wish, [0, 0, 0, 0])
+            for place, each in enumerate((times, 1, is_mvc, self.who.value.value_to_date_minor)):
+                sums[place] += each
+        if self.who.lifecycle in _SILENT and self.first_at:
+            bad = [(last_at, wish) for wish, (_, last_at) in self.life.wishes.items() if wish.kind in _BAD]
+            wish = max(bad)[1] if bad else _NOTHING_SAID
+            self.tally.losses[wish.kind, wish.category, wish.reason] += 1

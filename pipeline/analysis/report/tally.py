@@ -1,0 +1,100 @@
+"""What all customers come to, summed as they are read: tables of bounded size, no customer in them.
+
+Keys are what is summed over: a period (its number, or `WHOLE_TIME`), a channel, a tier, a month, a wish.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from pipeline.analysis.report.calendar import Calendar
+from pipeline.analysis.report.life import Wish
+from pipeline.analysis.report.measures import Row, nothing
+from pipeline.core.policy import ValueRules
+from pipeline.core.value import NOTHING, Value
+
+WHOLE_TIME: Final = -2
+"""The place of everything in the report's time together, where people are counted once."""
+NO_CHANNEL: Final = "none known"
+WORD_OF_MOUTH: Final = "word of mouth"
+OF_NO_CHANNEL: Final = (WORD_OF_MOUTH, NO_CHANNEL)
+"""Who came without a touch: sent by a friend, or nobody knows how."""
+SHOP, TIER, CHANNEL = "shop", "tier", "channel"
+NO_TIER: Final = ""
+
+
+class Moments:
+    """Sums of value and cost over customers, and of their squares: enough for a ratio and its interval."""
+
+    __slots__ = ("cost", "cost_square", "count", "predicted", "product", "value", "value_square")
+
+    def __init__(self) -> None:
+        self.count = self.value = self.cost = self.value_square = self.cost_square = self.product = self.predicted = 0
+
+    def take(self, value: int, spent: int, predicted: int) -> None:
+        """One customer more."""
+        self.count += 1
+        self.value += value
+        self.cost += spent
+        self.value_square += value * value
+        self.cost_square += spent * spent
+        self.product += value * spent
+        self.predicted += predicted
+
+
+class Tally:
+    """The sums."""
+
+    def __init__(self, calendar: Calendar, rules: ValueRules) -> None:
+        self.calendar, self.rules = calendar, rules
+        self.rows: dict[tuple[str, str, int], Row] = {}
+        """(what, which, period) to money and doings."""
+        self.people: Counter[tuple[str, str, int]] = Counter()
+        """(step, channel, period) to people; who were persuaded in parts of `acquisition.WHOLE` by channel."""
+        self.prospects_before = 0
+        """Known before the report's time, and without a purchase until then."""
+        self.retained: Counter[int] = Counter()
+        """Period to people who bought in it and in the one before."""
+        self.score_milli: Counter[int] = Counter()
+        """Period to the sum of its people's mean satisfaction."""
+        self.promises: Counter[tuple[str, int]] = Counter()
+        """(kept or broken, period)."""
+        self.attributed: dict[tuple[str, str], list[int]] = {}
+        """(model, channel) to parts of orders, their net revenue and what they brought, in the report's time."""
+        self.sizes: Counter[int] = Counter()
+        """Month of the first purchase to customers."""
+        self.bought: Counter[tuple[int, int]] = Counter()
+        """(month of the first purchase, months since) to people who bought."""
+        self.left: Counter[tuple[str, int, int]] = Counter()
+        """(channel, month of the first purchase, months since) to what its customers left, but for the channel."""
+        self.won: Counter[tuple[str, int]] = Counter()
+        """(channel, month) to parts of customers won."""
+        self.value_won: Counter[tuple[str, int]] = Counter()
+        """(channel, month) to value to date of customers won."""
+        self.by_lifecycle: dict[str, Moments] = {}
+        self.by_tier: dict[str, Moments] = {}
+        self.by_friend = Moments()
+        """Who came by a friend, touched by a channel or not."""
+        self.tier_moves: Counter[tuple[str, str, int]] = Counter()
+        """(from, to, period) to customers."""
+        self.wishes: dict[Wish, list[int]] = {}
+        """What was said to (times, people, MVCs among them, their value)."""
+        self.losses: Counter[tuple[str, str, str]] = Counter()
+        """(what was said last, category, reason) of who is at risk or lapsed, to people."""
+        self.category_by_product: dict[str, str] = {}
+        """As orders last named it."""
+        self.sales_by_day: Counter[int] = Counter()
+        self.totals: Row = nothing()
+        """Everything, whenever."""
+        self.value: Value = NOTHING
+        """The same by the profiles."""
+        self.has_predictions = False
+
+    def row(self, what: str, which: str, period: int) -> Row:
+        """What was summed there."""
+        return self.rows.get((what, which, period)) or nothing()
+
+    def keys(self, what: str) -> list[str]:
+        """Whose rows there are."""
+        return sorted({which for kind, which, _ in self.rows if kind == what})

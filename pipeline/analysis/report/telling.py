@@ -1,0 +1,285 @@
+"""A partition's log, event by event, into the report's records.
+
+Orders and refunds are kept by the ledger's own rules, one order a ledger and nothing folded; events are told from their
+repetitions as the customer's profile tells them. So what is summed here is what the profiles hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pipeline.analysis.report.calendar import OUTSIDE, Calendar
+from pipeline.analysis.report.life import TOUCHES_MAX, WISHES_MAX, Life, OrderTold, Said, Wish
+from pipeline.analysis.report.measures import Measure, nothing
+from pipeline.core import ledger as ledgers
+from pipeline.core.apply import KNOWN_BY_OWN_ID
+from pipeline.core.booking import order_entry, refund_entry
+from pipeline.core.controls import INITIAL, Controls
+from pipeline.core.costs import send_milli, service_time_milli
+from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, mark
+from pipeline.core.moment import Moment
+from pipeline.core.policy import ValueRules
+from pipeline.core.profile import EVENT_MARKS_MAX
+from pipeline.schemas import logged
+
+PRODUCTS_MAX: Final = 100_000
+"""Products whose category is kept."""
+LOW_RATING: Final = 0.4
+PROMOTES_FROM: Final = 0.9
+
+
+class Lives:
+    """The customers of one partition, fed with its log in order."""
+
+    def __init__(self, calendar: Calendar, category_by_product: dict[str, str]) -> None:
+        self.calendar, self.category_by_product = calendar, category_by_product
+        self.controls: Controls = INITIAL
+        """The policy in force at this place in the log; what else is in force says nothing here."""
+        self.by_customer: dict[bytes, Life] = {}
+        self.latest_at = 0
+        """The latest instant of any event."""
+
+    def tell(self, customer: bytes, event: logged.Logged) -> None:
+        """One event more."""
+        tell = _TELL.get(type(event))
+        if not isinstance(event, logged.Event) or tell is None:
+            return
+        life = self.by_customer.setdefault(customer, Life())
+        at = int(event.occurred_at.timestamp())
+        if type(event) not in KNOWN_BY_OWN_ID:
+            this = event_mark(event.source, event.id)
+            if is_marked(life.marks, this):
+                return
+            life.marks = (life.marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
+        life.first_at = min(life.first_at or at, at)
+        self.latest_at = max(self.latest_at, at)
+        tell(self, life, event, at)
+
+    # -- what handlers share ----------------------------------------------------------------------------------------
+
+    def count(self, life: Life, at: int, measure: Measure, amount: int = 1) -> None:
+        """Something spent or done."""
+        place = self.calendar.place(at)
+        life.spent.setdefault(place, nothing())[measure] += amount
+
+    def said(self, life: Life, at: int) -> Said | None:
+        """The customer's record of the period, None outside the report."""
+        period = self.calendar.place(at).period
+        return life.said.setdefault(period, Said()) if period != OUTSIDE else None
+
+    def felt(self, life: Life, at: int, fraction: float) -> None:
+        """How satisfied somebody was, 0 to 1."""
+        said = self.said(life, at)
+        if said is not None:
+            said.scores += 1
+            said.scores_milli += round(fraction * 1000)
+
+    def wished(self, life: Life, at: int, *wishes: Wish) -> None:
+        """What was said that those who make the products want to know."""
+        if self.calendar.place(at).period == OUTSIDE:
+            return
+        for wish in wishes:
+            if wish in life.wishes or len(life.wishes) < WISHES_MAX:
+                count, last_at = life.wishes.get(wish, (0, 0))
+                life.wishes[wish] = (count + 1, max(last_at, at))
+
+    def moment(self, at: int) -> Moment:
+        """The rules an order is kept by."""
+        return Moment("", at, at, self.controls)
+
+    @property
+    def rules(self) -> ValueRules:
+        """What things cost, at this place in the log."""
+        return self.controls.policy.value
+
+    def order(self, life: Life, order_id: str) -> OrderTold:
+        """The order's record."""
+        return life.orders.setdefault(mark(order_id), OrderTold())
+
+
+_ITEMS_KEPT: Final = 4
+_ANSWERED: Final = ("pending", "solved", "closed")
+"""What a ticket is once we have answered."""
+_TICKET_WISHES: Final = ("complaint", "suggestion", "product_idea")
+
+
+def _touched(lives: Lives, life: Life, event: logged.TouchRecorded, at: int) -> None:
+    life.touches.append((at, event.channel))
+    if len(life.touches) > TOUCHES_MAX:
+        life.touches.remove(min(life.touches))
+    lives.count(life, at, Measure.TOUCHES)
+    _reached(lives, life, at)
+
+
+def _reached(lives: Lives, life: Life, at: int) -> None:
+    said = lives.said(life, at)
+    if said is not None:
+        said.is_reached = True
+
+
+def _stated(lives: Lives, life: Life, event: logged.PreferenceStated, at: int) -> None:
+    for interest in event.interests:
+        lives.wished(life, at, Wish("interest", "", "", interest))
+    if event.reason_for_buying:
+        lives.wished(life, at, Wish("reason for buying", "", "", event.reason_for_buying))
+
+
+def _contacted(lives: Lives, life: Life, event: logged.ContactMade, at: int) -> None:
+    lives.count(life, at, Measure[f"{event.department.upper()}_ACTIVITIES"])
+    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
+    if event.department == "marketing":
+        _reached(lives, life, at)
+
+
+def _ordered(lives: Lives, life: Life, event: logged.OrderCompleted, at: int) -> None:
+    order = lives.order(life, event.order_id)
+    order.ledger = ledgers.with_order(order.ledger, order_entry(event, lives.moment(at)))
+    items = dict.fromkeys((item.product_id, item.category or "") for item in event.items)
+    order.items = tuple(items)[:_ITEMS_KEPT] or order.items
+    for product_id, category in items:
+        if category and (product_id in lives.category_by_product or len(lives.category_by_product) < PRODUCTS_MAX):
+            lives.category_by_product[product_id] = category
+
+
+def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) -> None:
+    order = lives.order(life, event.order_id)
+    before = order.ledger
+    order.ledger = ledgers.with_refund(before, refund_entry(event, lives.moment(at)))
+    if order.ledger is not before:
+        items = tuple((item.product_id, item.category or "") for item in event.items) or order.items
+        lives.wished(life, at, *_wishes("refund", items, event.reason))
+
+
+def _wishes(kind: str, items: tuple[tuple[str, str], ...], reason: str | None) -> list[Wish]:
+    return [Wish(kind, product_id, category, reason or "") for product_id, category in items or (("", ""),)]
+
+
+def _cancelled(lives: Lives, life: Life, event: logged.OrderCancelled, at: int) -> None:
+    order = lives.order(life, event.order_id)
+    before = order.ledger
+    order.ledger = ledgers.with_cancellation(before, mark(event.order_id), at=at, arrived_at=0)
+    order.cancelled_at = min(order.cancelled_at or at, at)
+    if order.ledger is not before:
+        lives.wished(life, at, *_wishes("cancellation", order.items, event.reason))
+
+
+def _promised(lives: Lives, life: Life, event: logged.OrderPromised, at: int) -> None:
+    order = lives.order(life, event.order_id)
+    promised_at = int(event.promised_at.timestamp())
+    order.promised_at = min(order.promised_at or promised_at, promised_at)
+
+
+def _delivered(lives: Lives, life: Life, event: logged.OrderDelivered, at: int) -> None:
+    order = lives.order(life, event.order_id)
+    order.delivered_at = min(order.delivered_at or at, at)
+
+
+def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> None:
+    lives.count(life, at, Measure.EMAILS)
+    lives.count(life, at, Measure.SENDS, send_milli(lives.rules))
+    _reached(lives, life, at)
+
+
+def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -> None:
+    if event.sentiment is None:
+        return
+    lives.felt(life, at, (event.sentiment + 1) / 2)
+    said = lives.said(life, at)
+    if said is not None and event.sentiment > 0:
+        said.is_promoting = True
+
+
+def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> None:
+    lives.felt(life, at, event.rating_fraction)
+    if event.rating_fraction <= LOW_RATING:
+        order = life.orders.get(mark(event.order_id)) if event.order_id else None
+        items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
+        lives.wished(life, at, *_wishes("low rating", items, None))
+
+
+def _referred(lives: Lives, life: Life, event: logged.ReferralMade, at: int) -> None:
+    said = lives.said(life, at)
+    if said is not None:
+        said.is_promoting = True
+
+
+def _came_by_friend(lives: Lives, life: Life, event: logged.CustomerReferred, at: int) -> None:
+    life.referred_at = min(life.referred_at or at, at)
+
+
+def _surveyed(lives: Lives, life: Life, event: logged.SurveyAnswered, at: int) -> None:
+    fraction = event.score / event.score_max if event.score_max else 0.0
+    lives.felt(life, at, fraction)
+    said = lives.said(life, at)
+    if said is not None and event.kind == "nps" and fraction >= PROMOTES_FROM:
+        said.is_promoting = True
+
+
+def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> None:
+    lives.count(life, at, Measure.SERVICE, event.service_cost_minor)
+    lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
+    if event.csat is not None:
+        lives.felt(life, at, float(event.csat == "good"))
+    _promised_answer(life, event, at)
+    key = mark(event.ticket_id)
+    if isinstance(event, logged.TicketOpened) and key not in life.opened:
+        life.opened.add(key)
+        lives.count(life, at, Measure.TICKETS)
+        if event.kind in _TICKET_WISHES:
+            order = life.orders.get(mark(event.order_id)) if event.order_id else None
+            items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
+            lives.wished(life, at, *_wishes(event.kind.replace("_", " "), items, event.category))
+
+
+def _promised_answer(life: Life, event: logged.TicketEvent, at: int) -> None:
+    """When a ticket's answer was promised first, and when it first came."""
+    key = mark(event.ticket_id)
+    promised_at, answered_at = life.tickets.get(key, (0, 0))
+    if event.promised_at is not None:
+        promised = int(event.promised_at.timestamp())
+        promised_at = min(promised_at or promised, promised)
+    if isinstance(event, logged.TicketResolved) or event.status in _ANSWERED:
+        answered_at = min(answered_at or at, at)
+    if promised_at or answered_at:
+        life.tickets[key] = promised_at, answered_at
+
+
+def _cost(lives: Lives, life: Life, event: logged.CostRecorded, at: int) -> None:
+    lives.count(life, at, Measure[event.department.upper()], event.amount_minor)
+    lives.count(life, at, Measure[f"{event.department.upper()}_ACTIVITIES"], event.activity_count)
+
+
+def _seen(lives: Lives, life: Life, event: logged.Event, at: int) -> None:
+    """Nothing but that they are there."""
+
+
+_TELL: Final[dict[type, Callable[[Lives, Life, Any, int], None]]] = {
+    logged.CustomerIdentified: _seen,
+    logged.TouchRecorded: _touched,
+    logged.PreferenceStated: _stated,
+    logged.ContactMade: _contacted,
+    logged.OrderCompleted: _ordered,
+    logged.OrderRefunded: _refunded,
+    logged.OrderCancelled: _cancelled,
+    logged.OrderPromised: _promised,
+    logged.OrderShipped: _seen,
+    logged.OrderDelivered: _delivered,
+    logged.EmailDelivered: _mailed,
+    logged.EmailOpened: _seen,
+    logged.EmailClicked: _seen,
+    logged.EmailBounced: _seen,
+    logged.EmailUnsubscribed: _seen,
+    logged.EmailMarkedAsSpam: _seen,
+    logged.ConsentChanged: _seen,
+    logged.MentionPosted: _mentioned,
+    logged.ReviewPosted: _reviewed,
+    logged.ReferralMade: _referred,
+    logged.CustomerReferred: _came_by_friend,
+    logged.ReferralCredited: _seen,
+    logged.SurveyAnswered: _surveyed,
+    logged.TicketOpened: _ticket,
+    logged.TicketUpdated: _ticket,
+    logged.TicketResolved: _ticket,
+    logged.CostRecorded: _cost,
+}

@@ -1,0 +1,71 @@
+"""What each tier of customers is worth, costs and returns, and who moved: from growable to valuable first."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Final
+
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.table import Cell, Part, share, table
+from pipeline.analysis.report.tally import NO_TIER, Moments
+
+_Z: Final = 1.6448536269514722
+"""Of the standard normal distribution 90 % lie between minus this and this."""
+_FIRST: Final = ("mgc", "mvc")
+_ORDER: Final = ("mvc", "mgc", "rest", "bz")
+
+
+def tiers(shop: Shop) -> Part:
+    """The part; where profiles hold no tier it says so."""
+    by_tier = shop.tally.by_tier
+    title = "Tiers: most valuable, most growable, below zero"
+    if set(by_tier) <= {NO_TIER}:
+        return Part("tiers", title, remarks=("Profiles hold no tier yet.",))
+    count, value = sum(of.count for of in by_tier.values()), sum(of.value for of in by_tier.values())
+    cost = sum(of.cost for of in by_tier.values())
+    rows: list[list[Cell]] = [
+        [tier or "none", of.count, share(of.count, count), of.value, share(of.value, value), of.cost,
+         share(of.cost, cost), *returned(of)]
+        for tier, of in sorted(by_tier.items(), key=lambda each: _rank(each[0]))
+    ]  # fmt: skip
+    moves: list[list[Cell]] = [
+        [shop.name(period), f"{before or 'none'} to {after or 'none'}", count]
+        for (before, after, period), count in sorted(
+            shop.tally.tier_moves.items(), key=lambda each: (-each[0][2], each[0][:2] != _FIRST, each[0])
+        )
+        if before != after and "unknown" not in (before, after)
+    ]
+    return Part(
+        "tiers",
+        title,
+        (
+            table(
+                "tiers",
+                "Tiers, to date",
+                "tier customers customers_share value_minor value_share cost_minor cost_share returned returned_low "
+                "returned_high",
+                rows,
+            ),
+            table("tier_moves", "Moves from month to month", "period move moves", moves, shown_max=6),
+        ),
+    )
+
+
+def _rank(tier: str) -> tuple[int, str]:
+    return (_ORDER.index(tier) if tier in _ORDER else len(_ORDER), tier)
+
+
+def returned(of: Moments) -> tuple[float | None, float | None, float | None]:
+    """Value per unit of money spent, and its interval: a ratio of means, linearised. None where nothing was spent.
+
+    Source: Cochran (1977), Sampling Techniques, 3rd edition, section 6.4.
+    """
+    if not of.cost or of.count < _COUNT_MIN:
+        return (round(of.value / of.cost, 4) if of.cost else None), None, None
+    ratio = of.value / of.cost
+    squares = of.value_square - 2 * ratio * of.product + ratio * ratio * of.cost_square
+    error = sqrt(max(0.0, squares) * of.count / (of.count - 1)) / abs(of.cost)
+    return round(ratio, 4), round(ratio - _Z * error, 4), round(ratio + _Z * error, 4)
+
+
+_COUNT_MIN: Final = 2

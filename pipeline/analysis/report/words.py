@@ -1,0 +1,56 @@
+"""Cells as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline.analysis.report.figures import FIGURES, Kind
+from pipeline.analysis.report.table import Cell, Table
+from pipeline.schemas.currencies import EXPONENTS
+
+NOTHING: Final = "-"
+_PLAIN: Final[tuple[Kind, ...]] = ("text",)
+
+
+def amount(minor: float, currency: str) -> str:
+    """Minor units as people write them, without the currency's name: 28002 USD is `280.02`."""
+    digits = EXPONENTS.get(currency, 2)
+    return f"{minor / 10**digits:,.{digits}f}"
+
+
+def in_words(cell: Cell, kind: Kind, currency: str) -> str:
+    """A cell by its kind; nothing to say is a dash."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, str):
+        return cell
+    if kind == "money":
+        return amount(cell, currency)
+    if kind == "share":
+        return f"{cell:.1%}"
+    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.2f}"
+
+
+def row_in_words(table: Table, row: Sequence[Cell], currency: str) -> list[str]:
+    """A row; what is measured is told in the row's own unit."""
+    unit = row[table.columns.index("unit")] if "unit" in table.columns else None
+    told = []
+    for cell, figure in zip(row, table.figures, strict=True):
+        kind: Kind = "money" if unit == "money" else "share"
+        told.append(in_words(cell, kind if figure.kind == "measured" else figure.kind, currency))
+    return told
+
+
+def is_number(column: str) -> bool:
+    """Whether a column is set to the right."""
+    return FIGURES[column].kind not in _PLAIN
+
+
+def with_something(table: Table, rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """The places of the columns in which any of these rows has something to say; the first always."""
+    return [
+        place
+        for place, name in enumerate(table.columns)
+        if name != "unit" and (place == 0 or any(row[place] not in (None, "") for row in rows))
+    ]

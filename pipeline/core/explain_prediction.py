@@ -1,0 +1,103 @@
+"""What a prediction rests on: the model in force, the customer's purchases as it sees them, what it makes of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pipeline.core import view_forecast
+from pipeline.core.controls import Controls
+from pipeline.core.days import date_of, day_of
+from pipeline.core.forecast import history_of, scope_of
+from pipeline.core.history import WEEK_DAYS, History
+from pipeline.core.lived import Life
+from pipeline.core.predict import HORIZON_DAYS, Model, to_parameters
+from pipeline.core.season import factor
+from pipeline.core.spend import expected_margin
+from pipeline.core.timing import orders_if_alive, p_alive
+from pipeline.schemas import logged
+
+_DIGITS: Final = 9
+
+
+def prediction_document(life: Life) -> dict[str, Any]:
+    """The whole explanation; without a prediction, why there is none."""
+    profile, controls = life.profile, life.controls
+    zone = controls.policy.shop.time_zone
+    scope = scope_of(profile, controls.models, controls.policy) if profile is not None else None
+    history = history_of(profile.ledger, zone) if profile is not None else None
+    if profile is None or history is None or scope is None:
+        absent = "no_purchase" if history is None else "no_model"
+        return {
+            "absent": absent,
+            "currency": None,
+            "model": None,
+            "purchases": None,
+            "made_of": None,
+            "prediction": None,
+        }
+    day = day_of(profile.as_of, zone)
+    model = controls.models.of(scope)
+    return {
+        "absent": None,
+        "currency": profile.currency or None,
+        "model": _model(model, scope, controls),
+        "purchases": _purchases(history, day),
+        "made_of": _made_of(model, history, day),
+        "prediction": view_forecast.prediction(profile, controls),
+    }
+
+
+def _model(model: Model, scope: str, controls: Controls) -> dict[str, Any]:
+    fitted = controls.latest.get(f"ModelFitted/{scope}")
+    return {
+        "scope": scope,
+        "fitted_at": controls.models.fitted_at,
+        "learned_until_on": date_of(model.fitted_on),
+        "parameters": {name: round(number, _DIGITS) for name, number in sorted(to_parameters(model).items())},
+        "diagnostics": dict(sorted(fitted.diagnostics.items())) if isinstance(fitted, logged.ModelFitted) else {},
+    }
+
+
+def _purchases(history: History, day: int) -> dict[str, Any]:
+    """The customer's purchases as the model sees them, as of the end of a day."""
+    return {
+        "as_of_on": date_of(day),
+        "purchase_days": history.frequency + 1,
+        "first_on": date_of(history.first_day),
+        "last_on": date_of(history.last_day),
+        "tenure_days": round(history.tenure(day) * WEEK_DAYS),
+        "days_since_purchase": max(0, day - history.last_day),
+        "mean_gap_days": _mean_gap_days(history),
+        "spend_days": history.spend_days,
+        "mean_margin_minor": round(history.mean_margin_minor),
+    }
+
+
+def _mean_gap_days(history: History) -> float | None:
+    gaps = history.frequency
+    return round((history.last_day - history.first_day) / gaps, _DIGITS) if gaps else None
+
+
+def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
+    """The factors: `p_alive` times `orders_if_they_stay` times the season's are orders; times a margin, margin.
+
+    All as of the end of the day.
+    """
+    x, tenure = history.frequency, max(history.tenure(day), history.recency)
+    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
+    return {
+        "p_alive": round(p_alive(model.timing, x, history.recency, tenure), _DIGITS),
+        "ahead": [
+            {
+                "days": days,
+                "orders_if_they_stay": round(
+                    orders_if_alive(model.timing, x, round(tenure), days / WEEK_DAYS), _DIGITS
+                ),
+                "season_factor": round(factor(model.season, day, days / WEEK_DAYS), _DIGITS),
+            }
+            for days in HORIZON_DAYS
+        ],
+        "margin_an_order_minor": round(margin, _DIGITS),
+        "margin_an_order_of_the_shop_minor": round(model.spend.mean_minor, _DIGITS),
+        "is_calibrated": model.calibration is not None and x > 0,
+    }

@@ -1,0 +1,128 @@
+"""The report's figures, read from Kafka: a partition's customers and its log, once, then the next.
+
+Held meanwhile: one partition's packed customers, and of each of them a small record an order, a touch (the latest 256),
+a period and a wish; from then on sums alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from pipeline import topics
+from pipeline.analysis.report.calendar import (
+    Calendar,
+    Period,
+    PeriodKind,
+    kind_named,
+    natural,
+    number_of,
+    periods_between,
+)
+from pipeline.analysis.report.compose import composed
+from pipeline.analysis.report.goals import goal_figures
+from pipeline.analysis.report.life import Life
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.standing import standing_of
+from pipeline.analysis.report.table import Report
+from pipeline.analysis.report.taking import take
+from pipeline.analysis.report.tally import Tally
+from pipeline.analysis.report.telling import Lives
+from pipeline.bookkeeping import Partition, read_state
+from pipeline.core import controls as core_controls
+from pipeline.core.codec import unpack
+from pipeline.core.controls import Controls
+from pipeline.core.days import day_of
+from pipeline.inquiry import need_topics, scan
+from pipeline.schemas import logged
+from pipeline.settings import Settings
+
+_SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quarter": 730, "year": 5 * 365}
+"""How far back the report looks unless told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which time the report shall be of; without a day, up to the log's last moment and a year or so before."""
+
+    kind: PeriodKind | None = None
+    """None: that of the goals."""
+    first_on: date | None = None
+    last_on: date | None = None
+
+
+class NobodyYet(Exception):
+    """There is no customer to report on."""
+
+
+def read_report(settings: Settings, asked: Asked) -> Report:
+    """The report as of now. Raises NobodyYet, ValueError for a time that cannot be, and as reading Kafka does."""
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
+    controls, first_at, as_of = _span(settings)
+    zone = controls.policy.shop.time_zone
+    kind = asked.kind or kind_named(controls.policy.goals.period)
+    periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
+    tally = Tally(Calendar(periods, kind, zone), controls.policy.value)
+    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
+        partition = read_state(settings, number)
+        lives = _lives(settings, number, partition, tally)
+        here = core_controls.from_entries(partition.controls)
+        for key, packed in partition.profiles.items():
+            profile = unpack(packed)
+            life = lives.by_customer.pop(key, None) or Life()
+            life.first_at = life.first_at or profile.first_seen_at
+            take(tally, life, standing_of(profile, here), as_of)
+    return composed(Shop(tally, controls, as_of, settings.shop_currency))
+
+
+def read_goals(settings: Settings) -> dict[str, float]:
+    """How far the goals of the period there is now are, for metrics; nothing where none is set. Raises as above."""
+    return goal_figures(read_report(settings, Asked()))
+
+
+def _span(settings: Settings) -> tuple[Controls, int, int]:
+    """What is in force, the first instant of any customer, and the last one known. Raises NobodyYet."""
+    controls, first_at, last_at = core_controls.INITIAL, 0, 0
+    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
+        partition = read_state(settings, number)
+        for control in core_controls.from_entries(partition.controls).latest.values():
+            controls = core_controls.adopt(controls, control)
+        for packed in partition.profiles.values():
+            profile = unpack(packed)
+            first_at = min(first_at or profile.first_seen_at, profile.first_seen_at)
+            last_at = max(last_at, profile.as_of)
+    if not last_at:
+        raise NobodyYet("nobody is known yet (or no worker has come so far: `wafa lag`)")
+    return controls, first_at, max(controls.tick_at, last_at)
+
+
+def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tuple[Period, ...]:
+    """The periods asked for; where no day is given, up to today, and from a year or so before or the first event."""
+    last = number_of(asked.last_on) if asked.last_on else seen[1]
+    if asked.first_on:
+        first = number_of(asked.first_on)
+    else:
+        first = natural(max(min(seen[0], last), last - _SHOWN_DAYS[kind]), kind)[1]
+    return periods_between(first, last, kind)
+
+
+def _lives(settings: Settings, number: int, partition: Partition, tally: Tally) -> Lives:
+    """A partition's log up to where its state stands, each event under the policy then in force."""
+    lives = Lives(tally.calendar, tally.category_by_product)
+    for record in scan(settings, topics.CUSTOMER_EVENTS, [number]):
+        if record.offset >= partition.next_offset:
+            break
+        if record.value is None:
+            continue
+        try:
+            event = logged.decode(record.value)
+        except msgspec.MsgspecError:
+            continue  # the worker refused it too
+        if isinstance(event, logged.PolicyAdopted):
+            lives.controls = core_controls.adopt(lives.controls, event)
+        elif record.key != logged.CONTROL_KEY:
+            lives.tell(record.key or b"", event)
+    return lives

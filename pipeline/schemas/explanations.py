@@ -1,0 +1,260 @@
+"""Why a figure of a customer is what it is: the contract of `wafa customer ID --why QUESTION --json`."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from pipeline.schemas.decisions import CustomerId, Lifecycle, Numbers, Outbound, Outcome, Stage
+
+
+class Cause(Outbound):
+    """The event that moved something; a Tick is time itself."""
+
+    type: str = Field(description="Kind of the event; `Tick` where only time had passed.")
+    id: str | None = Field(description="Its id; none for a Tick or another control.")
+    source: str | None = Field(description="Its source.")
+    at: AwareDatetime = Field(description="When it happened.")
+
+
+class ValueEntry(Outbound):
+    """What one event changed in one part of the value."""
+
+    part: str = Field(description="The part, named as in `parts`; `referral_value_minor` stands beside the value.")
+    amount_minor: int = Field(description="By how much it changed the part.")
+    at: AwareDatetime = Field(description="When it happened.")
+    type: str = Field(description="Kind of the event.")
+    id: str = Field(description="Its id; of a channel's cost the channel and its month.")
+    order_id: str | None = Field(description="The order it is about.")
+
+
+class ValueWhy(Outbound):
+    """The entries behind the value: those of a part add up to the part."""
+
+    currency: str | None = Field(description="Of the amounts; none before a purchase.")
+    value_to_date_minor: int = Field(description="Margin less every cost.")
+    referral_value_minor: int = Field(description="Beside it, through referrals.")
+    parts: dict[str, int] = Field(description="Each part by name.")
+    entries: tuple[ValueEntry, ...] = Field(description="In the order of the log.")
+
+
+class Condition(Outbound):
+    """One thing that a stage asks for."""
+
+    name: str = Field(description="Such as `known`, `worked_on_together`, `loyal`.")
+    holds: bool = Field(description="Whether it was so.")
+    facts: dict[str, Any] = Field(description="The figures and instants it rests on, by name.")
+
+
+class StageMove(Outbound):
+    """A move from one stage to another."""
+
+    left: Stage | None = Field(description="None: first heard of.")
+    reached: Stage = Field(description="The stage then.")
+    at: AwareDatetime = Field(description="When.")
+    reason: str = Field(description="Why, as in the view.")
+    cause: Cause = Field(description="The event that moved it.")
+    conditions: tuple[Condition, ...] = Field(description="Of the stage reached, or of the one that was lost, then.")
+
+
+class StageWhy(Outbound):
+    """What moved the stage and the evidence then; what holds it now; what the next one asks for."""
+
+    stage: Stage = Field(description="Now.")
+    since_at: AwareDatetime = Field(description="Since when.")
+    reason: str = Field(description="Why, as in the view.")
+    moves: tuple[StageMove, ...] = Field(description="In the order of the log.")
+    holds: tuple[Condition, ...] = Field(description="What this stage asks for, now.")
+    failed_checks: int = Field(ge=0, description="Checks in a row that found evidence gone.")
+    failed_checks_max: int = Field(ge=1, description="With so many it falls.")
+    next_stage: Stage | None = Field(description="The stage above; none above the highest.")
+    next_asks: tuple[Condition, ...] = Field(description="What the next stage asks for; what does not hold is missing.")
+    frozen_by_complaint: bool = Field(description="While a complaint is open the stage does not move.")
+
+
+class LifecycleMove(Outbound):
+    """A move from one lifecycle to another."""
+
+    left: Lifecycle | None = Field(description="None: first heard of.")
+    reached: Lifecycle = Field(description="The lifecycle then.")
+    at: AwareDatetime = Field(description="When.")
+    reason: str = Field(description="Why, as in the view.")
+    cause: Cause = Field(description="The event that moved it.")
+    silent_days: int | None = Field(description="Since the last purchase, then.")
+    at_risk_after_days: int | None = Field(description="Their own limit then; none: the policy's counted.")
+
+
+class LifecycleWhy(Outbound):
+    """What moved the lifecycle, and which silence would move it on."""
+
+    lifecycle: Lifecycle = Field(description="Now.")
+    since_at: AwareDatetime = Field(description="Since when.")
+    reason: str = Field(description="Why, as in the view.")
+    moves: tuple[LifecycleMove, ...] = Field(description="In the order of the log.")
+    purchase_days: tuple[date, ...] = Field(description="As far as they are kept.")
+    last_purchase_at: AwareDatetime | None = Field(description="None before a purchase.")
+    silent_days: int | None = Field(description="Since the last purchase.")
+    limits_are: Literal["own_rhythm", "policy"] = Field(description="Whose limits count.")
+    at_risk_after_days: int = Field(description="Silence that puts them at risk.")
+    lapsed_after_days: int = Field(description="Silence after which they have lapsed.")
+    next_lifecycle: Lifecycle | None = Field(description="Where silence leads next.")
+    next_at: AwareDatetime | None = Field(description="When, if they do not buy before.")
+    is_proven: bool = Field(description="Whether time has passed in the log: before, silence moves nothing.")
+
+
+class TierLines(Outbound):
+    """Where the lines between tiers run in this shop."""
+
+    measured_on: date = Field(description="The day the shop's customers were measured.")
+    customers: int = Field(description="Those who had bought.")
+    mvc_from_minor: int = Field(description="Most valuable: worth so much in all, or more ...")
+    mvc_returns_above: float = Field(description="... and likelier than this to come back.")
+    mgc_gap_from_minor: int = Field(description="Most growable: might be worth so much more.")
+    bz_serve_above_minor: int = Field(description="Below zero: serving an order costs more than this ...")
+    bz_certainty_above: float = Field(description="... and worth less than nothing is surer than this.")
+
+
+class TierMove(Outbound):
+    """A move from one tier to another."""
+
+    left: str = Field(description="The tier before.")
+    cause: Cause = Field(description="The event that moved it; often another, by which their tier was looked at.")
+    reached: dict[str, Any] = Field(description="The tier then, with its figures, as in the profile's view.")
+    lines: TierLines | None = Field(description="The shop's lines then.")
+
+
+class TierWhy(Outbound):
+    """What moved the tier and the figures then; the figures now, and the shop's lines beside them."""
+
+    currency: str | None = Field(description="Of the amounts.")
+    moves: tuple[TierMove, ...] = Field(description="In the order of the log.")
+    tier: dict[str, Any] = Field(description="The tier now, with its figures, as in the profile's view.")
+    lines: TierLines | None = Field(description="The shop's lines; none before it is measured.")
+    pulled_down_by: dict[str, int] = Field(description="What weighs on somebody who may be worth less than nothing.")
+
+
+class ModelUsed(Outbound):
+    """The model a prediction is of."""
+
+    scope: str = Field(description="`shop`, or whose model is theirs: `channel/...`, `cohort/...`.")
+    fitted_at: AwareDatetime = Field(description="When it was fitted.")
+    learned_until_on: date = Field(description="The day up to which buying was learned from.")
+    parameters: dict[str, float] = Field(description="By name.")
+    diagnostics: dict[str, float] = Field(description="What the fit said of itself, by name.")
+
+
+class PurchasesSeen(Outbound):
+    """The customer's purchases as the model sees them."""
+
+    as_of_on: date = Field(description="At the end of this day.")
+    purchase_days: int = Field(description="Distinct days.")
+    first_on: date = Field(description="The first.")
+    last_on: date = Field(description="The last.")
+    tenure_days: int = Field(description="Since the first.")
+    days_since_purchase: int = Field(description="Since the last.")
+    mean_gap_days: float | None = Field(description="Between purchase days; none before the second.")
+    spend_days: int = Field(description="Repeat purchase days with a margin above zero.")
+    mean_margin_minor: int = Field(description="Of those; 0 without any.")
+
+
+class HorizonFactors(Outbound):
+    """The factors of the orders expected within a horizon."""
+
+    days: int = Field(description="Within so many.")
+    orders_if_they_stay: float = Field(description="Of somebody who has not left.")
+    season_factor: float = Field(description="How busy those days are, against the rest.")
+
+
+class MadeOf(Outbound):
+    """`p_alive` times `orders_if_they_stay` times `season_factor` are orders; times an order's margin, margin."""
+
+    p_alive: float = Field(description="Chance that they have not left.")
+    ahead: tuple[HorizonFactors, ...] = Field(description="By horizon.")
+    margin_an_order_minor: float = Field(description="Of theirs and the shop's, weighed.")
+    margin_an_order_of_the_shop_minor: float = Field(description="Of somebody unknown.")
+    is_calibrated: bool = Field(description="Whether the chance of return is corrected by what came of earlier ones.")
+
+
+class PredictionWhy(Outbound):
+    """The inputs behind a prediction; without one, why there is none."""
+
+    absent: Literal["no_model", "no_purchase"] | None = Field(description="Why there is none.")
+    currency: str | None = Field(description="Of the amounts.")
+    model: ModelUsed | None = Field(description="Whose numbers they are.")
+    purchases: PurchasesSeen | None = Field(description="What is known of the customer.")
+    made_of: MadeOf | None = Field(description="The factors.")
+    prediction: dict[str, Any] | None = Field(description="As in the profile's view.")
+
+
+class RuleMove(Outbound):
+    """One decision about a consideration."""
+
+    outcome: Outcome = Field(description="Where it stood then.")
+    reasons: tuple[str, ...] = Field(description="Why; the first weighs most.")
+    decided_at: AwareDatetime = Field(description="When.")
+    channel: str = Field(description="Where it was to reach them.")
+    numbers: Numbers
+    policy_hash: str = Field(description="The policy it was decided by.")
+
+
+class Considered(Outbound):
+    """A trigger considered, and what became of it."""
+
+    trigger_id: str = Field(description="As on `crm.decisions.v1`.")
+    business_key: str = Field(description="The order or the silent spell that is the cause.")
+    caused_at: AwareDatetime = Field(description="When its cause occurred.")
+    considered_at: AwareDatetime = Field(description="When it opened.")
+    expires_at: AwareDatetime = Field(description="It is not sent any more then.")
+    moves: tuple[RuleMove, ...] = Field(description="Every decision about it, in order.")
+    is_open: bool = Field(description="Whether it still waits.")
+
+
+class PassedOver(Outbound):
+    """A cause that opened no consideration."""
+
+    at: AwareDatetime = Field(description="When it happened.")
+    cause: Cause = Field(description="What it was.")
+    reason: str = Field(description="before_first_tick, late, too_old, step_failed, rule_off, known_before.")
+
+
+class CauseNow(Outbound):
+    """How the customer stands to the rule's cause now."""
+
+    state: Literal["has_come", "to_come"] = Field(description="Whether it has come.")
+    reason: str = Field(description="Why so, as a code.")
+    at: AwareDatetime | None = Field(description="When it came, or would come if nothing happens before.")
+
+
+class InTheWay(Outbound):
+    """What would stop a message under the rule now."""
+
+    reason: str = Field(description="Which rail stops it, as in decisions.")
+    until_at: AwareDatetime | None = Field(description="None: only something that happens can change it.")
+
+
+class RuleWhy(Outbound):
+    """Every consideration of a rule, every cause that opened none, and what would have to happen for another."""
+
+    rule: str = Field(description="As policy writes it.")
+    enabled: bool = Field(description="Whether the policy in force has it on.")
+    purpose: str = Field(description="The consent it needs.")
+    considerations: tuple[Considered, ...] = Field(description="In the order in which they were first decided on.")
+    passed_over: tuple[PassedOver, ...] = Field(description="The latest 20.")
+    cause: CauseNow | None = Field(description="None for a rule whose cause is not told here.")
+    in_the_way: InTheWay | None = Field(description="None: nothing.")
+
+
+class Explanation(Outbound):
+    """The answer to one question; the part asked for is filled, unless nothing is known of the customer."""
+
+    why: str = Field(description="value, stage, lifecycle, tier, prediction or a rule's name.")
+    customer_id: CustomerId
+    as_of: AwareDatetime | None = Field(description="The latest instant that is proven in the log.")
+    value: ValueWhy | None = Field(description="Asked `value`.")
+    stage: StageWhy | None = Field(description="Asked `stage`.")
+    lifecycle: LifecycleWhy | None = Field(description="Asked `lifecycle`.")
+    tier: TierWhy | None = Field(description="Asked `tier`.")
+    prediction: PredictionWhy | None = Field(description="Asked `prediction`.")
+    rule: RuleWhy | None = Field(description="Asked for a rule.")

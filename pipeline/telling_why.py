@@ -1,0 +1,282 @@
+"""Why a figure is what it is, in words, for a terminal: one page for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.telling import OUTCOME_STYLES, numbers_of, why
+from pipeline.telling_tier import TIER_REASONS, TIERS
+from pipeline.telling_value import PARTS, money
+
+Document = Mapping[str, Any]
+
+CONDITIONS: Final = {
+    "known": "we know who they are, and a need of theirs was said or a message of ours answered",
+    "worked_on_together": "they bought, and enough departments dealt with them well lately",
+    "loyal": "they bought in each of the last cycles, and no complaint is open",
+}
+"""What each condition of a stage says; one without a row is told by its name."""
+WHY_NOT: Final = {
+    "no_purchase_yet": "they have not bought yet",
+    "not_silent_for_long": "they have not been silent for long enough",
+    "no_tick_yet": "no time has passed in the log yet, so no silence is proven",
+    "considered_for_this_silence": "it was considered for this silence",
+    "fell_silent_unseen": "they fell silent where it could not count: before the log's first Tick, or the rule was off",
+    "next_order": "their next order is the next cause",
+    "before_first_tick": "before the log's first Tick: an import sends nothing",
+    "late": "told more than a day late",
+    "too_old": "dated before what is folded",
+    "step_failed": "the record failed, and is a dead letter",
+    "rule_off": "the policy had switched the rule off",
+    "known_before": "considered before: an order told anew, or the same silence",
+    "no_model": "no model has been fitted yet (wafa fit)",
+    "no_purchase": "they have not bought yet",
+}
+"""Each reason for which something is not so, as a sentence."""
+_IN_THE_WAY: Final = {
+    "no_consent": "they have not agreed to it",
+    "complaint_open": "a complaint of theirs is open",
+    "complaint_recent": "a complaint of theirs was solved only lately",
+    "cap": "they had as many messages lately as the policy allows",
+    "cool_down": "they had one of its kind not long ago",
+}
+
+
+def print_explanation(document: Document, console: Console) -> None:
+    """The answer to `--why`, for eyes."""
+    question = str(document["why"])
+    console.rule(f"{question.replace('_', ' ')} of customer {document['customer_id']}")
+    part = question if question in _PRINT else "rule"
+    answer = document[part]
+    if answer is None:
+        console.print("Nothing is known of them in the log yet (`wafa lag`).")
+        return
+    console.print(f"as of {_moment(document['as_of'])} UTC", highlight=False)
+    _PRINT[part](answer, console)
+
+
+def _print_value(answer: Document, console: Console) -> None:
+    currency = answer["currency"]
+    table = Table("part", "when", "amount", "event", "order", title="Every entry, part by part")
+    table.columns[2].justify = "right"
+    words = {**PARTS, "referral_value_minor": "beside it, through referrals"}
+    for part, told in words.items():
+        entries = [entry for entry in answer["entries"] if entry["part"] == part]
+        sign = 1 if part in ("margin_minor", "referral_value_minor") else -1
+        for entry in entries:
+            amount = money(sign * entry["amount_minor"], currency)
+            what = f"{entry['type']} {entry['id']}".strip()
+            table.add_row(told, _moment(entry["at"]), amount, escape(what), escape(entry["order_id"] or ""))
+        if entries:
+            total = sign * sum(entry["amount_minor"] for entry in entries)
+            table.add_row(f"[bold]{told}[/]", "", f"[bold]{money(total, currency)}[/]", f"{len(entries)} entries", "")
+            table.add_section()
+    table.add_row("[bold]value to date[/]", "", f"[bold]{money(answer['value_to_date_minor'], currency)}[/]", "", "")
+    console.print(table)
+
+
+def _print_stage(answer: Document, console: Console) -> None:
+    console.print(f"{answer['stage']} since {_day(answer['since_at'])}: {_plain(answer['reason'])}", highlight=False)
+    _print_moves(answer["moves"], console, "What moved it", lambda move: _told(move["conditions"]))
+    if answer["holds"]:
+        _print_conditions(f"{answer['stage']} asks for", answer["holds"], console)
+    if answer["next_stage"] is not None:
+        _print_conditions(f"the next, {answer['next_stage']}, asks for", answer["next_asks"], console)
+    if answer["frozen_by_complaint"]:
+        console.print("A complaint is open: the stage does not move until it is solved.")
+    if answer["failed_checks"]:
+        failed = f"{answer['failed_checks']} of {answer['failed_checks_max']}"
+        console.print(f"Checks in a row that found evidence gone: {failed}.", highlight=False)
+
+
+def _print_conditions(title: str, conditions: Sequence[Document], console: Console) -> None:
+    table = Table("what", "holds", "figures", title=title)
+    for each in conditions:
+        holds = "[green]yes[/]" if each["holds"] else "[red]missing[/]"
+        table.add_row(CONDITIONS.get(each["name"], _plain(each["name"])), holds, escape(_facts(each["facts"])))
+    console.print(table)
+
+
+def _told(conditions: Sequence[Document]) -> str:
+    return "; ".join(
+        f"{_plain(each['name'])}: {'yes' if each['holds'] else 'no'}"
+        + (f" ({_facts(each['facts'])})" if each["facts"] else "")
+        for each in conditions
+    )
+
+
+def _print_lifecycle(answer: Document, console: Console) -> None:
+    since = f"since {_day(answer['since_at'])}: {_plain(answer['reason'])}"
+    console.print(f"{_plain(answer['lifecycle'])} {since}", highlight=False)
+    whose = "their own rhythm" if answer["limits_are"] == "own_rhythm" else "the policy, for everybody"
+    limits = f"at risk after {answer['at_risk_after_days']} days of silence, lapsed after {answer['lapsed_after_days']}"
+    console.print(f"{limits} (by {whose}); silent for {_or_none(answer['silent_days'])} days", highlight=False)
+    if answer["next_at"] is not None:
+        told = f"{_plain(answer['next_lifecycle'])} from {_day(answer['next_at'])}, should they not buy before"
+        console.print(told if answer["is_proven"] else f"{told} (once time passes in the log)", highlight=False)
+    console.print(f"purchase days: {', '.join(map(str, answer['purchase_days'])) or 'none'}", highlight=False)
+    _print_moves(answer["moves"], console, "What moved it", _silence)
+
+
+def _silence(move: Document) -> str:
+    if move["silent_days"] is None:
+        return ""
+    limit = f"; their limit was {move['at_risk_after_days']}" if move["at_risk_after_days"] is not None else ""
+    return f"{move['silent_days']} days since the last purchase{limit}"
+
+
+def _print_moves(moves: Sequence[Document], console: Console, title: str, told: Callable[[Document], str]) -> None:
+    table = Table("when (UTC)", "from", "to", "why", "by", "evidence then", title=title)
+    for move in reversed(moves):
+        table.add_row(
+            _moment(move["at"]), _plain(move["left"] or "-"), _plain(move["reached"]), _plain(move["reason"]),
+            escape(_cause(move["cause"])), escape(told(move)),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _print_tier(answer: Document, console: Console) -> None:
+    table = Table("when (UTC)", "from", "to", "why", "by", title="What moved it")
+    for move in reversed(answer["moves"]):
+        to = move["reached"]
+        table.add_row(
+            _moment(move["cause"]["at"]), TIERS[move["left"]], TIERS[to["tier"]], TIER_REASONS[to["tier_reason"]],
+            escape(_cause(move["cause"])),
+        )  # fmt: skip
+    if table.row_count:
+        console.print(table)
+    now, lines = answer["tier"], answer["lines"]
+    title = f"{TIERS[now['tier']]}: {TIER_REASONS[now['tier_reason']]}"
+    table = Table("figure", "theirs", "the shop's line", title=title)
+    if lines is not None and now["checked_on"] is not None:
+        for row in _beside(now, lines, answer["currency"]):
+            table.add_row(*row)
+    console.print(table)
+    for name, amount in answer["pulled_down_by"].items():
+        what = _plain(name.removesuffix("_minor"))
+        console.print(f"pulled down by {what}: {money(amount, answer['currency'])}", highlight=False)
+
+
+def _beside(now: Document, lines: Document, currency: str | None) -> Iterator[tuple[str, str, str]]:
+    """Each figure of the customer beside the shop's line for it."""
+
+    def of(figures: Document, *names: str) -> str:
+        return money(sum(figures[name] for name in names), currency)
+
+    yield "worth in all", of(now, "actual_minor", "expected_minor"), f"MVC from {of(lines, 'mvc_from_minor')}"
+    yield "to come back", f"{now['p_return']:.0%}", f"MVC above {lines['mvc_returns_above']:.0%}"
+    yield "might be worth more", of(now, "gap_minor"), f"MGC from {of(lines, 'mgc_gap_from_minor')}"
+    serve = of(now, "cost_to_serve_per_order_minor")
+    yield "to serve an order", serve, f"BZ above {of(lines, 'bz_serve_above_minor')}"
+    below = "not in doubt" if now["p_below_zero"] is None else f"{now['p_below_zero']:.0%}"
+    yield "worth less than nothing", below, f"BZ above {lines['bz_certainty_above']:.0%}"
+
+
+def _print_prediction(answer: Document, console: Console) -> None:
+    if answer["absent"] is not None:
+        console.print(f"No prediction: {WHY_NOT[answer['absent']]}.")
+        return
+    model, seen, made = answer["model"], answer["purchases"], answer["made_of"]
+    found = answer["prediction"]
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]model[/]", f"of {model['scope']}, fitted {_moment(model['fitted_at'])}, learned until "
+                  f"{model['learned_until_on']}")  # fmt: skip
+    days = f"{seen['purchase_days']} days, {seen['first_on']} to {seen['last_on']}"
+    gap = f", {seen['mean_gap_days']:.1f} days apart" if seen["mean_gap_days"] is not None else ""
+    table.add_row("[bold]purchases[/]", f"{days}{gap}; silent for {seen['days_since_purchase']} days")
+    table.add_row("[bold]rests on[/]", found["basis"])
+    table.add_row("[bold]still a customer[/]", f"{made['p_alive']:.1%}")
+    corrected = ", corrected by what came of earlier ones" if made["is_calibrated"] else ""
+    table.add_row("[bold]returns[/]", f"{found['p_return']:.1%} within {found['return_days']} days{corrected}")
+    names = ("margin_an_order_minor", "margin_an_order_of_the_shop_minor")
+    margin, shops = (money(round(made[name]), answer["currency"]) for name in names)
+    table.add_row("[bold]margin of an order[/]", f"{margin} (the shop's {shops}; theirs so far "
+                  f"{money(seen['mean_margin_minor'], answer['currency'])} on {seen['spend_days']} days)")  # fmt: skip
+    console.print(table)
+    table = Table("within", "orders if they stay", "season", "orders expected", "margin", title="Made of")
+    for factors, ahead in zip(made["ahead"], found["ahead"], strict=True):
+        table.add_row(
+            f"{factors['days']} days", f"{factors['orders_if_they_stay']:.3f}", f"{factors['season_factor']:.3f}",
+            f"{ahead['orders']:.3f}", money(ahead["margin_minor"], answer["currency"]),
+        )  # fmt: skip
+    console.print(table)
+    numbers = ", ".join(f"{name} {number:.6g}" for name, number in model["parameters"].items())
+    console.print(f"parameters: {numbers}", highlight=False)
+
+
+def _print_rule(answer: Document, console: Console) -> None:
+    if not answer["enabled"]:
+        console.print("The policy in force has switched this rule off.")
+    table = Table("decided (UTC)", "about", "outcome", "why", "numbers", title="Every consideration, latest first")
+    for each in reversed(answer["considerations"]):
+        for move in reversed(each["moves"]):
+            style = OUTCOME_STYLES.get(move["outcome"], "")
+            table.add_row(
+                _moment(move["decided_at"]), escape(each["business_key"]),
+                f"[{style}]{move['outcome']}[/]" if style else move["outcome"],
+                escape(why({**answer, **each, **move})), escape(numbers_of(move)),
+            )  # fmt: skip
+    console.print(table if table.row_count else "Never considered: its cause has not occurred where it counts.")
+    for each in answer["passed_over"]:
+        told = f"{_moment(each['at'])} {_cause(each['cause'])}: no trigger considered, {WHY_NOT[each['reason']]}"
+        console.print(escape(told), highlight=False)
+    if answer["cause"] is not None:
+        cause = answer["cause"]
+        when = f" ({_day(cause['at'])})" if cause["at"] is not None else ""
+        console.print(f"its cause: {_plain(cause['state'])}, {WHY_NOT[cause['reason']]}{when}", highlight=False)
+    if answer["in_the_way"] is not None:
+        stop = answer["in_the_way"]
+        until = f", until {_moment(stop['until_at'])}" if stop["until_at"] is not None else ""
+        told = _IN_THE_WAY.get(stop["reason"], _plain(stop["reason"]))
+        console.print(f"in the way of a message now: {told}{until} ({stop['reason']})", highlight=False)
+    else:
+        console.print("nothing is in the way of a message now")
+
+
+_PRINT: Final[Mapping[str, Callable[[Document, Console], None]]] = {
+    "value": _print_value,
+    "stage": _print_stage,
+    "lifecycle": _print_lifecycle,
+    "tier": _print_tier,
+    "prediction": _print_prediction,
+    "rule": _print_rule,
+}
+
+
+def _cause(cause: Document) -> str:
+    return "time passed" if cause["type"] == "Tick" else f"{cause['type']} {cause['id'] or ''}".strip()
+
+
+def _facts(facts: Document) -> str:
+    return ", ".join(f"{_plain(name.removesuffix('_at'))} {_fact(name, value)}" for name, value in facts.items())
+
+
+def _fact(name: str, value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(_fact("", each) for each in value) or "none"
+    if name.endswith("_at") and value is not None:
+        return _day(value)
+    if value is None:
+        return "never"
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+def _or_none(value: object) -> str:
+    return "no" if value is None else str(value)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _moment(instant: object) -> str:
+    return str(instant)[:16].replace("T", " ")
+
+
+def _day(instant: object) -> str:
+    return str(instant)[:10]

@@ -1,0 +1,195 @@
+"""Goals: what is, by arithmetic; what will be, by simulated shops whose bands must hold as often as they say."""
+
+from __future__ import annotations
+
+from datetime import date
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import metrics
+from pipeline.analysis.report.calendar import Calendar, number_of, periods_between
+from pipeline.analysis.report.compose import composed
+from pipeline.analysis.report.goals import Counted, goal_figures, sales_ahead, share_ahead
+from pipeline.analysis.report.measures import Measure, nothing
+from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.table import Cell
+from pipeline.analysis.report.tally import SHOP, Tally
+from pipeline.core.controls import INITIAL
+from pipeline.core.policy import DEFAULT, BadPolicy
+from pipeline.schemas import logged
+from tests.analysis.report.shops import Told, shop_of
+from tests.core.builders import cancelled, day, order, policy, said, ticket
+from tests.core.test_acquisition import revised, touch
+
+GOALS = policy(
+    value__margin_permille=500,
+    goals__sales__target_minor=10_000,
+    goals__repeat_share__target_permille=500,
+    goals__retention__target_permille=400,
+    goals__cpa__target_minor=1_000,
+    goals__value_per_customer__target_minor=3_000,
+    goals__satisfaction__target_permille=800,
+    goals__promises_kept__target_permille=900,
+)
+FEBRUARY = 31
+
+
+def promised(who: str, name: str, on: float, delivered: float | None) -> list[Told]:
+    """A delivery promised within two days."""
+    told: list[Told] = [(who, said(logged.OrderPromised, on, order_id=name, promised_at=day(on + 2)))]
+    if delivered is not None:
+        told.append((who, said(logged.OrderDelivered, delivered, order_id=name)))
+    return told
+
+
+LIFE = [
+    ("a", touch(1, "search")), ("a", order(2, "A", 8_000)), ("b", order(3, "B", 4_000)),
+    *promised("a", "A", 2, 3), *promised("b", "B", 3, 9),
+    ("a", order(FEBRUARY + 1, "A2", 6_000)), ("c", touch(FEBRUARY, "search")), ("c", order(FEBRUARY + 2, "C", 2_000)),
+    ("a", said(logged.SurveyAnswered, FEBRUARY + 3, survey_id="s", kind="csat", score=4.0, score_max=5.0)),
+    ("c", said(logged.ReviewPosted, FEBRUARY + 3, review_id="v", rating_fraction=0.5)),
+    ("c", ticket(FEBRUARY + 3, "t", "question", promised_at=day(FEBRUARY + 4))),
+    ("c", said(logged.TicketUpdated, FEBRUARY + 3.5, ticket_id="t", kind="question", status="pending")),
+    *promised("c", "C", FEBRUARY + 2, None),
+]  # fmt: skip
+
+
+def goals(told: list[Told] = LIFE, *controls: Any, **asked: Any) -> dict[tuple[Cell, Cell], dict[str, Cell]]:
+    """(period, goal) to its row."""
+    shop = shop_of(told, *controls, **{"rules": GOALS, "last": date(2026, 2, 28), "now": 70, **asked})
+    table = composed(shop).part("goals").table("goals_by_period")
+    return {(row[0], row[1]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
+
+
+def test_each_goal_is_what_it_says() -> None:
+    rows = goals(LIFE, revised("search", 1_500, 1), revised("search", 700, 1, month="2026-02"))
+    february = {str(goal): row["actual"] for (period, goal), row in rows.items() if period == "2026-02"}
+    assert february == {
+        "sales": 8_000,
+        "repeat_share": 0.5,  # A2, of A2 and C
+        "retention": 0.5,  # a, of a and b
+        "cpa": 700,  # c
+        "value_per_customer": 1_650,  # (4,000 of margin - 700) by two buyers
+        "satisfaction": 0.65,  # a 0.8, c 0.5
+        "promises_kept": 0.5,  # the answer; c's parcel never came
+    }
+    assert rows["2026-01", "promises_kept"]["actual"] == 0.5
+    assert rows["2026-02", "sales"]["forecast"] == 8_000, "of a period that is over, what was"
+    assert (rows["2026-02", "sales"]["gap"], rows["2026-02", "cpa"]["gap"]) == (-2_000, 300), "of cpa less is better"
+    assert rows["2026-02", "promises_kept"]["owner"] == "service"
+
+
+def test_what_nobody_has_said_or_done_is_no_figure() -> None:
+    rows = goals([("a", order(2, "A", 8_000))])
+    for goal in ("cpa", "satisfaction", "promises_kept"):
+        assert rows["2026-01", goal]["actual"] is None
+    assert rows["2026-02", "value_per_customer"]["actual"] is None
+
+
+def test_goals_of_months_are_not_told_of_weeks() -> None:
+    part = composed(shop_of(LIFE, rules=GOALS, kind="week")).part("goals")
+    assert (part.tables, part.remarks) == ((), ("Goals are for a month each: use --period month.",))
+
+
+def test_a_goal_that_cannot_be_is_refused_with_every_problem() -> None:
+    with pytest.raises(BadPolicy) as refused:
+        policy(goals__sales__target_minor=-1, goals__retention__target_permille=1_001)
+    assert "goals.sales.target_minor" in str(refused.value)
+    assert "goals.retention.target_permille: expected 0 to 1000, got 1001" in str(refused.value)
+    with pytest.raises(BadPolicy, match=r"goals.cpa.owner: expected one of marketing, sales, service, shared"):
+        policy(goals__cpa__owner="boss")
+
+
+def test_of_several_days_promised_the_earliest_counts_and_a_cancelled_order_is_owed_no_more() -> None:
+    late = [*promised("a", "A", 2, 3.5), ("a", said(logged.OrderPromised, 1, order_id="A", promised_at=day(3)))]
+    void = [*promised("a", "V", 5, None), ("a", cancelled(6, "V"))]
+    too_late = [*promised("a", "W", 5, None), ("a", cancelled(9, "W"))]
+    for told, share in ((late, 0.0), (void, None), ([*void, *promised("a", "X", 5, 6)], 1.0), (too_late, 0.0)):
+        assert goals([("a", order(1, "A")), *told])["2026-01", "promises_kept"]["actual"] == share
+
+
+def test_an_answer_is_the_first_word_of_ours_and_a_ticket_told_twice_is_one() -> None:
+    opening = ("a", ticket(2, "t", "complaint", promised_at=day(4), status="new"))
+    told = [("a", order(1, "A")), opening, ("a", ticket(2.5, "t", "complaint", status="open"))]
+    answer = ("a", said(logged.TicketUpdated, 3, ticket_id="t", status="pending"))
+    late = ("a", said(logged.TicketResolved, 9, ticket_id="t"))
+    assert goals([*told, answer, late])["2026-01", "promises_kept"]["actual"] == 1.0
+    assert goals([*told, late])["2026-01", "promises_kept"]["actual"] == 0.0
+    shop = shop_of([*told, answer, late], rules=GOALS)
+    assert shop.tally.totals[Measure.TICKETS] == 1
+    assert [sums[0] for wish, sums in shop.tally.wishes.items() if wish.kind == "complaint"] == [1]
+
+
+# -- what will be -----------------------------------------------------------------------------------------------------
+
+
+def shop_with_sales(by_day: dict[int, int], today: int) -> Shop:
+    """A shop of which only daily sales are known; its last period is the month of today."""
+    last = number_of(date(2026, 3, 31))
+    periods = periods_between(number_of(date(2026, 1, 1)), last, "month")
+    tally = Tally(Calendar(periods, "month", "UTC"), DEFAULT.value)
+    for on, amount in by_day.items():
+        tally.sales_by_day[on] += amount
+        row = tally.rows.setdefault((SHOP, "", tally.calendar.place_of_day(on).period), nothing())
+        row[Measure.REVENUE] += amount
+    return Shop(tally, INITIAL, today * 86_400, "USD")
+
+
+def test_sales_of_a_steady_shop_are_forecast_exactly() -> None:
+    first, today = number_of(date(2026, 1, 1)), number_of(date(2026, 3, 21))
+    shop = shop_with_sales(dict.fromkeys(range(first, today + 1), 100), today)
+    assert sales_ahead(shop, 2) == (3_100, 3_100, 3_100)
+    assert sales_ahead(shop_with_sales({today: 100}, today), 2) is None, "a day's sales forecast nothing"
+
+
+def test_the_band_of_sales_holds_about_nine_months_in_ten() -> None:
+    """Shops that sell 20 orders a day on average, of very unlike amounts."""
+    chance = np.random.default_rng(5)
+    first, today, last = (number_of(date(2026, *on)) for on in ((1, 1), (3, 12), (3, 31)))
+    held = 0
+    for _ in range(300):
+        orders = chance.poisson(20, last - first + 1)
+        sales = [int(chance.gamma(2, 2_000, count).sum()) for count in orders]
+        shop = shop_with_sales(dict(zip(range(first, today + 1), sales, strict=False)), today)
+        found = sales_ahead(shop, 2)
+        assert found is not None
+        total = sum(sales[number_of(date(2026, 3, 1)) - first :])
+        held += found[1] <= total <= found[2]
+    assert 0.84 <= held / 300 <= 0.96
+
+
+def test_the_band_of_a_share_holds_about_nine_times_in_ten() -> None:
+    chance = np.random.default_rng(6)
+    held = 0
+    for _ in range(400):
+        rate = chance.uniform(0.2, 0.8)
+        past, now, ahead = chance.binomial(50, rate), chance.binomial(40, rate), chance.binomial(60, rate)
+        found = share_ahead(Counted(now, 40), Counted(past, 50), 60)
+        assert found is not None
+        held += found[1] <= (now + ahead) / 100 <= found[2]
+    assert 0.84 <= held / 400 <= 0.96
+
+
+def test_a_share_is_forecast_as_seen_so_far_and_before() -> None:
+    """10 of 20 so far, 40 of 50 before: 5/7 of the 20 to come."""
+    expected, low, high = share_ahead(Counted(10, 20), Counted(40, 50), 20) or (0, 0, 0)
+    error = 1.6448536269514722 * sqrt(20 * (5 / 7) * (2 / 7) * (1 + 20 / 70)) / 40
+    assert (expected, low, high) == pytest.approx(((10 + 20 * 5 / 7) / 40, expected - error, expected + error))
+    assert share_ahead(Counted(0, 0), Counted(0, 0), 10) is None
+
+
+# -- as metrics -------------------------------------------------------------------------------------------------------
+
+
+def test_goals_of_the_latest_period_are_metrics_and_those_of_an_earlier_report_are_gone() -> None:
+    shop = shop_of(LIFE, rules=GOALS, last=date(2026, 2, 28), now=70)
+    metrics.show_goals({"old.shared.money.target": 1.0})
+    metrics.show_goals(goal_figures(composed(shop)))
+    text = metrics.goals_text()
+    assert 'wafa_goal_amount_minor{figure="actual",goal="sales",owner="sales"} 8000.0' in text
+    assert 'wafa_goal_fraction{figure="target",goal="promises_kept",owner="service"} 0.9' in text
+    assert 'goal="old"' not in text
+    assert "wafa_events_total" not in text

@@ -1,0 +1,250 @@
+"""Each part of the report on a shop so small that its figures are reckoned by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.analysis.report.table import Cell, Report
+from pipeline.analysis.report.tally import Moments
+from pipeline.analysis.report.tiers import returned
+from pipeline.schemas import logged
+from tests.analysis.report.shops import Told, report_of
+from tests.core.builders import cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.test_acquisition import revised, touch
+from tests.core.test_value import spent
+
+RULES = policy(value__margin_permille=500, value__attribution="linear", value__email_cost_per_thousand_minor=10_000)
+JANUARY, FEBRUARY, MARCH = 0, 31, 59
+"""Days on which the months begin."""
+
+
+def known(who: str, on: float) -> Told:
+    """Somebody becomes known."""
+    return who, said(logged.CustomerIdentified, on, reachable_by=("email",))
+
+
+def survey(who: str, on: float, score: float, kind: str = "csat") -> Told:
+    """A score out of ten."""
+    return who, said(logged.SurveyAnswered, on, survey_id=f"{who} {on}", kind=kind, score=score, score_max=10.0)
+
+
+def cells(report: Report, part: str, table: str, **wanted: Cell) -> dict[str, Cell]:
+    """The one row of a table with these cells."""
+    found = report.part(part).table(table)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    (row,) = [row for row in rows if wanted.items() <= row.items()]
+    return row
+
+
+def report(told: list[Told], *controls: Any, **asked: Any) -> Report:
+    """Of January to March 2026, as of the last day."""
+    return report_of(sorted(told, key=lambda each: each[1].occurred_at), *controls, **{"rules": RULES, **asked})
+
+
+# -- the funnel -------------------------------------------------------------------------------------------------------
+
+PEOPLE = [
+    ("early", touch(-40, "search")),  # known in November, and bought then: no prospect of this time
+    ("early", order(-39, "E", 1_000)),
+    ("waits", touch(-20, "search")),  # a prospect when January begins, and still one at the end
+    ("turns", touch(-10, "ad")),  # a prospect when January begins, persuaded in February
+    ("turns", order(FEBRUARY + 3, "T", 2_000)),
+    ("quick", touch(JANUARY + 5, "search")),
+    ("quick", order(JANUARY + 6, "Q", 3_000)),
+    survey("quick", JANUARY + 9, 9.0),
+    survey("quick", JANUARY + 10, 6.0),  # 7.5 on average: satisfied
+    survey("turns", FEBRUARY + 9, 2.0),
+    ("early", order(MARCH + 1, "E2", 1_000)),
+    ("early", said(logged.ReferralMade, MARCH + 2, referral_id="r")),
+    ("early", said(logged.EmailDelivered, MARCH + 3, email_id="m")),
+]
+
+
+def test_the_funnel_counts_people_once_and_leaves_the_unknown_out() -> None:
+    funnel = report(PEOPLE).part("funnel").table("funnel")
+    assert funnel.rows == (
+        ("reached (marketing)", 2, None),  # quick by search, early by e-mail
+        ("persuaded (sales)", 2, round(2 / 3, 9)),  # turns and quick, of waits, turns and quick
+        ("satisfied (service)", 1, 0.5),  # quick, of the two who said so
+        ("promoting (word of mouth)", 1, round(1 / 3, 9)),  # early, beside three buyers
+    )
+
+
+def test_prospects_are_carried_from_period_to_period_until_they_buy() -> None:
+    table = report(PEOPLE).part("funnel").table("funnel_by_period")
+    assert table.column("prospects") == [2, 2, 1]
+    assert table.column("newcomers") == [1, 0, 0]
+    assert table.column("persuaded") == [1, 1, 0]
+    assert table.column("conversion") == [round(1 / 3, 9), 0.5, 0.0]
+    assert table.column("buyers") == [1, 1, 1]
+
+
+def test_a_recommendation_of_nine_in_ten_promotes_and_a_mark_for_service_does_not() -> None:
+    told = [known("a", 1), known("b", 1), survey("a", 2, 9.0, "nps"), survey("b", 2, 10.0, "csat")]
+    assert cells(report(told), "funnel", "funnel", step="promoting (word of mouth)")["people"] == 1
+
+
+# -- channels ---------------------------------------------------------------------------------------------------------
+
+WON = [
+    ("a", touch(1, "search")), ("a", order(2, "A1", 10_000)), ("a", order(FEBRUARY + 5, "A2", 10_000)),
+    ("b", touch(1, "search")), ("b", touch(2, "ad")), ("b", order(3, "B1", 4_000)),
+    ("c", order(4, "C1", 2_000)),
+]  # fmt: skip
+
+
+def test_cost_of_winning_is_spend_by_shares_won_drawn_to_all_channels() -> None:
+    """Search won 1.5 for 90.00, ad 0.5 for 10.00: 50.00 each; twenty more at that: (9,000 + 100,000) / 21.5."""
+    found = report(WON, revised("search", 9_000, 2), revised("ad", 1_000, 1))
+    search = cells(found, "channels", "channels", channel="search")
+    assert (search["won"], search["spend_minor"], search["cpa_minor"]) == (1.5, 9_000, round(109_000 / 21.5))
+    assert search["cpa_low_minor"] < search["cpa_minor"] < search["cpa_high_minor"]  # type: ignore[operator]
+    assert cells(found, "channels", "channels", channel="none known")["cpa_minor"] is None
+
+
+def test_what_a_channel_brought_is_by_the_touches_before_each_order() -> None:
+    """Half is margin. A2 is 33 days after the touch: within the window, so search has A1, A2 and half of B1."""
+    found = report(WON)
+    assert cells(found, "channels", "channels", channel="search")["brought_minor"] == 5_000 + 5_000 + 1_000
+    assert cells(found, "channels", "channels", channel="none known")["brought_minor"] == 1_000
+    orders = found.part("channels").table("attribution")
+    assert orders.column("channel") == ["ad", "none known", "search"]
+    assert orders.column("first") == [0, 1, 3]
+    assert orders.column("last") == [1, 1, 2]
+    assert orders.column("linear") == [0.5, 1, 2.5]
+    window = policy(value__attribution_window_days=30)
+    assert cells(report(WON, rules=window), "channels", "attribution", channel="search")["first"] == 2
+
+
+def test_payback_is_when_what_customers_left_has_reached_the_cost_of_winning_one() -> None:
+    """One customer of January: 50.00 of margin then, 50.00 in February. 60.00 is back a month later."""
+    told = [each for each in WON if each[0] == "a"]
+    for spend, months, paid in ((4_000, 0, 2.5), (6_000, 1, round(10 / 6, 9)), (20_000, None, 0.5)):
+        row = cells(report(told, revised("search", spend, 1)), "channels", "channels", channel="search")
+        assert (row["payback_months"], row["paid_back"]) == (months, paid)
+
+
+def test_a_channel_is_flagged_when_it_cost_more_than_it_brought_two_whole_periods_running() -> None:
+    """In April January to March are over; search brings 50.00 in February and nothing in March."""
+    flag = "costs more than it brings"
+    told = [*WON, ("d", touch(MARCH, "other")), ("d", order(MARCH + 1, "D", 100))]
+    for february, march, flagged in ((5_001, 1, True), (5_000, 1, False), (5_001, 0, False)):
+        spent = [revised("search", february, 1, month="2026-02"), revised("search", march, 1, month="2026-03")]
+        row = cells(report(told, *spent, now=95), "channels", "channels", channel="search")
+        assert (row["verdict"] == flag) is flagged, (february, march)
+
+
+def test_who_came_by_a_friend_and_by_no_channel_is_word_of_mouth() -> None:
+    told = [
+        ("a", order(1, "A", 1_000)),
+        ("a", said(logged.ReferralMade, 2, referral_id="r", referred_customer_id="b")),
+        ("b", order(3, "B", 3_000)),
+    ]
+    found = report(told)
+    assert cells(found, "channels", "channels", channel="word of mouth")["won"] == 1
+    assert cells(found, "channels", "value_by_channel", channel="word of mouth")["value_minor"] == 1_500
+    assert any("came by a friend" in remark for remark in found.part("channels").remarks)
+
+
+# -- inputs and outputs -----------------------------------------------------------------------------------------------
+
+
+def test_departments_bear_what_they_spent_and_profit_is_what_is_left() -> None:
+    told = [
+        ("a", order(1, "A", 10_000, discount_minor=600, commission_minor=300)),
+        ("a", spent(2, "sales", 200)), ("a", spent(2, "marketing", 100)), ("a", spent(2, "service", 50)),
+        ("a", said(logged.EmailDelivered, 3, email_id="m")),  # 10.00 a thousand: a cent
+        ("a", said(logged.ContactMade, 4, department="sales")),
+    ]  # fmt: skip
+    found = report(told, revised("search", 700, 0))
+    costs = {row[0]: row[2] for row in found.part("inputs").table("departments").rows}
+    assert costs == {"marketing": 700 + 600 + 100 + 10, "sales": 300 + 200, "service": 50}
+    row = cells(found, "inputs", "inputs_outputs", period="2026-01")
+    assert (row["net_revenue_minor"], row["margin_minor"]) == (10_000, 5_300)
+    assert row["profit_minor"] == 5_300 - 1_410 - 500 - 50 == row["profit_per_buyer_minor"]
+
+
+def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
+    told = [
+        ("a", order(1, "A", 10_000)), ("a", refund(FEBRUARY + 1, "A", "R", 4_000)),
+        ("a", order(2, "V", 500)), ("a", cancelled(3, "V")),
+    ]  # fmt: skip
+    table = report(told).part("inputs").table("inputs_outputs")
+    assert table.column("net_revenue_minor") == [10_000, -4_000, 0]
+    assert table.column("margin_minor") == [5_000, -2_000, 0]
+
+
+# -- who comes back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cohort_is_followed_month_by_month_and_what_is_to_come_is_left_open() -> None:
+    told = [("a", order(1, "A")), ("a", order(FEBRUARY + 1, "A2")), ("b", order(2, "B")), ("b", order(MARCH + 1, "B2"))]
+    told += [("c", order(FEBRUARY + 2, "C"))]
+    table = report(told).part("cohorts").table("retention")
+    assert [row[:6] for row in table.rows] == [
+        ("2026-01", 2, 1.0, 0.5, 0.5, None),
+        ("2026-02", 1, 1.0, 0.0, None, None),
+    ]
+
+
+def test_value_at_risk_is_that_of_who_went_silent() -> None:
+    told = [("gone", order(1, "A", 3_000)), ("here", order(MARCH + 20, "B", 1_000))]
+    found = report(told)
+    assert cells(found, "cohorts", "value_at_risk", lifecycle="at_risk")["value_minor"] == 1_500
+    assert "75% of the value to date is with customers at risk or lapsed." in found.part("cohorts").remarks
+
+
+# -- tiers and needs --------------------------------------------------------------------------------------------------
+
+
+def test_a_return_is_value_by_cost_and_its_interval_that_of_a_ratio_of_means() -> None:
+    """Costs 1, 2, 3 with values 2, 3, 7: 2 to 1; residuals 0, -1, 1, so an error of sqrt(2 * 3 / 2) / 6."""
+    moments = Moments()
+    for value, cost in ((2, 1), (3, 2), (7, 3)):
+        moments.take(value, cost, 0)
+    error = 1.6448536269514722 * 3**0.5 / 6
+    assert returned(moments) == (2.0, pytest.approx(2 - error, abs=1e-4), pytest.approx(2 + error, abs=1e-4))
+    nobody = Moments()
+    assert returned(nobody) == (None, None, None)
+
+
+def test_needs_are_told_by_product_and_category_in_the_order_of_what_who_said_it_is_worth() -> None:
+    shoes = logged.Item(product_id="boot", category="shoes", amount_minor=1)
+    told = [
+        ("rich", order(1, "R", 90_000, items=(shoes,))), ("poor", order(1, "P", 1_000)),
+        ("rich", ticket(2, "t1", "product_idea", order_id="R", category="size")),
+        ("poor", ticket(2, "t2", "complaint", product_id="boot", category="delivery")),
+        ("poor", ticket(3, "t3", "complaint", product_id="boot", category="delivery")),
+        ("poor", resolved(4, "t3")),
+        ("rich", said(logged.ReviewPosted, 5, review_id="v", rating_fraction=0.25, product_id="boot")),
+        ("rich", said(logged.ReviewPosted, 6, review_id="w", rating_fraction=0.75, product_id="boot")),
+        ("rich", said(logged.OrderRefunded, 7, order_id="R", refund_id="x", amount_minor=10, reason="too_small")),
+        ("poor", said(logged.PreferenceStated, 8, interests=("hats",))),
+        ("poor", ticket(9, "t4", "question", category="hours")),
+    ]  # fmt: skip
+    table = report(told).part("needs").table("needs")
+    assert [row[:6] for row in table.rows] == [
+        ("low rating", "shoes", "boot", "", 1, 1),
+        ("product idea", "shoes", "boot", "size", 1, 1),
+        ("refund", "shoes", "boot", "too_small", 1, 1),
+        ("complaint", "shoes", "boot", "delivery", 2, 1),
+        ("interest", "", "", "hats", 1, 1),
+    ]
+
+
+def test_losses_tell_what_was_said_last_before_the_silence() -> None:
+    told = [("a", order(1, "A")), ("b", order(1, "B")), ("a", ticket(2, "t", "complaint", category="delivery"))]
+    told += [("a", said(logged.OrderRefunded, 3, order_id="A", refund_id="x", amount_minor=10, reason="damaged"))]
+    losses = report(told).part("needs").table("losses")
+    assert losses.rows == (("nothing", "", "", 1), ("refund", "", "damaged", 1))
+
+
+def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:
+    found = report(PEOPLE, first=day(-400).date(), last=day(-350).date())
+    assert [part.name for part in found.parts] == [
+        "funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs",
+    ]  # fmt: skip
+    assert found.part("funnel").table("funnel").column("people") == [0, 0, 0, 0]
+    assert found.part("needs").table("needs").rows == ()

@@ -1,0 +1,68 @@
+"""Tiers and what is expected, where profiles hold them: shares, returns, moves, and whose wishes come first."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from pipeline.analysis.report.table import Report
+from pipeline.core.population import EVERY, alike
+from pipeline.schemas import logged
+from tests.analysis.report.shops import Told, report_of
+from tests.core.builders import day, order, policy, said, ticket
+from tests.core.test_forecast import fitted
+from tests.core.test_population import SHOP, measured
+
+RULES = policy(value__service_hour_cost_minor=6_000)
+LINES = replace(
+    SHOP, value=(20_000,) * 19, gap=(5_000,) * 19, serve=(300,) * 19,
+    best_ahead_minor={alike(EVERY, EVERY): 60_000}, best_categories={},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """Grown bought little at first and then every week; small buys little; both and the poorest said something."""
+    grown: list[Told] = [("grown", order(0, "first", 500))]
+    grown += [("grown", order(33 + 4 * week, f"g{week}", 9_000)) for week in range(13)]
+    grown += [("grown", ticket(80, "idea", "product_idea", category="colour"))]
+    small: list[Told] = [("small", order(1, "s", 3_000)), ("small", ticket(2, "bad", category="late"))]
+    small += [("small", said(logged.TicketUpdated, 3 + n, ticket_id="bad", service_minutes=9.0)) for n in range(2)]
+    ticks: list[Told] = [("", logged.Tick(as_of=day(on))) for on in range(1, 89, 3)]
+
+    def at(each: Told) -> object:
+        return getattr(each[1], "occurred_at", None) or each[1].as_of
+
+    return report_of(
+        [("", fitted(0)), ("", measured(0, LINES)), *sorted([*grown, *small, *ticks], key=at)], rules=RULES
+    )
+
+
+def test_each_tier_has_its_share_of_customers_value_and_cost(report: Report) -> None:
+    table = report.part("tiers").table("tiers")
+    assert table.column("tier") == ["mvc", "mgc"]
+    assert table.column("customers_share") == [0.5, 0.5]
+    grown, small = 400 * (500 + 13 * 9_000) // 1000, 400 * 3_000 // 1000 - 2 * 900
+    assert table.column("value_minor") == [grown, small]
+    assert table.column("cost_minor") == [0, 1_800]
+    assert table.column("returned") == [None, round(small / 1_800, 4)]
+
+
+def test_moves_from_growable_to_valuable_are_told_first(report: Report) -> None:
+    moves = report.part("tiers").table("tier_moves")
+    assert ("2026-02", "mgc to mvc", 1) in moves.rows
+    assert all("unknown" not in str(row[1]) for row in moves.rows)
+
+
+def test_the_most_valuable_customers_wishes_come_first(report: Report) -> None:
+    table = report.part("needs").table("needs")
+    assert [(row[0], row[3], row[6]) for row in table.rows] == [("product idea", "colour", 1), ("complaint", "late", 0)]
+
+
+def test_what_is_still_expected_stands_beside_what_is(report: Report) -> None:
+    table = report.part("cohorts").table("value_at_risk")
+    predicted = table.column("predicted_minor")
+    assert all(isinstance(each, int) and each > 0 for each in predicted)
+    assert not any("no prediction" in remark for remark in report.part("cohorts").remarks)
+    by_tier = report.part("inputs").table("inputs_outputs_by_tier")
+    assert set(by_tier.column("tier")) == {"mvc", "mgc"}

@@ -1,0 +1,160 @@
+"""Odd input, case by case: the reason it is given, and that no figure is wrong for it. The table in docs/value.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipeline.core.door import AHEAD_MAX, Refusal, Shop, admit
+from pipeline.core.rates import read_rates
+from pipeline.core.revisions import CHANNELS_MAX, Odd
+from pipeline.core.value import Value, value
+from pipeline.schemas import logged
+from pipeline.schemas.dead_letters import Reason
+from tests.conftest import REPOSITORY
+from tests.core.builders import day, order, policy, refund, said
+from tests.core.inbound import inbound
+from tests.core.test_referrals import RULES, lived, refers, worth
+from tests.core.test_revisions import JANUARY, counted
+from tests.driver import Driver
+
+PLAIN = policy(value__margin_permille=1_000, value__return_cost_minor=0)
+"""All revenue is margin, so that figures can be read off."""
+SHOP = Shop("USD", read_rates("date,currency,rate\n2026-01-01,EUR,1.25\n"))
+
+
+class Found(NamedTuple):
+    """Why it is odd, and what the figures are all the same."""
+
+    reasons: list[str]
+    figures: Any
+
+
+def of_customer(*told: Any, ticks: tuple[float, ...] = ()) -> tuple[list[str], Value]:
+    """What is noted while a customer lives through this, and their value afterwards."""
+    driver = Driver(PLAIN)
+    driver.tick(day(0))
+    for each in told:
+        driver.feed(each)
+    for each in ticks:
+        driver.tick(day(each))
+    refused = [str(each) for each in driver.outcomes if each == "too_old"]
+    return [str(note.reason) for note in driver.notes] + refused, value(driver.profiles["c"], driver.controls)
+
+
+def margin(*told: Any, ticks: tuple[float, ...] = ()) -> Found:
+    """The same, of the margin."""
+    reasons, worth_now = of_customer(*told, ticks=ticks)
+    return Found(reasons, worth_now.margin_minor)
+
+
+def at_the_door(kind: str, **fields: Any) -> Found:
+    """Why the door refuses it; there is no figure then."""
+    refused = admit(inbound(kind, **fields), received_at=day(0), shop=SHOP)
+    assert isinstance(refused, Refusal)
+    assert len(refused.problems) == 1
+    assert ": expected " in refused.problems[0]
+    return Found([str(refused.reason)], None)
+
+
+def of_channels(events: dict[tuple[str, str], int], **given: Any) -> Found:
+    """What is odd about channels' spend, and what becomes a revision."""
+    found = counted(events=events, **given)
+    return Found(sorted({str(each.odd) for each in found.remarks}), sum(each.spend_minor for each in found.revisions))
+
+
+def of_referrals(*told: tuple[str, Any]) -> Found:
+    """What is noted about referrals, and what they are worth to a."""
+    driver = lived(*told)
+    return Found(sorted({str(note.reason) for note in driver.notes}), worth(driver, "a"))
+
+
+def spent(amount_minor: int) -> Any:
+    """A cost of sales."""
+    return said(logged.CostRecorded, 1, department="sales", amount_minor=amount_minor, currency="USD")
+
+
+def sales(*told: Any) -> Found:
+    """What sales cost."""
+    reasons, worth_now = of_customer(*told)
+    return Found(reasons, worth_now.sales_cost_minor)
+
+
+YEN = {"paid_currency": "JPY", "paid_minor": 4_000}
+TOO_MANY = {(f"c{number:03}", "2026-01"): 1 for number in range(CHANNELS_MAX + 1)}
+CHANNEL = {"customer_id": None, "channel": "search", "currency": "USD"}
+
+CASES: dict[str, tuple[Callable[[], Found], Found]] = {
+    "a refund above its order": (
+        lambda: margin(order(0), refund(1, amount_minor=3_500)), Found(["refund_above_order"], 0)
+    ),
+    "refunds that together are above their order": (
+        lambda: margin(order(0), refund(1, "A", "R", 2_000), refund(2, "A", "S", 2_000)),
+        Found(["refund_above_order"], 0),
+    ),
+    "a refund of an order not known": (
+        lambda: margin(order(0, "B"), refund(1, "Z", "R", 700), ticks=(60, 130)), Found(["refund_without_order"], 3_000)
+    ),
+    "an order in two currencies": (
+        lambda: margin(order(0), order(1, **YEN)), Found(["order_in_two_currencies"], 3_000)
+    ),
+    "a refund in another currency than its order": (
+        lambda: margin(order(0, **YEN), refund(1, amount_minor=100)), Found(["order_in_two_currencies"], 2_900)
+    ),
+    "more cost taken back than there was": (lambda: sales(spent(100), spent(-150)), Found(["cost_below_zero"], -50)),
+    "a cost taken back": (lambda: sales(spent(100), spent(-60)), Found([], 40)),
+    "spend for a channel that nobody came by": (lambda: of_channels({JANUARY: 70}), Found(["nobody_won"], 70)),
+    "a channel's month below zero": (
+        lambda: of_channels({JANUARY: -70}, won={JANUARY: 1}), Found(["below_zero"], -70)
+    ),
+    "costs for a month that a file tells": (
+        lambda: of_channels({JANUARY: 70}, file={JANUARY: 90}, won={JANUARY: 1}), Found(["told_twice"], 90)
+    ),
+    "a cost for no channel": (lambda: of_channels({("", "2026-01"): 70}), Found(["no_channel"], 0)),
+    "more channels than are kept": (
+        lambda: of_channels(TOO_MANY, won=dict.fromkeys(TOO_MANY, 1)), Found(["too_many"], CHANNELS_MAX)
+    ),
+    "a cost for a period that ends before it begins": (
+        lambda: at_the_door("CostRecorded", **CHANNEL, period_start_on="2026-01-02", period_end_on="2026-01-01"),
+        Found(["schema_violation"], None),
+    ),
+    "a cost for a period over a year ahead": (
+        lambda: at_the_door("CostRecorded", **CHANNEL, period_start_on="2028-01-01"), Found(["too_far_ahead"], None)
+    ),
+    "a referral of oneself": (
+        lambda: of_referrals(("a", refers(0, "a")), ("a", order(1, "A", 10_000))), Found(["self_referral"], 0)
+    ),
+    "referrals in a circle": (
+        lambda: of_referrals(("a", refers(0, "b")), ("b", refers(1, "a")), ("b", order(2, "B", 10_000))),
+        Found(["circular_referral"], 10_000 * RULES.value.margin_permille // 1_000 // 10),
+    ),
+    "money without a rate": (
+        lambda: at_the_door("OrderCompleted", currency="CHF"), Found(["no_rate"], None)
+    ),
+    "a date ahead": (
+        lambda: at_the_door("OrderCompleted", currency="USD", occurred_at=(day(0) + 2 * AHEAD_MAX).isoformat()),
+        Found(["too_far_ahead"], None),
+    ),
+    "a date before what is folded": (
+        lambda: margin(order(1), order(150, "B"), said(logged.EmailOpened, 300, email_id="m"), order(2, "C")),
+        Found(["too_old"], 6_000),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_odd_input_gets_its_reason_and_leaves_no_figure_wrong(case: str) -> None:
+    came, expected = CASES[case]
+    assert came() == expected
+
+
+def test_the_pages_table_has_the_reasons_that_are_tested_here() -> None:
+    page = (REPOSITORY / "docs" / "value.md").read_text("utf-8")
+    rows = page.partition("| What came | What is done | Reason |")[2].partition("\n\n")[0].splitlines()[2:]
+    told = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row.rstrip("| ").rpartition("|")[2])}
+    tested = {reason for _, expected in CASES.values() for reason in expected.reasons}
+    assert told == tested
+    assert told <= {*map(str, Reason), *map(str, Odd)}

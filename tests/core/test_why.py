@@ -1,0 +1,271 @@
+"""Every figure can be asked why, and the answer is what happened: entries, evidence, inputs, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from msgspec.structs import replace
+
+from pipeline.core.policy import Policy
+from pipeline.core.why import QUESTIONS, why
+from pipeline.schemas import logged
+from pipeline.schemas.explanations import Explanation
+from tests.core.builders import (
+    adopted,
+    cancelled,
+    consent,
+    day,
+    opened,
+    order,
+    policy,
+    refund,
+    resolved,
+    said,
+    ticket,
+)  # fmt: skip
+from tests.core.lives import HASTY, STEADY, live, lives
+from tests.core.test_forecast import fitted
+from tests.core.test_population import SHOP, measured
+from tests.driver import Driver
+
+Told = list[Any]
+
+
+def tick(on: float) -> logged.Tick:
+    """It is day `on`."""
+    return logged.Tick(as_of=day(on))
+
+
+def asked(question: str, told: Iterable[Any], rules: Policy | None = None) -> dict[str, Any]:
+    """The answer about a customer who lived through this, as it goes out."""
+    adoption = [adopted(rules, -10)] if rules else []
+    records = [
+        (logged.CONTROL_KEY if isinstance(each, logged.Control) else b"c", logged.encode(each))
+        for each in (*adoption, *told)
+    ]
+    answer = Explanation.model_validate(why(question, "c", records))
+    document: dict[str, Any] = answer.model_dump(mode="json")
+    return document
+
+
+# -- value ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_entries_of_each_part_add_up_to_it() -> None:
+    answer = asked("value", [order(0, "A", 10_000), order(3, "B", 5_000), refund(5, "A", "R", 10_000), tick(9)])
+    value = answer["value"]
+    assert value["parts"]["margin_minor"] == 2_000, "two fifths of what was kept"
+    margins = [(each["type"], each["order_id"], each["amount_minor"]) for each in value["entries"]]
+    assert margins == [("OrderCompleted", "A", 4_000), ("OrderCompleted", "B", 2_000), ("OrderRefunded", "A", -4_000)]
+    assert value["value_to_date_minor"] == 2_000
+
+
+@STEADY
+@given(lives)
+def test_whatever_happens_every_question_has_an_answer_by_its_contract_that_is_as_the_customer_is(life: Told) -> None:
+    driver = live(life, Driver(HASTY))
+    profile = driver.profiles.get("c")
+    answers = {question: asked(question, life, HASTY) for question in QUESTIONS}
+    if profile is None:
+        parts = ("value", "stage", "lifecycle", "tier", "rule")
+        assert all(answers[question][part] is None for question in QUESTIONS for part in parts)
+        return
+    value = answers["value"]["value"]
+    for part, amount in value["parts"].items():
+        assert sum(each["amount_minor"] for each in value["entries"] if each["part"] == part) == amount
+    for question, now in (("stage", profile.stage), ("lifecycle", profile.lifecycle)):
+        moves = answers[question][question]["moves"]
+        assert moves[0]["left"] is None
+        assert all(before["reached"] == after["left"] for before, after in pairwise(moves))
+        assert answers[question][question][question] == moves[-1]["reached"] == _label(question, now)
+    for question in ("retention_offer", "feedback_request"):
+        considered = answers[question]["rule"]["considerations"]
+        moves = [(each["trigger_id"], move["outcome"]) for each in considered for move in each["moves"]]
+        decided = [(each.trigger_id, str(each.outcome)) for each in driver.decisions if each.rule == question]
+        assert sorted(moves) == sorted(decided)
+        assert sum(each["is_open"] for each in considered) == sum(
+            each.rule == question for each in profile.considerations
+        )
+
+
+def _label(question: str, number: int) -> str:
+    from pipeline.core.profile import Lifecycle, Stage  # noqa: PLC0415 - only to name what the numbers mean
+
+    return (Stage(number) if question == "stage" else Lifecycle(number)).label
+
+
+# -- stage ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_is_told_with_the_event_that_moved_it_the_evidence_then_and_what_the_next_one_misses() -> None:
+    told = [
+        tick(0), said(logged.PreferenceStated, 1, interests=("jazz",)), opened(1.5),
+        said(logged.CustomerIdentified, 2), order(10, "A"),
+        said(logged.ContactMade, 12, department="service"), tick(20),
+    ]  # fmt: skip
+    stage = asked("stage", told)["stage"]
+    assert [(each["left"], each["reached"]) for each in stage["moves"]][:2] == [
+        (None, "exploratory"),
+        ("exploratory", "basic"),
+    ]
+    basic, collaborative = stage["moves"][1:]
+    assert (basic["cause"]["type"], basic["at"]) == ("CustomerIdentified", f"{day(2):%Y-%m-%dT%H:%M:%SZ}")
+    (known,) = basic["conditions"]
+    assert known["holds"]
+    assert known["facts"]["need_answered_at"] == f"{day(1.5):%Y-%m-%dT%H:%M:%SZ}"
+    assert collaborative["reached"] == stage["stage"] == "collaborative"
+    together = next(each for each in stage["holds"] if each["name"] == "worked_on_together")
+    assert {"marketing", "service"} <= set(together["facts"]["departments"])
+    loyal = next(each for each in stage["next_asks"] if each["name"] == "loyal")
+    assert (stage["next_stage"], loyal["holds"]) == ("bonded", False)
+    assert loyal["facts"]["bought_in_cycles"] == [True, False, False], "the cycles before are what is missing"
+
+
+def test_an_open_complaint_is_told_to_freeze_the_stage() -> None:
+    assert asked("stage", [tick(0), order(1), ticket(2)])["stage"]["frozen_by_complaint"]
+    assert not asked("stage", [tick(0), order(1), ticket(2), resolved(3)])["stage"]["frozen_by_complaint"]
+
+
+# -- lifecycle --------------------------------------------------------------------------------------------------------
+
+
+def test_a_lifecycle_is_told_with_its_limits_and_when_silence_moves_it_on() -> None:
+    told = [tick(0), order(1, "A"), order(11, "B"), *map(tick, range(12, 80, 6))]
+    answer = asked("lifecycle", told)["lifecycle"]
+    assert [each["reached"] for each in answer["moves"]] == ["new", "active", "at_risk"]
+    at_risk = answer["moves"][-1]
+    assert at_risk["cause"]["type"] == "Tick"
+    assert 60 <= at_risk["silent_days"] <= 67, "sixty days by the policy, seen at the next Tick"
+    assert (answer["limits_are"], answer["at_risk_after_days"], answer["lapsed_after_days"]) == ("policy", 60, 180)
+    assert (answer["next_lifecycle"], answer["next_at"]) == ("lapsed", f"{day(11 + 180):%Y-%m-%dT%H:%M:%SZ}")
+    assert answer["silent_days"] == 78 - 11
+
+
+def test_with_a_model_the_limits_are_their_own() -> None:
+    told = [fitted(-1), tick(0), *(order(7 * n, f"o{n}") for n in range(8)), tick(50)]
+    answer = asked("lifecycle", told)["lifecycle"]
+    assert answer["limits_are"] == "own_rhythm"
+    assert answer["at_risk_after_days"] < 60, "who buys every week is missed sooner"
+    assert answer["next_lifecycle"] == "at_risk"
+
+
+def test_before_the_first_tick_silence_is_not_proven() -> None:
+    answer = asked("lifecycle", [order(1)])["lifecycle"]
+    assert (answer["lifecycle"], answer["is_proven"]) == ("new", False)
+
+
+# -- prediction -------------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_is_the_product_of_what_it_is_said_to_be_made_of() -> None:
+    told = [fitted(-1), tick(0), *(order(7 * n, f"o{n}", 1_000 * (n + 1)) for n in range(5)), tick(40)]
+    answer = asked("prediction", told)["prediction"]
+    assert answer["absent"] is None
+    seen, made, found = answer["purchases"], answer["made_of"], answer["prediction"]
+    assert (seen["purchase_days"], seen["mean_gap_days"], seen["first_on"]) == (5, 7.0, "2026-01-01")
+    assert seen["mean_margin_minor"] == 1_400, "two fifths of the mean of 20.00 to 50.00: the first is left out"
+    for factors, ahead in zip(made["ahead"], found["ahead"], strict=True):
+        orders = made["p_alive"] * factors["orders_if_they_stay"] * factors["season_factor"]
+        assert ahead["orders"] == pytest.approx(orders, abs=1e-6)
+        assert ahead["margin_minor"] == pytest.approx(orders * made["margin_an_order_minor"], abs=1)
+    assert answer["model"]["scope"] == "shop"
+    assert answer["model"]["parameters"]["timing.r"] > 0
+
+
+@pytest.mark.parametrize(("told", "absent"), [([order(0)], "no_model"), ([fitted(-1), opened(0)], "no_purchase")])
+def test_where_there_is_no_prediction_the_reason_is_told(told: Told, absent: str) -> None:
+    answer = asked("prediction", [*told, tick(1)])["prediction"]
+    assert (answer["absent"], answer["prediction"]) == (absent, None)
+
+
+# -- tier -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tier_is_told_with_what_moved_it_and_the_shops_lines_beside_their_figures() -> None:
+    shop = replace(SHOP, value=(5_000,) * 19, gap=(90_000,) * 19)
+    told = [fitted(0), measured(0, shop), *(order(7 * n, f"o{n}", 10_000) for n in range(4)), tick(25), tick(250)]
+    answer = asked("tier", told)["tier"]
+    moves = [(each["left"], each["reached"]["tier"], each["cause"]["id"] is None) for each in answer["moves"]]
+    assert moves[-2:] == [("rest", "mvc", False), ("mvc", "rest", True)], "by an order; by time"
+    assert answer["lines"]["mvc_from_minor"] == 5_000
+    risen = answer["moves"][-2]["reached"]
+    assert risen["actual_minor"] + risen["expected_minor"] >= 5_000
+    assert risen["p_return"] > answer["lines"]["mvc_returns_above"] > answer["tier"]["p_return"]
+
+
+def test_before_the_shop_is_measured_a_tier_has_its_reason_and_no_lines() -> None:
+    answer = asked("tier", [order(1)])["tier"]
+    assert (answer["tier"]["tier_reason"], answer["lines"], answer["moves"]) == ("no_forecast_yet", None, [])
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------
+
+SILENCE = [tick(number) for number in range(2, 75, 6)]
+
+
+def test_an_offer_withheld_is_told_with_its_reason_and_what_is_in_the_way() -> None:
+    rule = asked("retention_offer", [tick(0), order(1), *SILENCE])["rule"]
+    ((move,),) = [each["moves"] for each in rule["considerations"]]
+    assert (move["outcome"], move["reasons"]) == ("withheld", ["no_consent"])
+    assert rule["in_the_way"] == {"reason": "no_consent", "until_at": None}
+    assert rule["cause"]["reason"] == "considered_for_this_silence"
+
+
+def test_an_offer_sent_is_told_and_so_is_what_holds_the_next_one() -> None:
+    rule = asked("retention_offer", [tick(0), consent(0), order(1), *SILENCE])["rule"]
+    assert [[move["outcome"] for move in each["moves"]] for each in rule["considerations"]] == [["sent"]]
+    assert rule["in_the_way"]["reason"] == "cool_down"
+    assert not rule["considerations"][0]["is_open"]
+
+
+def test_what_merely_is_not_so_is_told_with_when_it_would_be() -> None:
+    """No decision says this: nobody considered anything."""
+    rule = asked("retention_offer", [tick(0), consent(0), order(1), tick(30)])["rule"]
+    assert (rule["considerations"], rule["passed_over"]) == ([], [])
+    assert rule["cause"] == {
+        "state": "to_come", "reason": "not_silent_for_long", "at": f"{day(61):%Y-%m-%dT%H:%M:%SZ}",
+    }  # fmt: skip
+    assert asked("retention_offer", [tick(0), opened(1)])["rule"]["cause"]["reason"] == "no_purchase_yet"
+
+
+@pytest.mark.parametrize(
+    ("told", "rules", "reason"),
+    [
+        ([order(1), tick(2)], None, "before_first_tick"),
+        ([tick(9), order(1)], None, "late"),
+        ([tick(0), order(1)], policy(rules__feedback_request__enabled=False), "rule_off"),
+        ([tick(0), order(1, "A", 500), order(2, "A", 700)], None, "known_before"),
+    ],
+)
+def test_a_cause_that_opened_nothing_is_told_with_the_reason(told: Told, rules: Policy | None, reason: str) -> None:
+    passed_over = asked("feedback_request", told, rules)["rule"]["passed_over"]
+    assert [(each["reason"], each["cause"]["type"]) for each in passed_over] == [(reason, "OrderCompleted")]
+
+
+def test_an_order_told_twice_is_one_cause() -> None:
+    rule = asked("feedback_request", [tick(0), order(1), order(1), tick(2)])["rule"]
+    assert rule["passed_over"] == []
+    assert [each["business_key"] for each in rule["considerations"]] == ["A"]
+    assert rule["considerations"][0]["is_open"]
+
+
+def test_a_request_whose_order_was_cancelled_is_told_as_such() -> None:
+    rule = asked("feedback_request", [tick(0), consent(0, "feedback"), order(1), cancelled(2), tick(20)])["rule"]
+    ((*_, last),) = [each["moves"] for each in rule["considerations"]]
+    assert (last["outcome"], last["reasons"]) == ("cancelled", ["order_void"])
+
+
+def test_another_question_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="expected one of value, stage, lifecycle, tier, prediction, retention_offer"):
+        why("height", "c", [])
+
+
+def test_the_policy_of_the_time_is_the_one_that_decided() -> None:
+    rules = policy(rules__retention_offer__cool_down_days=1)
+    rule = asked("retention_offer", [tick(0), consent(0), order(1), *SILENCE], rules)["rule"]
+    (considered,) = rule["considerations"]
+    assert considered["moves"][0]["policy_hash"] == adopted(rules, -10).policy_hash

@@ -55,16 +55,20 @@ def append_controls(settings: Settings, controls: Sequence[logged.Control]) -> N
         raise NotDelivered(f"{kinds} was not delivered to {settings.kafka_bootstrap_servers}: {why}")
 
 
+def given_at(before: datetime | None) -> datetime:
+    """The date of a control given now, later than that of the last of its kind, whose clock may have been ahead."""
+    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - a control's date is the moment somebody gave it
+    return now if before is None or before < now else before + timedelta(seconds=1)
+
+
 def adopt_policy(settings: Settings, text: str) -> str:
     """Check a policy file's text and put it into force; its hash. Raises BadPolicy with every problem."""
     policy = load_policy(text)
     need_topics(settings, topics.CONTROLS)
     _refuse_another_zone(settings, policy)
     digest = policy_hash(policy)
-    adopted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
     before = _last_adopted(settings)
-    if before is not None and before.adopted_at >= adopted_at:  # a clock was ahead: its policy must not stay for ever
-        adopted_at = before.adopted_at + timedelta(milliseconds=1)
+    adopted_at = given_at(None if before is None else before.adopted_at)
     append_control(settings, logged.PolicyAdopted(adopted_at=adopted_at, policy_hash=digest, policy=to_dict(policy)))
     return digest
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from pipeline import topics
+from pipeline.adoption import given_at
 from pipeline.analysis.affinity import Tally
 from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
@@ -26,18 +26,17 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
     Raises as reading Kafka does. A shop that has told no categories gets an empty table, not an error.
     """
     need_topics(settings, topics.CUSTOMER_STATE)
-    tally = Tally()
+    tally, before = Tally(), None
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         controls = core_controls.from_entries(partition.controls)
-        policy = controls.policy
+        policy, before = controls.policy, core_controls.fitted_at(controls, SCOPE)
         for packed in partition.profiles.values():
             profile = unpack(packed)
             tally.add(profile, policy, day_of(max(controls.tick_at, profile.as_of), policy.shop.time_zone))
     found = tally.measured()
-    fitted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
     return logged.ModelFitted(
-        fitted_at=fitted_at, scope=SCOPE, parameters=found.parameters, diagnostics=found.diagnostics
+        fitted_at=given_at(before), scope=SCOPE, parameters=found.parameters, diagnostics=found.diagnostics
     )
 
 

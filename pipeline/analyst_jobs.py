@@ -37,8 +37,10 @@ def show_channel_costs(figures: Figures) -> None:
 
 
 def fit(settings: Settings) -> Figures:
-    """The shop's model learned anew from what customers did, and where they lie by it: both into the log."""
+    """The shop's model learned anew from what customers did, where they lie by it, and what goes with what."""
     # Here, since numpy and scipy come with them, which only this job needs.
+    from pipeline.adoption import append_control  # noqa: PLC0415
+    from pipeline.affinities import measure_affinity  # noqa: PLC0415
     from pipeline.analysis.fit import Fitted  # noqa: PLC0415
     from pipeline.fitting import fit_shop  # noqa: PLC0415
     from pipeline.measuring import NothingToMeasure, adopt_population  # noqa: PLC0415
@@ -52,6 +54,7 @@ def fit(settings: Settings) -> Figures:
     except NothingToMeasure as error:
         is_measured = False
         log.warning("tiers_not_measured", why=str(error))
+    append_control(settings, measure_affinity(settings))
     return {"customers": report.customers, "models": len(report.told), "populations": int(is_measured)}
 
 

@@ -7,7 +7,7 @@ and scipy (the extra `analysis`), which workers do without.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from math import log1p
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import topics
-from pipeline.adoption import append_controls
+from pipeline.adoption import append_controls, given_at
 from pipeline.analysis.fit import Fitted, Refusal, Terms, fit_model
 from pipeline.analysis.gather import Gathering
 from pipeline.analysis.segments import segment_models
@@ -66,10 +66,7 @@ def fit_shop(settings: Settings, *, dry_run: bool = False) -> Report:
     fitted = fit_model(purchases, day, controls.model, alarms_a_week=budget, terms=terms)
     if not isinstance(fitted, Fitted):
         return Report(day, gathered.count, fitted, is_dry=dry_run)
-    fitted_at = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - a control's date is the moment somebody gave it
-    before = controls.models.fitted_at
-    if before is not None and before >= fitted_at:  # a clock was ahead: its model must not stay for ever
-        fitted_at = before + timedelta(seconds=1)
+    fitted_at = given_at(controls.models.fitted_at)
     told = [_control(SHOP, fitted.model, fitted_at, dict(fitted.diagnostics))]
     for scope, (model, customers) in segment_models(fitted.model, purchases, day, gathered.scopes).items():
         told.append(_control(scope, model, fitted_at, {"customers": customers}))

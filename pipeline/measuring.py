@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import topics
-from pipeline.adoption import append_control
+from pipeline.adoption import append_control, given_at
 from pipeline.analysis.population import Customers, measured
 from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
@@ -35,19 +36,29 @@ def measure_population(settings: Settings, models: Sequence[logged.ModelFitted] 
     and some hundred bytes for each customer who bought.
     """
     need_topics(settings, topics.CUSTOMER_STATE)
-    days = [0]
-    found = measured(list(_partitions(settings, models, days)), max(days))
+    seen = _Seen()
+    found = measured(list(_partitions(settings, models, seen)), seen.last_day)
     if not isinstance(found, Population):
         raise NothingToMeasure(found)
-    fitted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
-    return logged.ModelFitted(fitted_at=fitted_at, scope=SCOPE, parameters=to_parameters(found))
+    return logged.ModelFitted(fitted_at=given_at(seen.before), scope=SCOPE, parameters=to_parameters(found))
 
 
-def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], days: list[int]) -> Iterator[Customers]:
-    """Each partition's customers; the days their figures are of join `days`."""
+@dataclass
+class _Seen:
+    """What was seen on the way."""
+
+    last_day: int = 0
+    """The latest that figures are of."""
+    before: datetime | None = None
+    """When the population in force was measured."""
+
+
+def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], seen: _Seen) -> Iterator[Customers]:
+    """Each partition's customers."""
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         controls = core_controls.from_entries(partition.controls)
+        seen.before = core_controls.fitted_at(controls, SCOPE)
         for fitted in models:
             controls = core_controls.adopt(controls, fitted)
         zone, customers = controls.policy.shop.time_zone, Customers()
@@ -57,7 +68,7 @@ def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], days: 
             known, bought = facts(profile, controls, day), habits(profile, zone, day)
             if known is not None and bought is not None:
                 customers.add(known.outlook, bought)
-                days.append(day)
+                seen.last_day = max(seen.last_day, day)
         yield customers
 
 

@@ -56,6 +56,12 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
 INITIAL: Final = Controls()
 
 
+def fitted_at(controls: Controls, scope: str) -> datetime | None:
+    """When what is in force of a scope was fitted."""
+    control = controls.latest.get(f"ModelFitted/{scope}")
+    return control.fitted_at if isinstance(control, logged.ModelFitted) else None
+
+
 def is_latest(controls: Controls, control: logged.Control) -> bool:
     """Whether this is the control that was adopted last, of its kind and scope."""
     return controls.latest.get(scope_of(control)) == control

@@ -91,7 +91,7 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
         serve_minor=rounded(worth.service_cost_minor, orders),
         segment=profile.acquisition_channel or NO_SEGMENT,
         tenure=tenure_class(history.tenure(day)),
-        categories=0,
+        categories=len(profile.needs.categories),
     )
     lost = portion(of_orders.refunded_minor, rate, of) if of_orders.refunded_minor else 0
     return Facts(day, outlook, model, history, prediction.p_alive, worth, margin, lost)

@@ -16,7 +16,7 @@ from pipeline.telling_value import PARTS, money
 Document = Mapping[str, Any]
 
 CONDITIONS: Final = {
-    "known": "we know who they are, and a need of theirs was said or a message of ours answered",
+    "known": "we know who they are and a need of theirs, and they answered a message made from it",
     "worked_on_together": "they bought, and enough departments dealt with them well lately",
     "loyal": "they bought in each of the last cycles, and no complaint is open",
 }

@@ -21,6 +21,7 @@ import structlog
 from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
 from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
+from pipeline.engine.flushing import Flushing
 from pipeline.engine.pace import Pace
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
@@ -38,8 +39,6 @@ _BEHIND_BATCHES = 4
 """Where so many batches wait already they are taken as one: fewer commits, and a customer's many events packed once."""
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
-_FLUSH_SHARE = 0.005
-"""Flushing may take this share of a busy task's time at most: a worker has many tasks, and records go first."""
 
 
 STEPS = (
@@ -160,8 +159,7 @@ class Task:
         self._sequence = 0
         """Counts the task's transactions, over all its owners."""
         self._flushed_sequence = 0
-        self._flushed_at = 0.0
-        self._flush_every = spec.flush_seconds
+        self._flushing = Flushing(spec.flush_seconds)
         self._seconds_per_record = 20e-6
 
     # -- what the worker calls ------------------------------------------------------------------------------------
@@ -368,7 +366,8 @@ class Task:
         self._state.changed.clear()
         self._fetched_to = self.position
         self._pending.clear()
-        self._flushed_at = self.moved_at = time.monotonic()
+        self.moved_at = time.monotonic()
+        self._flushing.flushed(self.moved_at, 0.0, is_left=False, is_busy=False)
         self.phase, self.reason, self.recovery_remaining = Phase.RUNNING, "", 0
         seconds = time.monotonic() - started_at
         metrics.RECOVERY_SECONDS.observe(seconds)
@@ -450,7 +449,7 @@ class Task:
         while not self._stopping:
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
-            flush_in = max(0.0, self._flushed_at + self._flush_every - now) if may_flush else None
+            flush_in = max(0.0, self._flushing.due_at - now) if may_flush else None
             if flush_in == 0.0:
                 return True
             if self._pending:
@@ -538,18 +537,16 @@ class Task:
         if self._snapshots is not None and self._snapshots.is_due(state, mark):
             self._snapshots.begin(state, mark, self._around.blocking)
 
-    def _seconds_to_next_flush(self, record_count: int, seconds: float) -> float:
-        """What is left over goes out at once where nothing else waits, else as its share of time allows."""
-        took = max(0.0, seconds - record_count * self._seconds_per_record)
-        if self._processor is None or not self._processor.wants_flush:
-            return max(self.spec.flush_seconds, took / _FLUSH_SHARE)
-        return took / _FLUSH_SHARE if self._pending else 0.0
-
     def _measure(self, records: Sequence[Record], times: _Times, *, flush: bool) -> None:
-        if flush:
-            self._flushed_at = times.committed_at
-            self._flush_every = self._seconds_to_next_flush(len(records), times.processed_at - times.started_at)
         count, topic = len(records), self.spec.topic
+        if flush:
+            took = times.processed_at - times.started_at - count * self._seconds_per_record
+            is_left = self._processor is not None and self._processor.wants_flush
+            self._flushing.flushed(
+                times.committed_at, max(0.0, took), is_left=is_left, is_busy=bool(self._pending)
+            )  # fmt: skip
+        if count:
+            self._flushing.worked(times.committed_at)
         if count >= _TELLING_RECORDS and not flush:
             seconds_per_record = (times.produced_at - times.started_at) / count
             self._seconds_per_record += 0.2 * (seconds_per_record - self._seconds_per_record)

@@ -1,0 +1,41 @@
+"""When a task's next flush is due: records go first, and what is left goes out once there is time.
+
+A busy task gives flushes a small share of its time, for a worker has many tasks. One that has come to rest does not
+wait for its share: what a slow flush left, or put off, is out of date for nobody's sake.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SHARE: Final = 0.005
+"""Of a busy task's time, for flushes."""
+
+
+class Flushing:
+    """Of one task. Instants are monotonic seconds."""
+
+    def __init__(self, every_seconds: float) -> None:
+        self._every_seconds = every_seconds
+        self._rest_seconds = every_seconds
+        self._flushed_at = 0.0
+        self._worked_at = 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When the next flush is due: after its rest, or sooner where no record has come for a while."""
+        come_to_rest_at = max(self._flushed_at, self._worked_at) + self._every_seconds
+        return min(self._flushed_at + self._rest_seconds, come_to_rest_at)
+
+    def worked(self, at: float) -> None:
+        """A batch of records was committed."""
+        self._worked_at = at
+
+    def flushed(self, at: float, took_seconds: float, *, is_left: bool, is_busy: bool) -> None:
+        """A flush was committed, and took so long. `is_left`: there is more to flush; `is_busy`: records wait."""
+        self._flushed_at = at
+        share = took_seconds / SHARE
+        if is_left:
+            self._rest_seconds = share if is_busy else 0.0
+        else:
+            self._rest_seconds = max(self._every_seconds, share)

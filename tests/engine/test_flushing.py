@@ -1,0 +1,36 @@
+"""A busy task flushes seldom, by its share of time; one at rest soon, however long the last flush took."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.engine.flushing import SHARE, Flushing
+
+
+def test_a_busy_task_gives_flushes_their_share_of_time() -> None:
+    flushing = Flushing(1.0)
+    flushing.flushed(100.0, 0.02, is_left=True, is_busy=True)
+    for at in (100.5, 101.0, 101.5, 102.0, 102.5, 103.0, 103.5):
+        flushing.worked(at)
+    assert flushing.due_at == pytest.approx(100.0 + 0.02 / SHARE)
+
+
+def test_a_task_that_has_come_to_rest_does_not_wait_for_a_slow_flush_to_be_made_up_for() -> None:
+    flushing = Flushing(1.0)
+    flushing.flushed(100.0, 0.5, is_left=False, is_busy=False)
+    assert flushing.due_at == 101.0
+    flushing.worked(107.0)
+    assert flushing.due_at == 108.0
+
+
+def test_what_is_left_goes_out_at_once_where_nothing_else_waits() -> None:
+    flushing = Flushing(1.0)
+    flushing.flushed(100.0, 0.5, is_left=True, is_busy=False)
+    assert flushing.due_at == 100.0
+
+
+def test_quick_flushes_are_as_far_apart_as_the_settings_say() -> None:
+    flushing = Flushing(1.0)
+    flushing.flushed(100.0, 0.001, is_left=False, is_busy=False)
+    flushing.worked(100.1)
+    assert flushing.due_at == 101.0

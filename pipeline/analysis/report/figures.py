@@ -81,8 +81,8 @@ _add(
     activities=(
         "activities",
         (
-            "Of the department: marketing's touches, e-mails and recorded activities; contacts of "
-            "each; service's tickets."
+            "Of the department: marketing's touches and e-mails, service's tickets, each one's contacts and recorded "
+            "activities. Of a channel: what costs that name it say was done."
         ),
     ),
     touches=("touches", "Of people known, by the channel."),

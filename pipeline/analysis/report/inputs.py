@@ -45,7 +45,7 @@ def inputs(shop: Shop) -> Part:
         table(
             "inputs_outputs_by_channel",
             "The same by channel",
-            "channel touches spend_minor orders_attributed net_revenue_minor brought_minor",
+            "channel touches activities spend_minor orders_attributed net_revenue_minor brought_minor",
             _by_channel(shop),
             shown_max=0,
         ),
@@ -88,12 +88,10 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for name in sorted({*shop.tally.keys(CHANNEL), *(channel for channel, _ in shop.spend)}):
         row = channel_row(shop, name)
-        orders = sum(
-            parts[0] for (model, channel), parts in shop.tally.attributed.items()
-            if channel == name and model == shop.policy.value.attribution
-        )  # fmt: skip
+        orders = shop.tally.attributed.get((shop.policy.value.attribution, name), [0])[0] / WHOLE
+        done = sum(activities_of(row, department) for department in DEPARTMENTS) - row[Measure.TOUCHES]
         rows.append(
-            [name, row[Measure.TOUCHES], shop.spent_on(name), round(orders / WHOLE, 2), net_revenue(row), brought(row)]
+            [name, row[Measure.TOUCHES], done, shop.spent_on(name), round(orders, 2), net_revenue(row), brought(row)]
         )
     return rows
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named, month_of
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
-from pipeline.analysis.report.tally import SHOP, Tally
+from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
 from pipeline.core.controls import Controls
 from pipeline.core.policy import Policy
 from pipeline.schemas import logged
@@ -77,9 +77,10 @@ class Shop:
         return sum(amount for (name, number), amount in self.spend.items() if name == channel and number != OUTSIDE)
 
     def row(self, period: int) -> Row:
-        """The shop's row of a period, with what channels cost in it instead of the customers' shares of it."""
+        """A period's row: customers' (with what channels cost in it in place of their shares of it) and overhead."""
         row = list(self.tally.row(SHOP, "", period))
         row[Measure.CHANNELS] = self.spent(period)
+        add(row, self.tally.row(OVERHEAD, "", period))
         return row
 
     def whole(self) -> Row:

@@ -20,7 +20,7 @@ NO_CHANNEL: Final = "none known"
 WORD_OF_MOUTH: Final = "word of mouth"
 OF_NO_CHANNEL: Final = (WORD_OF_MOUTH, NO_CHANNEL)
 """Who came without a touch: sent by a friend, or nobody knows how."""
-SHOP, TIER, CHANNEL = "shop", "tier", "channel"
+SHOP, TIER, CHANNEL, OVERHEAD = "shop", "tier", "channel", "overhead"
 NO_TIER: Final = ""
 
 

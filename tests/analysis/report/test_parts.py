@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.analysis.report.table import Cell, Report
 from pipeline.analysis.report.tally import Moments
 from pipeline.analysis.report.tiers import returned
 from pipeline.schemas import logged
+from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
 from tests.core.builders import cancelled, day, order, policy, refund, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
@@ -164,6 +166,25 @@ def test_departments_bear_what_they_spent_and_profit_is_what_is_left() -> None:
     row = cells(found, "inputs", "inputs_outputs", period="2026-01")
     assert (row["net_revenue_minor"], row["margin_minor"]) == (10_000, 5_300)
     assert row["profit_minor"] == 5_300 - 1_410 - 500 - 50 == row["profit_per_buyer_minor"]
+
+
+def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
+    """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
+    fair = ShopCost(
+        department="sales", amount_minor=900, currency="USD", occurred_at=day(2), period_start_on=date(2026, 1, 30),
+        period_end_on=date(2026, 2, 1), campaign_id="fair", activity="stand",
+    )  # fmt: skip
+    posts = ShopCost(
+        department="marketing", amount_minor=500, currency="USD", occurred_at=day(3), channel="influencer",
+        activity="post", activity_count=4,
+    )  # fmt: skip
+    found = report([("a", order(1, "A", 10_000))], revised("influencer", 500, 0), costs=[fair, posts])
+    table = found.part("inputs").table("inputs_outputs")
+    assert table.column("sales_minor") == [600, 300, 0]
+    assert table.column("marketing_minor") == [500, 0, 0], "told by its revision, and not twice"
+    assert cells(found, "inputs", "departments", department="marketing")["activities"] == 4
+    assert cells(found, "inputs", "inputs_outputs_by_channel", channel="influencer")["activities"] == 4
+    assert all(line[3] == 0 for line in found.part("inputs").table("adds_up").rows), "it is in no customer's value"
 
 
 def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:

@@ -22,6 +22,8 @@ _Z: Final = 1.6448536269514722
 """Of the standard normal distribution 90 % lie between minus this and this."""
 _WEEKS: Final = 8
 """Weeks of sales that the rest of a period is forecast from."""
+_TRIED_WEEKS: Final = 26
+"""Weeks in which the same forecast might have been made, and is looked at for how far off it was."""
 _PAST: Final = 6
 """Earlier whole periods that a forecast looks at."""
 _PAST_MIN: Final = 3
@@ -174,21 +176,42 @@ def _past(shop: Shop, number: int) -> list[int]:
 
 
 def sales_ahead(shop: Shop, number: int) -> Band | None:
-    """So far, and for each day left what a day of the last eight weeks brought; the band from how weeks differed."""
+    """So far, and for each day left what a day of the last eight weeks brought.
+
+    The band is from how weeks differed, or from how far the same forecast, made in each of the last 26 weeks, was off,
+    if that is more: a shop that grows, shrinks or has seasons is further off than its weeks tell.
+    """
     days_left = shop.calendar.periods[number].last_day - shop.today
-    sales = shop.tally.sales_by_day
-    first = min(sales, default=shop.today)
-    weeks = [
-        sum(sales[day] for day in range(end - 6, end + 1))
-        for end in range(shop.today, shop.today - 7 * _WEEKS, -7)
-        if end - 6 >= first
-    ]
+    so_far, weeks = float(net_revenue(shop.row(number))), _weeks(shop, shop.today)
     if len(weeks) < _PAST_MIN:
         return None
-    so_far, left = net_revenue(shop.row(number)), days_left / 7
-    expected = so_far + fmean(weeks) * left
-    error = _Z * stdev(weeks) * sqrt(left + left * left / len(weeks))
+    expected = so_far + fmean(weeks) * days_left / 7
+    error = _Z * max(_error_by_weeks(weeks, days_left), _error_so_far(shop, days_left))
     return expected, expected - error, expected + error
+
+
+def _weeks(shop: Shop, last_day: int) -> list[int]:
+    """The sales of the last eight weeks up to a day, as far back as there were any."""
+    sales = shop.tally.sales_by_day
+    ends = range(last_day, last_day - 7 * _WEEKS, -7)
+    return [sum(sales[day] for day in range(end - 6, end + 1)) for end in ends if end - 6 >= shop.first_sale_day]
+
+
+def _error_by_weeks(weeks: list[int], days: int) -> float:
+    left = days / 7
+    return stdev(weeks) * sqrt(left + left * left / len(weeks))
+
+
+def _error_so_far(shop: Shop, days: int) -> float:
+    """How far off the forecast of so many days was, as a root of mean squares."""
+    missed = []
+    for week in range(_TRIED_WEEKS):
+        made_on = shop.today - days - 7 * week
+        weeks = _weeks(shop, made_on)
+        if len(weeks) >= _PAST_MIN:
+            came = sum(shop.tally.sales_by_day[day] for day in range(made_on + 1, made_on + days + 1))
+            missed.append(came - fmean(weeks) * days / 7)
+    return sqrt(fmean(each * each for each in missed)) if missed else 0.0
 
 
 def share_ahead(so_far: Counted, past: Counted, whole_ahead: float) -> Band | None:

@@ -34,6 +34,7 @@ def needs(shop: Shop) -> Part:
     losses: list[list[Cell]] = [
         [kind, category, reason, people]
         for (kind, category, reason), people in sorted(shop.tally.losses.items(), key=lambda each: (-each[1], each[0]))
+        if kind != "nothing" or len(shop.tally.losses) > 1
     ]
     if silent:
         told = silent - shop.tally.losses["nothing", "", ""]

@@ -68,6 +68,11 @@ class Shop:
                 found[channel, period] = found.get((channel, period), 0) + part
         return found
 
+    @cached_property
+    def first_sale_day(self) -> int:
+        """The day of the first sale of all; today, without any."""
+        return min(self.tally.sales_by_day, default=self.today)
+
     def spent(self, period: int) -> int:
         """What all channels cost in a period."""
         return sum(amount for (_, number), amount in self.spend.items() if number == period)

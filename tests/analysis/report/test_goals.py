@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from pipeline import metrics
+from pipeline.analysis.report.ahead import drift, sales_ahead, share_ahead
 from pipeline.analysis.report.calendar import Calendar, month_days, number_of, periods_between
 from pipeline.analysis.report.compose import composed
-from pipeline.analysis.report.goals import Counted, goal_figures, sales_ahead, share_ahead
+from pipeline.analysis.report.goals import goal_figures
+from pipeline.analysis.report.measured import Counted
 from pipeline.analysis.report.measures import Measure, nothing
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell
@@ -189,7 +191,7 @@ def test_the_band_of_a_share_holds_about_nine_times_in_ten() -> None:
     for _ in range(400):
         rate = chance.uniform(0.2, 0.8)
         past, now, ahead = chance.binomial(50, rate), chance.binomial(40, rate), chance.binomial(60, rate)
-        found = share_ahead(Counted(now, 40), Counted(past, 50), 60)
+        found = share_ahead(Counted(now, 40), [Counted(past, 50)], 60)
         assert found is not None
         held += found[1] <= (now + ahead) / 100 <= found[2]
     assert 0.84 <= held / 400 <= 0.96
@@ -197,10 +199,19 @@ def test_the_band_of_a_share_holds_about_nine_times_in_ten() -> None:
 
 def test_a_share_is_forecast_as_seen_so_far_and_before() -> None:
     """10 of 20 so far, 40 of 50 before: 5/7 of the 20 to come."""
-    expected, low, high = share_ahead(Counted(10, 20), Counted(40, 50), 20) or (0, 0, 0)
+    expected, low, high = share_ahead(Counted(10, 20), [Counted(40, 50)], 20) or (0, 0, 0)
     error = 1.6448536269514722 * sqrt(20 * (5 / 7) * (2 / 7) * (1 + 20 / 70)) / 40
     assert (expected, low, high) == pytest.approx(((10 + 20 * 5 / 7) / 40, expected - error, expected + error))
-    assert share_ahead(Counted(0, 0), Counted(0, 0), 10) is None
+    assert share_ahead(Counted(0, 0), [], 10) is None
+
+
+def test_drift_is_what_periods_differ_by_beyond_chance() -> None:
+    """Shares of .2, .4 and .6 of a thousand: a variance of .04, less .00021 of chance; and Student's t for three."""
+    unlike = [Counted(200, 1_000), Counted(400, 1_000), Counted(600, 1_000)]
+    by_chance = (0.2 * 0.8 + 0.4 * 0.6 + 0.6 * 0.4) / 3 / 1_000
+    assert drift(unlike) == pytest.approx(sqrt(0.04 - by_chance) * 2.920 / 1.6448536269514722)
+    assert drift([Counted(50, 100), Counted(51, 100), Counted(49, 100)]) == 0.0
+    assert drift(unlike[:2]) == 0.0
 
 
 # -- as metrics -------------------------------------------------------------------------------------------------------

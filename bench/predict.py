@@ -24,7 +24,7 @@ from pipeline.analysis.purchases import Purchases, States
 from pipeline.analysis.score import score
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import FEATURES, Calibration
-from pipeline.core.history import History, bought
+from pipeline.core.history import History, of_days
 from pipeline.core.predict import Model, overdue_after, predict
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
@@ -87,10 +87,7 @@ def histories(count: int) -> list[tuple[History, int]]:
     found = []
     for _ in range(count):
         days = np.cumsum(chance.exponential(chance.gamma(2.0, 15.0), 1 + chance.geometric(0.3)).astype(int) + 1)
-        history = None
-        for day in days:
-            history = bought(history, 9_000 + int(day), 3_000)
-        assert history is not None
+        history = of_days({9_000 + int(day): 3_000 for day in days})
         found.append((history, 9_000 + int(days[-1]) + int(chance.integers(0, 200))))
     return found
 
@@ -114,7 +111,6 @@ def each(count: int = 20_000) -> dict[str, float]:
         "predict_us": all_of(lambda history, day: predict(MODEL, history, day)),
         "predict_calibrated_us": all_of(lambda history, day: predict(calibrated, history, day)),
         "overdue_after_us": all_of(lambda history, day: overdue_after(MODEL, history)),
-        "bought_us": all_of(lambda history, day: bought(history, history.recent[-1].day + 1, 3_000)),
     }
 
 

@@ -26,8 +26,12 @@ from pipeline.core import identity
 from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.policy import DEFAULT, from_dict, policy_hash, to_dict
+from pipeline.core.predict import Model, to_parameters
 from pipeline.core.rates import Rates
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.spend import Spend
 from pipeline.core.step import step
+from pipeline.core.timing import Timing
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.schemas import logged
 from pipeline.schemas.parse import parse_batch
@@ -35,6 +39,16 @@ from pipeline.schemas.parse import parse_batch
 BATCH_RECORDS = 2_000
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 KEY = b"bench"
+TIMING = Timing(0.525, 6.183, 0.891, 1.614)
+MODEL = Model(
+    TIMING,
+    Spend(6.25, 3.74, 1_544.0),
+    Rhythm(TIMING, (0.6, 0.3, 0.1)),
+    level=0.05,
+    fitted_on=0,
+    second_order_weeks=28.6,
+)
+"""CDNOW's buying, and regular customers beside."""
 SHOP = Shop("EUR", Rates())
 
 
@@ -184,9 +198,12 @@ class Stages:
             state.changed.clear()
         return time.process_time() - before
 
-    def steps(self) -> float:
-        """Seconds of `step` alone, nothing packed in between."""
+    def steps(self, *models: Model) -> float:
+        """Seconds of `step` alone, nothing packed in between, with a model in force where one is given."""
         controls = self.controls()
+        for model in models:
+            fitted_at = NOW - timedelta(hours=2)
+            controls = adopt(controls, logged.ModelFitted(fitted_at=fitted_at, parameters=to_parameters(model)))
         profiles = {}
         for each in self.before:
             key = each.key or b""
@@ -220,6 +237,7 @@ def main() -> None:
         ("the customers, in all", min(stages.customers() for _ in range(3))),
         ("  of it: decode", best(3, stages.decode)),
         ("  of it: step", min(stages.steps() for _ in range(3))),
+        ("  of it: step, with a model in force", min(stages.steps(MODEL) for _ in range(3))),
     ]
     for name, seconds in rows:
         print(f"  {seconds / given.events * 1e6:6.2f}  {name}")

@@ -820,7 +820,7 @@ def customer(
         typer.Option(
             "--why",
             metavar="QUESTION",
-            help="Only why it is so: value, stage, lifecycle, prediction, or a rule such as retention_offer.",
+            help="Only why it is so: value, stage, lifecycle, tier, prediction, or a rule such as retention_offer.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
@@ -828,8 +828,8 @@ def customer(
 ) -> None:
     """One customer: who they are, what happened, and why each trigger was sent or was not.
 
-    With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle, the inputs
-    behind a prediction, or all that became of a rule's triggers and why others were never considered.
+    With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle and tier,
+    the inputs behind a prediction, or all that became of a rule's triggers and why others were never considered.
     """
     from pipeline.core.why import QUESTIONS  # noqa: PLC0415
     from pipeline.inquiry import customer_document, customer_ids, explanation  # noqa: PLC0415

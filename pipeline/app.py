@@ -367,7 +367,9 @@ def _show(statuses: list[TaskStatus], inputs: Iterable[str]) -> None:
     for topic in inputs:  # also those that went elsewhere
         metrics.ASSIGNED_PARTITIONS.labels(topic=topic).set(assigned[topic])
     population: Counter[tuple[str, str]] = Counter()
-    for table in customers.live():
+    tables = customers.live()
+    metrics.MODEL_FITTED_TIMESTAMP.set(max((table.model_fitted_at for table in tables), default=0.0))
+    for table in tables:
         population.update(table.population)
         metrics.PROFILES.labels(topic=table.topic, partition=str(table.partition)).set(table.population.total())
     for stage, lifecycle in product(Stage, Lifecycle):  # all: who moved or went elsewhere is no longer here

@@ -267,6 +267,10 @@ CUSTOMERS = _gauge("wafa_customers", "Customers of this process's partitions.", 
 STAGE_TRANSITIONS = _counter("wafa_stage_transitions_total", "Moves between relationship stages.", "from", "to")
 LIFECYCLE_TRANSITIONS = _counter("wafa_lifecycle_transitions_total", "Moves between lifecycles.", "from", "to")
 LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of the last Tick, since 1970.")
+MODEL_FITTED_TIMESTAMP = _gauge(
+    "wafa_model_fitted_timestamp_seconds",
+    "When the shop's model in force was fitted, since 1970; 0 before the first.",
+)
 TICK_INTERVAL = _gauge("wafa_tick_interval_seconds", "How often a Tick is due.")
 
 # -- analyst ----------------------------------------------------------------------------------------------------------

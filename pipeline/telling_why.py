@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.telling import OUTCOME_STYLES, numbers_of, why
+from pipeline.telling_tier import TIER_REASONS, TIERS
 from pipeline.telling_value import PARTS, money
 
 Document = Mapping[str, Any]
@@ -139,6 +140,43 @@ def _print_moves(moves: Sequence[Document], console: Console, title: str, told: 
     console.print(table)
 
 
+def _print_tier(answer: Document, console: Console) -> None:
+    table = Table("when (UTC)", "from", "to", "why", "by", title="What moved it")
+    for move in reversed(answer["moves"]):
+        to = move["reached"]
+        table.add_row(
+            _moment(move["cause"]["at"]), TIERS[move["left"]], TIERS[to["tier"]], TIER_REASONS[to["tier_reason"]],
+            escape(_cause(move["cause"])),
+        )  # fmt: skip
+    if table.row_count:
+        console.print(table)
+    now, lines = answer["tier"], answer["lines"]
+    title = f"{TIERS[now['tier']]}: {TIER_REASONS[now['tier_reason']]}"
+    table = Table("figure", "theirs", "the shop's line", title=title)
+    if lines is not None and now["checked_on"] is not None:
+        for row in _beside(now, lines, answer["currency"]):
+            table.add_row(*row)
+    console.print(table)
+    for name, amount in answer["pulled_down_by"].items():
+        what = _plain(name.removesuffix("_minor"))
+        console.print(f"pulled down by {what}: {money(amount, answer['currency'])}", highlight=False)
+
+
+def _beside(now: Document, lines: Document, currency: str | None) -> Iterator[tuple[str, str, str]]:
+    """Each figure of the customer beside the shop's line for it."""
+
+    def of(figures: Document, *names: str) -> str:
+        return money(sum(figures[name] for name in names), currency)
+
+    yield "worth in all", of(now, "actual_minor", "expected_minor"), f"MVC from {of(lines, 'mvc_from_minor')}"
+    yield "to come back", f"{now['p_return']:.0%}", f"MVC above {lines['mvc_returns_above']:.0%}"
+    yield "might be worth more", of(now, "gap_minor"), f"MGC from {of(lines, 'mgc_gap_from_minor')}"
+    serve = of(now, "cost_to_serve_per_order_minor")
+    yield "to serve an order", serve, f"BZ above {of(lines, 'bz_serve_above_minor')}"
+    below = "not in doubt" if now["p_below_zero"] is None else f"{now['p_below_zero']:.0%}"
+    yield "worth less than nothing", below, f"BZ above {lines['bz_certainty_above']:.0%}"
+
+
 def _print_prediction(answer: Document, console: Console) -> None:
     if answer["absent"] is not None:
         console.print(f"No prediction: {WHY_NOT[answer['absent']]}.")
@@ -204,6 +242,7 @@ _PRINT: Final[Mapping[str, Callable[[Document, Console], None]]] = {
     "value": _print_value,
     "stage": _print_stage,
     "lifecycle": _print_lifecycle,
+    "tier": _print_tier,
     "prediction": _print_prediction,
     "rule": _print_rule,
 }

@@ -168,6 +168,12 @@ class Customers:
         """Some customers' views are out of date."""
         return bool(self._unseen)
 
+    @property
+    def model_fitted_at(self) -> float:
+        """When the shop's model in force here was fitted, in seconds since 1970; 0 before there is one."""
+        fitted_at = self._controls.models.fitted_at
+        return fitted_at.timestamp() if fitted_at is not None else 0.0
+
     def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
         """Step every event; stop at a Tick that has more customers to visit than one transaction may hold."""
         work = _Work(state, outbox)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from pipeline.core.history import Cell
 
 Floats = NDArray[np.float64]
 
@@ -49,17 +46,6 @@ def counted(counts: Counts) -> Counts:
     often, first = np.divmod(rest, high)
     customers = np.bincount(inverse, weights=counts.customers, minlength=len(keys)).astype(np.float64)
     return _cells(often, first, last, customers)
-
-
-def counts_at(table: Mapping[Cell, int], week: int) -> Counts:
-    """The running table (`core.history.Cell` -> customers) as it stands in a week; tenure joins here.
-
-    Cells of a later week, or of nobody, are left out.
-    """
-    held = [(cell, customers) for cell, customers in table.items() if customers > 0 and cell.last_week <= week]
-    columns = np.array([(*cell, customers) for cell, customers in held], np.int64).reshape(-1, 4).T
-    frequency, first, last, customers = columns
-    return _cells(frequency, last - first, np.full(len(held), week) - first, customers.astype(float))
 
 
 def _cells(

@@ -89,6 +89,16 @@ class Sketches:
                 self._by_name[name] = DDSketch(ACCURACY)
             self._by_name[name].merge(sketch)
 
+    def widen(self, prefix: str) -> None:
+        """Of groups named so, add up those of one tenure, and all of them."""
+        wider: dict[str, DDSketch] = {}
+        for name, sketch in self._by_name.items():
+            if name.startswith(prefix):
+                tenure = name.rpartition("/")[2]
+                for group in (alike(EVERY, tenure), alike(EVERY, EVERY)):
+                    wider.setdefault(prefix + group, DDSketch(ACCURACY)).merge(sketch)
+        self._by_name |= wider
+
     def cut(self, name: str, permille: int) -> int:
         """The figure that so many thousandths are at or below; 0 of what nobody had."""
         sketch = self._by_name.get(name)
@@ -115,8 +125,10 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     if count < CUSTOMERS_MIN:
         return f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {count}"
     plain = _merged(map(_costs_and_habits, kept))
+    plain.widen("categories/")
     usual = plain.cut("upkeep", _WHOLE // 2)
     expected = _merged(_worth(customers, usual) for customers in kept)
+    expected.widen("ahead/")
     of_best = Population(
         measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
         serve=plain.cuts("serve", GRID), upkeep_minor=usual, recency=plain.cuts("recency", FIFTHS),
@@ -134,11 +146,6 @@ def _merged(parts: Iterable[Sketches]) -> Sketches:
     return whole
 
 
-def _groups(known: Outlook) -> tuple[str, str, str]:
-    """All those a customer is compared with, where the nearer are too few."""
-    return alike(known.segment, known.tenure), alike(EVERY, known.tenure), alike(EVERY, EVERY)
-
-
 def _costs_and_habits(customers: Customers) -> Sketches:
     found = Sketches()
     for known, bought in customers:
@@ -147,8 +154,7 @@ def _costs_and_habits(customers: Customers) -> Sketches:
         found.add("recency", -bought.days_since_purchase)
         found.add("frequency", bought.purchase_days)
         found.add("monetary", bought.spent_minor)
-        for group in _groups(known):
-            found.add(f"categories/{group}", known.categories)
+        found.add(f"categories/{alike(known.segment, known.tenure)}", known.categories)
     return found
 
 
@@ -157,8 +163,7 @@ def _worth(customers: Customers, usual_minor: int) -> Sketches:
     for known, _ in customers:
         ahead = ahead_minor(known, usual_minor)
         found.add("value", known.actual_minor + ahead)
-        for group in _groups(known):
-            found.add(f"ahead/{group}", ahead)
+        found.add(f"ahead/{alike(known.segment, known.tenure)}", ahead)
     return found
 
 

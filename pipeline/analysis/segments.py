@@ -43,7 +43,9 @@ def segment_models(
 
 def _of(states: States, customers: Whole) -> Counts:
     """The table of some customers."""
-    rows = np.isin(states.customer, customers, assume_unique=True)
+    is_one = np.zeros(max(states.customer.max(initial=0), customers.max(initial=0)) + 1, np.bool_)
+    is_one[customers] = True
+    rows = is_one[states.customer]
     counts = states.counts
     return counted(
         Counts(*(each[rows] for each in (counts.frequency, counts.recency, counts.tenure, counts.customers)))

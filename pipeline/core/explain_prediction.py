@@ -7,9 +7,8 @@ from typing import Any, Final
 from pipeline.core import view_forecast
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
-from pipeline.core.folded import WEEK_DAYS
 from pipeline.core.forecast import history_of, scope_of
-from pipeline.core.history import History
+from pipeline.core.history import WEEK_DAYS, History
 from pipeline.core.lived import Life
 from pipeline.core.predict import HORIZON_DAYS, Model, to_parameters
 from pipeline.core.season import factor
@@ -64,14 +63,19 @@ def _purchases(history: History, day: int) -> dict[str, Any]:
     return {
         "as_of_on": date_of(day),
         "purchase_days": history.frequency + 1,
-        "first_on": date_of(history.first.day),
-        "last_on": date_of(history.recent[-1].day),
+        "first_on": date_of(history.first_day),
+        "last_on": date_of(history.last_day),
         "tenure_days": round(history.tenure(day) * WEEK_DAYS),
-        "days_since_purchase": round(history.silence(day) * WEEK_DAYS),
-        "mean_gap_days": round(history.mean_gap * WEEK_DAYS, _DIGITS) if history.frequency else None,
+        "days_since_purchase": max(0, day - history.last_day),
+        "mean_gap_days": _mean_gap_days(history),
         "spend_days": history.spend_days,
         "mean_margin_minor": round(history.mean_margin_minor),
     }
+
+
+def _mean_gap_days(history: History) -> float | None:
+    gaps = history.frequency
+    return round((history.last_day - history.first_day) / gaps, _DIGITS) if gaps else None
 
 
 def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:

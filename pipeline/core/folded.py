@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import log
 from typing import Final
 
 from msgspec.structs import replace
 
+from pipeline.core.history import sum_log_gap
 from pipeline.core.profile import DAYS_MAX, Ledger, Past, Rest
 
-WEEK_DAYS: Final = 7.0
 MICRO: Final = 1_000_000
 _NO_REST: Final = Rest()
 
@@ -67,7 +66,7 @@ def with_day(ledger: Ledger, day: int, margin_minor: int) -> tuple[list[int], Pa
         rest = replace(rest, poor_days=rest.poor_days + 1, poor_minor=rest.poor_minor + between)
     days = sorted((*days, day))
     if len(days) > DAYS_MAX:
-        gap = round(log((days[1] - days[0]) / WEEK_DAYS) * MICRO)
+        gap = round(sum_log_gap(days[:2]) * MICRO)
         rest = replace(rest, older_days=rest.older_days + 1, gap_log_micro=rest.gap_log_micro + gap)
         days = days[1:]
     return days, Past(first, last, None if rest == _NO_REST else rest)

@@ -7,8 +7,7 @@ arrival, refund or cancellation can make them differ from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from math import ceil, fsum, log
+from math import ceil
 
 from msgspec.structs import replace
 
@@ -16,8 +15,8 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.acquisition import cohort_month, shares
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
-from pipeline.core.folded import MICRO, WEEK_DAYS, folded_brought_minor, folded_days, rest_of
-from pipeline.core.history import Day, History
+from pipeline.core.folded import MICRO, folded_brought_minor, folded_days, rest_of
+from pipeline.core.history import WEEK_DAYS, History, of_days, sum_log_gap
 from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
 from pipeline.core.predict import Model, Prediction, overdue_after, predict
@@ -70,6 +69,8 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
     days = sorted({*folded, *margins})
     if not days:
         return None
+    if not folded:
+        return of_days(margins)
     spent_days = spent_minor = 0
     rest, past = rest_of(ledger), ledger.past or Past()
     first_day = day_of(ledger.folded_first_at, zone) if rest.older_days else days[0]
@@ -85,14 +86,10 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
             spent_minor += sum(margins.pop(day, 0) for day in folded if day not in ends)
         for day, margin in ends.items():
             margins[day] = margins.get(day, 0) + margin
-    first = Day(first_day, margins.pop(first_day))
+    margins.pop(first_day)  # the first says nothing of the next
     rich = [margin for margin in margins.values() if margin > 0]
-    return replace(
-        _history(ledger, days, zone),
-        first=first,
-        spend_days=spent_days + len(rich),
-        spend_minor=spent_minor + sum(rich),
-    )
+    bought = _bought(ledger, days, zone)
+    return replace(bought, spend_days=spent_days + len(rich), spend_minor=max(0, spent_minor + sum(rich)))
 
 
 def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
@@ -105,13 +102,13 @@ def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
     return margins
 
 
-def _history(ledger: Ledger, days: Sequence[int], zone: str) -> History:
+def _bought(ledger: Ledger, days: Sequence[int], zone: str) -> History:
     """The purchases of these days (distinct, oldest first) and of those before them; without their margins."""
     rest = rest_of(ledger)
-    first = day_of(ledger.folded_first_at, zone) if rest.older_days else days[0]
-    gap_logs = rest.gap_log_micro / MICRO
-    gap_logs += fsum(log((later - earlier) / WEEK_DAYS) for earlier, later in pairwise(days))
-    return History(Day(first, 0), (Day(days[-1], 0),), rest.older_days + len(days) - 1, gap_logs)
+    if not rest.older_days:
+        return History(days[0], days[-1], len(days) - 1, sum_log_gap(days))
+    gap_logs = sum_log_gap(days) + rest.gap_log_micro / MICRO
+    return History(day_of(ledger.folded_first_at, zone), days[-1], rest.older_days + len(days) - 1, gap_logs)
 
 
 def pace_after(ledger: Ledger, days: Sequence[int], models: Models, policy: Policy) -> Pace | None:
@@ -122,7 +119,7 @@ def pace_after(ledger: Ledger, days: Sequence[int], models: Models, policy: Poli
     if models.shop is None or not days:
         return None
     rules = policy.forecast
-    weeks = overdue_after(models.shop, _history(ledger, days, policy.shop.time_zone))
+    weeks = overdue_after(models.shop, _bought(ledger, days, policy.shop.time_zone))
     silent_days = ceil(min(weeks * WEEK_DAYS, rules.at_risk_max_days))
     return Pace(max(rules.at_risk_min_days, silent_days), models.mark)
 

@@ -152,13 +152,14 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
 
 def worth_of(ledger: Ledger) -> Worth:
     """What all orders are worth, folded ones included."""
-    total = Worth(
+    folded = Worth(
         ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_kept_minor,
         ledger.folded_margin_minor, ledger.folded_commission_minor, ledger.folded_returns_minor,
     )  # fmt: skip
-    for order in ledger.orders:
-        total += worth(order, ledger.refunds)
-    return total
+    if not ledger.orders:
+        return folded
+    each = [worth(order, ledger.refunds) for order in ledger.orders]
+    return Worth(*map(sum, zip(folded, *each, strict=True)))  # figure by figure: a tier asks at every order
 
 
 def first_and_last(ledger: Ledger) -> tuple[int, int]:

@@ -229,8 +229,22 @@ class Standing(_Entry, frozen=True):
     serve_minor: int
     p_below_zero_milli: int = -1
     """-1: not in doubt, or too early to say."""
-    month_ends: int = 1
+    months: int = 1
     """After a leading 1, the tier at the end of each month before that of `checked_day`: digits to base 5."""
+
+    @property
+    def since_day(self) -> int:
+        """The day they came into their tier."""
+        return self.checked_day - self.since_days
+
+    @property
+    def month_ends(self) -> tuple[Tier, ...]:
+        """The tiers at the ends of the months before that of `checked_day`, the oldest first."""
+        found, left = [], self.months
+        while left > 1:
+            left, tier = divmod(left, len(Tier))
+            found.append(Tier(tier))
+        return tuple(reversed(found))
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):

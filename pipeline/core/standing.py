@@ -77,36 +77,38 @@ def _standing(before: Standing | None, told: Figures, controls: Controls, today:
         p_return_milli=round(told.p_return * _WHOLE),
         serve_minor=told.serve_minor,
         p_below_zero_milli=-1 if told.p_below_zero is None else round(told.p_below_zero * _WHOLE),
-        month_ends=month_ends(before, today) if before else 1,
+        months=months(before, today) if before else 1,
     )
 
 
 def figures(known: Facts, population: Population, rules: TierRules) -> Figures:
     """What a tier is told from: what is known of somebody, beside what is usual."""
-    outlook, worth = known.outlook, known.worth
+    outlook = known.outlook
     ahead = ahead_minor(outlook, population.upkeep_minor)
-    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * outlook.orders))
-    below = usual = None
-    if _is_doubtful(known, population) and _is_old_enough(known, rules):
-        below = _p_below_zero(known, population, less_minor=0)
-        if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
-            usual = _p_below_zero(known, population, less_minor=excess)
-    return Figures(
-        actual_minor=outlook.actual_minor,
-        ahead_minor=ahead,
-        potential_minor=potential_minor(outlook, ahead, population),
-        p_return=outlook.p_return,
-        serve_minor=outlook.serve_minor,
-        p_below_zero=below,
-        p_below_zero_usual=usual,
-        drags=Drags(
-            service=excess,
-            acquisition=worth.acquisition_cost_minor,
-            discounts=worth.discount_cost_minor,
-            refunds=known.refunded_margin_minor,
-            keeping=worth.send_cost_minor + worth.marketing_cost_minor,
-        ),
+    told = Figures(
+        outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, outlook.serve_minor
     )
+    if _is_doubtful(known, population) and _is_old_enough(known, rules):
+        return _doubted(told, known, population, rules)
+    return told
+
+
+def _doubted(told: Figures, known: Facts, population: Population, rules: TierRules) -> Figures:
+    """The figures of somebody who may be worth less than nothing: how likely that is, and what pulls them down."""
+    worth, orders = known.worth, known.outlook.orders
+    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * orders))
+    below = _p_below_zero(known, population, less_minor=0)
+    usual = None
+    if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
+        usual = _p_below_zero(known, population, less_minor=excess)
+    drags = Drags(
+        service=excess,
+        acquisition=worth.acquisition_cost_minor,
+        discounts=worth.discount_cost_minor,
+        refunds=known.refunded_margin_minor,
+        keeping=worth.send_cost_minor + worth.marketing_cost_minor,
+    )
+    return told._replace(p_below_zero=below, p_below_zero_usual=usual, drags=drags)
 
 
 def _is_doubtful(known: Facts, population: Population) -> bool:
@@ -147,7 +149,7 @@ def _without_purchase(before: Standing, today: int) -> Standing:
         tier=int(Tier.UNKNOWN), why=int(Why.NO_PURCHASE_YET), checked_day=today,
         since_days=_since_days(before, today) if before.tier == Tier.UNKNOWN else 0,
         actual_minor=0, ahead_minor=0, potential_minor=0, p_return_milli=0, serve_minor=0,
-        month_ends=month_ends(before, today),
+        months=months(before, today),
     )  # fmt: skip
 
 
@@ -156,23 +158,14 @@ def _since_days(before: Standing, today: int) -> int:
     return before.since_days + max(today - before.checked_day, 0)
 
 
-def month_ends(before: Standing, today: int) -> int:
+def months(before: Standing, today: int) -> int:
     """The tiers at the ends of the months before today's, given those before the last look's."""
-    ends = before.month_ends
+    ends = before.months
     for _ in range(min(month_of(today) - month_of(before.checked_day), MONTH_ENDS_MAX)):
         ends = ends * _TIERS + before.tier
         if ends >= 2 * _OLDEST:
             ends = ends % _OLDEST + _OLDEST
     return ends
-
-
-def tiers_of(month_ends: int) -> list[Tier]:
-    """What the tiers at the ends of months were, the oldest first."""
-    found = []
-    while month_ends > 1:
-        month_ends, tier = divmod(month_ends, _TIERS)
-        found.append(Tier(tier))
-    return found[::-1]
 
 
 def month_of(day: int) -> int:

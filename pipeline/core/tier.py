@@ -60,6 +60,7 @@ class Drags(NamedTuple):
     """E-mails, gifts, rewards."""
 
 
+NO_DRAGS: Final = Drags(0, 0, 0, 0, 0)
 _BELOW: Final = Drags(
     Why.BELOW_ZERO_SERVICE, Why.BELOW_ZERO_ACQUISITION, Why.BELOW_ZERO_DISCOUNTS, Why.BELOW_ZERO_REFUNDS,
     Why.BELOW_ZERO_KEEPING,
@@ -79,11 +80,11 @@ class Figures(NamedTuple):
     p_return: float
     serve_minor: int
     """Cost to serve, for each order."""
-    p_below_zero: float | None
+    p_below_zero: float | None = None
     """None where it is not in doubt, or too early to say."""
-    p_below_zero_usual: float | None
+    p_below_zero_usual: float | None = None
     """The same if serving them cost what is usual."""
-    drags: Drags
+    drags: Drags = NO_DRAGS
 
     @property
     def total_minor(self) -> int:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of, instant
-from pipeline.core.folded import WEEK_DAYS
 from pipeline.core.forecast import forecast, overdue_at, scope_of
+from pipeline.core.history import WEEK_DAYS
 from pipeline.core.predict import HORIZON_DAYS, Prediction
 from pipeline.core.profile import Profile
 

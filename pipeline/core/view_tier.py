@@ -9,7 +9,7 @@ from pipeline.core.days import date_of, day_of
 from pipeline.core.outlook import gap_minor
 from pipeline.core.profile import Profile, Stage, Standing, Tier
 from pipeline.core.rfm import habits, rfm
-from pipeline.core.standing import month_of, tiers_of
+from pipeline.core.standing import month_of
 from pipeline.core.tier import Why
 from pipeline.core.treatment import treatment
 
@@ -50,10 +50,10 @@ def _why_unknown(profile: Profile, controls: Controls) -> Why:
 def _figures(standing: Standing) -> dict[str, Any]:
     p_return = standing.p_return_milli / _MILLI
     below = standing.p_below_zero_milli
-    months = tiers_of(standing.month_ends)
+    months = standing.month_ends
     first = month_of(standing.checked_day) - len(months)
     return {
-        "since_on": date_of(standing.checked_day - standing.since_days),
+        "since_on": date_of(standing.since_day),
         "checked_on": date_of(standing.checked_day),
         "actual_minor": standing.actual_minor,
         "expected_minor": standing.ahead_minor,

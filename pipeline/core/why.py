@@ -11,24 +11,26 @@ from pipeline.core.explain_moves import Watching
 from pipeline.core.explain_prediction import prediction_document
 from pipeline.core.explain_rule import RuleMoves, rule_document
 from pipeline.core.explain_stage import StageMoves, stage_document
+from pipeline.core.explain_tier import TierMoves, tier_document
 from pipeline.core.lived import Life, Records
 from pipeline.core.policy import Rules
 
-FIGURES: Final = ("value", "stage", "lifecycle", "prediction")
+FIGURES: Final = ("value", "stage", "lifecycle", "tier", "prediction")
 RULES: Final = Rules.__struct_fields__
 QUESTIONS: Final = (*FIGURES, *RULES)
 
 
 def why(question: str, customer_id: str, records: Records) -> dict[str, Any]:
-    """The answer: `value`, `stage`, `lifecycle`, `prediction` or a rule's name is asked; its part is filled.
+    """The answer: `value`, `stage`, `lifecycle`, `tier`, `prediction` or a rule's name is asked; its part is filled.
 
     A part is None where nothing is known of the customer. Raises ValueError for another question.
     """
     if question not in QUESTIONS:
         raise ValueError(f"why: expected one of {', '.join(QUESTIONS)}, got {question!r}")
     life = Life(customer_id)
-    value, stage, lifecycle, rule = ValueEntries(), StageMoves(), LifecycleMoves(), RuleMoves(question)
-    watchers: dict[str, Watching] = {"value": value, "stage": stage, "lifecycle": lifecycle}
+    value, stage, lifecycle, tier = ValueEntries(), StageMoves(), LifecycleMoves(), TierMoves()
+    rule = RuleMoves(question)
+    watchers: dict[str, Watching] = {"value": value, "stage": stage, "lifecycle": lifecycle, "tier": tier}
     watching = watchers.get(question, rule)
     for moment in life.moments(records):
         watching.see(moment)
@@ -39,6 +41,7 @@ def why(question: str, customer_id: str, records: Records) -> dict[str, Any]:
         "value": _value(life, value) if question == "value" else None,
         "stage": stage_document(life, stage) if question == "stage" else None,
         "lifecycle": lifecycle_document(life, lifecycle) if question == "lifecycle" else None,
+        "tier": tier_document(life, tier) if question == "tier" else None,
         "prediction": prediction_document(life) if question == "prediction" else None,
         "rule": rule_document(life, rule) if question in RULES else None,
     }

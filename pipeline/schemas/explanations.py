@@ -104,6 +104,37 @@ class LifecycleWhy(Outbound):
     is_proven: bool = Field(description="Whether time has passed in the log: before, silence moves nothing.")
 
 
+class TierLines(Outbound):
+    """Where the lines between tiers run in this shop."""
+
+    measured_on: date = Field(description="The day the shop's customers were measured.")
+    customers: int = Field(description="Those who had bought.")
+    mvc_from_minor: int = Field(description="Most valuable: worth so much in all, or more ...")
+    mvc_returns_above: float = Field(description="... and likelier than this to come back.")
+    mgc_gap_from_minor: int = Field(description="Most growable: might be worth so much more.")
+    bz_serve_above_minor: int = Field(description="Below zero: serving an order costs more than this ...")
+    bz_certainty_above: float = Field(description="... and worth less than nothing is surer than this.")
+
+
+class TierMove(Outbound):
+    """A move from one tier to another."""
+
+    left: str = Field(description="The tier before.")
+    cause: Cause = Field(description="The event that moved it; often another, by which their tier was looked at.")
+    reached: dict[str, Any] = Field(description="The tier then, with its figures, as in the profile's view.")
+    lines: TierLines | None = Field(description="The shop's lines then.")
+
+
+class TierWhy(Outbound):
+    """What moved the tier and the figures then; the figures now, and the shop's lines beside them."""
+
+    currency: str | None = Field(description="Of the amounts.")
+    moves: tuple[TierMove, ...] = Field(description="In the order of the log.")
+    tier: dict[str, Any] = Field(description="The tier now, with its figures, as in the profile's view.")
+    lines: TierLines | None = Field(description="The shop's lines; none before it is measured.")
+    pulled_down_by: dict[str, int] = Field(description="What weighs on somebody who may be worth less than nothing.")
+
+
 class ModelUsed(Outbound):
     """The model a prediction is of."""
 
@@ -218,11 +249,12 @@ class RuleWhy(Outbound):
 class Explanation(Outbound):
     """The answer to one question; the part asked for is filled, unless nothing is known of the customer."""
 
-    why: str = Field(description="value, stage, lifecycle, prediction or a rule's name.")
+    why: str = Field(description="value, stage, lifecycle, tier, prediction or a rule's name.")
     customer_id: CustomerId
     as_of: AwareDatetime | None = Field(description="The latest instant that is proven in the log.")
     value: ValueWhy | None = Field(description="Asked `value`.")
     stage: StageWhy | None = Field(description="Asked `stage`.")
     lifecycle: LifecycleWhy | None = Field(description="Asked `lifecycle`.")
+    tier: TierWhy | None = Field(description="Asked `tier`.")
     prediction: PredictionWhy | None = Field(description="Asked `prediction`.")
     rule: RuleWhy | None = Field(description="Asked for a rule.")

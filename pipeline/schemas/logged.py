@@ -300,7 +300,10 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=Tr
 
 
 class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
-    """A fitted model: the shop's, or of a `channel/...` or `cohort/YYYY-MM`, which counts beside the shop's own fit."""
+    """A fitted model: the shop's, or of a `channel/...` or `cohort/YYYY-MM`, which counts beside the shop's own fit.
+
+    Of scope `population`: where the shop's customers lie.
+    """
 
     fitted_at: datetime
     scope: str = "shop"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 from bench.buyers import simulate
 from bench.histories import day
 from pipeline.analysis.counts import counted, counts_of
-from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.fit import DEFAULT_LEVEL, Fitted, Terms, fit_model
 from pipeline.analysis.judge import judge
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.score import score
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.core import predict
-from pipeline.core.history import History, bought
+from pipeline.core.history import History, of_days
 from pipeline.core.timing import Timing
 
 SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
@@ -47,6 +48,24 @@ def test_a_young_shop_is_told_what_it_has_not_shown() -> None:
     )  # fmt: skip
     assert found.model.calibration is None
     assert found.model.spend.mean_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+
+
+def test_a_budget_of_hardly_an_alarm_sets_no_level() -> None:
+    customers = [[(0, 900.0)]] * 18 + [[(0, 900.0), (20, 1_200.0)], [(3, 700.0), (11, 0.0), (30, 0.0)]]
+    found = fit_model(purchases_of(customers), 42, alarms_a_week=0.02)
+    assert isinstance(found, Fitted)
+    assert "overdue: a budget of fewer than 5 alarms in 6 weeks sets no level" in found.remarks
+    assert found.model.level == DEFAULT_LEVEL
+
+
+def test_the_terms_of_a_policy_are_in_the_model() -> None:
+    customers = [[(0, 900.0)]] * 18 + [[(0, 900.0), (20, 1_200.0)]]
+    terms = Terms(value_weeks=52.0, discount=0.001, return_days=28, revenue_rate=4.0)
+    found = fit_model(purchases_of(customers), 42, alarms_a_week=1.0, terms=terms)
+    assert isinstance(found, Fitted)
+    model = found.model
+    assert (model.value_weeks, model.discount, model.return_weeks, model.revenue_rate) == (52.0, 0.001, 4.0, 4.0)
+    assert predict.from_parameters(predict.to_parameters(model)) == model
 
 
 def test_a_shop_without_repeats_gets_a_reason_and_no_model() -> None:
@@ -143,11 +162,11 @@ def test_one_repeat_customer_gives_a_finite_spend() -> None:
 
 
 def histories(purchases: Purchases, on: int) -> list[History]:
-    found: dict[int, History] = {}
+    found: defaultdict[int, dict[int, int]] = defaultdict(dict)
     for who, at, margin in zip(purchases.customer, purchases.day, purchases.margin_minor, strict=True):
         if at <= on:
-            found[int(who)] = bought(found.get(int(who)), int(at), int(margin))
-    return [found[who] for who in sorted(found)]
+            found[int(who)][int(at)] = int(margin)
+    return [of_days(found[who]) for who in sorted(found)]
 
 
 def test_scores_for_many_are_predictions_for_each(sample: Purchases, fitted: Fitted) -> None:

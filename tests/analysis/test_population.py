@@ -111,6 +111,7 @@ def test_a_measured_population_is_what_all_customers_at_once_say() -> None:
     for place, permille in enumerate(FIFTHS):
         assert found.frequency[place] == exact([each.purchase_days for _, each in people], permille)
         assert is_near(found.recency[place], exact([-each.days_since_purchase for _, each in people], permille))
+    assert is_near(found.best_ahead_minor[alike(EVERY, EVERY)], exact(ahead, 900))
     for tenure in range(5):
         mine = [own for (each, _), own in zip(people, ahead, strict=True) if each.tenure == tenure]
         assert is_near(found.best_ahead_minor[alike("email", tenure)], exact(mine, 900))

@@ -10,11 +10,10 @@ from bench.buyers import simulate
 from bench.histories import day
 from pipeline.analysis.band import forecast_band
 from pipeline.analysis.chances import p_alive, p_return
-from pipeline.analysis.counts import Counts, counted, counts_at, counts_of
+from pipeline.analysis.counts import Counts, counted, counts_of
 from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.score import orders_if_alive
 from pipeline.analysis.timing import TimingFit, fit_timing, log_likelihood, timing_of, z_of
-from pipeline.core.history import Cell
 from pipeline.core.timing import Timing
 
 TRUTH = Timing(0.525, 6.183, 0.891, 1.614)
@@ -148,13 +147,6 @@ def test_everybody_alike_gives_a_finite_answer() -> None:
     """Degenerate for plain likelihood: with the prior, still a model."""
     timing = fit(counts_of([3] * 50, [9.0] * 50, [12.0] * 50)).timing
     assert 0.0 < timing.r / timing.alpha < 2.0
-
-
-def test_the_running_table_gives_the_cells_of_its_week() -> None:
-    table = {Cell(0, 100, 100): 3, Cell(2, 100, 110): 1, Cell(1, 90, 130): 2, Cell(1, 90, 91): 0}
-    counts = counts_at(table, 120)
-    rows = zip(counts.frequency, counts.recency, counts.tenure, counts.customers, strict=True)
-    assert sorted(map(tuple, rows)) == [(0, 0, 20, 3), (2, 10, 20, 1)]
 
 
 def test_counting_together_keeps_everybody() -> None:

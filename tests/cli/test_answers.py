@@ -121,7 +121,12 @@ def test_why_nothing_was_sent_is_told(shop: Shop, wafa: Wafa) -> None:
 
 def test_each_figure_is_explained_in_words_and_by_its_contract(shop: Shop, wafa: Wafa) -> None:
     found = {"stage": "exploratory since", "lifecycle": "at risk since", "prediction": "no model has been fitted yet"}
-    found |= {"value": "20.00 USD", "retention_offer": "sent", "feedback_request": "before the log's first Tick"}
+    found |= {
+        "value": "20.00 USD",
+        "retention_offer": "sent",
+        "feedback_request": "before the log's first Tick",
+        "tier": "no model is fitted yet",
+    }
     for question, words in found.items():
         done = wafa("customer", "c1", "--why", question)
         assert done.returncode == 0, done.stderr

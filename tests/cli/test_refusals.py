@@ -104,7 +104,7 @@ def test_a_file_that_is_no_policy_is_refused(ask: Ask, tmp_path: Path) -> None:
     [
         (("publish", "x.csv", "--map", "email"), "--map: expected FIELD=COLUMN, got 'email'"),
         (("publish", "nowhere.jsonl"), "nowhere.jsonl: No such file or directory"),
-        (("customer", "c1", "--why", "birthday"), "--why: expected one of value, stage, lifecycle, prediction"),
+        (("customer", "c1", "--why", "birthday"), "--why: expected one of value, stage, lifecycle, tier, prediction"),
         (("redrive", "--topic", "bills.v1"), "--topic: expected one of contacts.v1, purchases.v1"),
         (("redrive", "--reason", "bad"), "'not_json'"),
         (("triggers", "--limit", "-1"), "--limit"),
@@ -160,3 +160,10 @@ def test_a_schedule_of_fits_that_makes_no_sense_is_refused(ask: Ask, text: str) 
     assert code == 2
     expected = f"--every: expected minutes, hours or days such as 90m, 24h or 7d, at most 31d, got {text!r}"
     assert " ".join(error.split()) == f"wafa: {expected}"
+
+
+def test_a_fit_without_its_packages_says_which_extra_has_them(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')\n")
+    code, out, error = run("fit", PYTHONPATH=str(tmp_path))
+    assert (code, out) == (1, "")
+    assert error == "wafa: numpy is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'\n"

@@ -72,7 +72,7 @@ def seen_at_once(margins: dict[int, int]) -> tuple[int, int, int, float, int, in
 
 def seen(history: History) -> tuple[int, int, int, float, int, int]:
     return (
-        history.first.day, history.recent[-1].day, history.frequency, history.sum_log_gap, history.spend_days,
+        history.first_day, history.last_day, history.frequency, history.sum_log_gap, history.spend_days,
         history.spend_minor,
     )  # fmt: skip
 

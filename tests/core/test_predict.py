@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core import timing as buying
 from pipeline.core.calibration import FEATURES, Calibration
-from pipeline.core.history import History, bought
+from pipeline.core.history import History, of_days
 from pipeline.core.predict import Model, from_parameters, overdue_after, predict, to_parameters
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.season import MONTHS, Season, factor
@@ -27,11 +27,7 @@ JANUARY = 10_227  # 1998-01-01
 
 
 def customer(*days: int, margin: int = 3_000) -> History:
-    history = None
-    for day in days:
-        history = bought(history, day, margin)
-    assert history is not None
-    return history
+    return of_days(dict.fromkeys(days, margin))
 
 
 @pytest.mark.parametrize(

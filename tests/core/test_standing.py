@@ -17,7 +17,6 @@ from pipeline.core.days import day_of
 from pipeline.core.outlook import facts
 from pipeline.core.population import EVERY, alike
 from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
-from pipeline.core.standing import tiers_of
 from pipeline.core.tier import Why
 from pipeline.core.view import view
 from pipeline.schemas import logged
@@ -220,10 +219,10 @@ def test_the_tier_at_the_end_of_each_month_is_kept_for_thirteen_months() -> None
 
 def test_months_without_a_look_end_in_the_tier_of_the_last_look() -> None:
     looked_at = day_of(int(day(0).timestamp()), "UTC")  # 2026-01-01
-    before = Standing(int(Tier.MVC), 4, looked_at, 0, 0, 0, 0, 0, 0, month_ends=5 + int(Tier.REST))
+    before = Standing(int(Tier.MVC), 4, looked_at, 0, 0, 0, 0, 0, 0, months=5 + int(Tier.REST))
 
     def after(days: int) -> list[Tier]:
-        return tiers_of(standings.month_ends(before, looked_at + days))
+        return list(replace(before, months=standings.months(before, looked_at + days)).month_ends)
 
     assert after(30) == [Tier.REST]
     assert after(31) == [Tier.REST, Tier.MVC]
@@ -240,9 +239,9 @@ def test_months_are_kept_whatever_the_tiers_were_and_pack_into_four_bytes(months
         later = standing.checked_day + 31  # at most two months on
         if standings.month_of(later) - standings.month_of(standing.checked_day) != 1:
             later -= 3
-        standing = replace(standing, month_ends=standings.month_ends(standing, later), checked_day=later)
-    assert tiers_of(standing.month_ends) == months[-MONTH_ENDS_MAX:]
-    assert standing.month_ends < 2**32
+        standing = replace(standing, months=standings.months(standing, later), checked_day=later)
+    assert list(standing.month_ends) == months[-MONTH_ENDS_MAX:]
+    assert standing.months < 2**32
 
 
 # -- whatever happens -------------------------------------------------------------------------------------------------
@@ -304,7 +303,7 @@ def test_a_standing_packs_into_forty_bytes_and_comes_back(seed: int) -> None:
     profile = driver.profiles.get("c")
     if profile is not None and profile.standing is not None:
         assert unpack(pack(profile)) == profile
-        full = replace(profile, standing=replace(profile.standing, month_ends=2 * 5**MONTH_ENDS_MAX - 1))
+        full = replace(profile, standing=replace(profile.standing, months=2 * 5**MONTH_ENDS_MAX - 1))
         assert len(pack(full)) - len(pack(replace(profile, standing=None))) <= 40
 
 

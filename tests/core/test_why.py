@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from pipeline.core.policy import Policy
 from pipeline.core.why import QUESTIONS, why
@@ -28,6 +29,7 @@ from tests.core.builders import (
 )  # fmt: skip
 from tests.core.lives import HASTY, STEADY, live, lives
 from tests.core.test_forecast import fitted
+from tests.core.test_population import SHOP, measured
 from tests.driver import Driver
 
 Told = list[Any]
@@ -69,7 +71,7 @@ def test_whatever_happens_every_question_has_an_answer_by_its_contract_that_is_a
     profile = driver.profiles.get("c")
     answers = {question: asked(question, life, HASTY) for question in QUESTIONS}
     if profile is None:
-        parts = ("value", "stage", "lifecycle", "rule")
+        parts = ("value", "stage", "lifecycle", "tier", "rule")
         assert all(answers[question][part] is None for question in QUESTIONS for part in parts)
         return
     value = answers["value"]["value"]
@@ -180,6 +182,26 @@ def test_where_there_is_no_prediction_the_reason_is_told(told: Told, absent: str
     assert (answer["absent"], answer["prediction"]) == (absent, None)
 
 
+# -- tier -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tier_is_told_with_what_moved_it_and_the_shops_lines_beside_their_figures() -> None:
+    shop = replace(SHOP, value=(5_000,) * 19, gap=(90_000,) * 19)
+    told = [fitted(0), measured(0, shop), *(order(7 * n, f"o{n}", 10_000) for n in range(4)), tick(25), tick(250)]
+    answer = asked("tier", told)["tier"]
+    moves = [(each["left"], each["reached"]["tier"], each["cause"]["id"] is None) for each in answer["moves"]]
+    assert moves[-2:] == [("rest", "mvc", False), ("mvc", "rest", True)], "by an order; by time"
+    assert answer["lines"]["mvc_from_minor"] == 5_000
+    risen = answer["moves"][-2]["reached"]
+    assert risen["actual_minor"] + risen["expected_minor"] >= 5_000
+    assert risen["p_return"] > answer["lines"]["mvc_returns_above"] > answer["tier"]["p_return"]
+
+
+def test_before_the_shop_is_measured_a_tier_has_its_reason_and_no_lines() -> None:
+    answer = asked("tier", [order(1)])["tier"]
+    assert (answer["tier"]["tier_reason"], answer["lines"], answer["moves"]) == ("no_forecast_yet", None, [])
+
+
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 SILENCE = [tick(number) for number in range(2, 75, 6)]
@@ -238,7 +260,7 @@ def test_a_request_whose_order_was_cancelled_is_told_as_such() -> None:
 
 
 def test_another_question_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="expected one of value, stage, lifecycle, prediction, retention_offer"):
+    with pytest.raises(ValueError, match="expected one of value, stage, lifecycle, tier, prediction, retention_offer"):
         why("height", "c", [])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.analyst_jobs import JOBS
 from pipeline.local.kafka import KAFKA_VERSION
 from pipeline.settings import Settings
 
@@ -52,6 +53,15 @@ def test_ports_are_open_on_this_machine_alone(services):
 
 def test_kafka_is_of_the_version_that_is_tested_against(services):
     assert services["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_the_analysts_image_has_what_its_jobs_need_and_the_rest_as_the_workers_have_it(services):
+    lock = services["analyst"]["build"]["args"]["REQUIREMENTS"]
+    assert f"!{lock}" in (REPOSITORY / ".dockerignore").read_text().splitlines()
+    pins = dict(re.findall(r"^([a-z0-9._-]+)==([^ ;]+)", (REPOSITORY / lock).read_text(), re.MULTILINE))
+    assert {job.needs for job in JOBS if job.needs} <= set(pins)
+    workers = re.findall(r"^([a-z0-9._-]+)==([^ ;]+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    assert {name: pins.get(name) for name, _ in workers} == dict(workers)
 
 
 def test_the_image_installs_by_hash_and_runs_as_nobody_special():

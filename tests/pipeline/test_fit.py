@@ -22,7 +22,7 @@ from pipeline.core import controls as core_controls
 from pipeline.core.codec import unpack
 from pipeline.core.days import date_of
 from pipeline.core.forecast import forecast, history_of
-from pipeline.core.history import Day, History
+from pipeline.core.history import History
 from pipeline.core.policy import policy_hash, to_dict
 from pipeline.core.predict import from_parameters, predict
 from pipeline.inquiry import customer_document, customer_ids
@@ -37,7 +37,7 @@ ALL_IS_MARGIN = policy(value__margin_permille=1000)
 
 def test_a_shop_of_twenty_gets_a_wide_sane_model_that_its_customers_take_up(shop: Shop) -> None:
     """Eighteen bought once, two again; before that there is nothing to learn, and it is told why."""
-    shop.start()
+    worker = shop.start()
     shop.publish([each for number in range(20) for each in person(number)])
     shop.publish([order(number, number, number % 5) for number in range(20)])
     shop.tick(at(9))
@@ -59,6 +59,7 @@ def test_a_shop_of_twenty_gets_a_wide_sane_model_that_its_customers_take_up(shop
     shop.tick(at(50))
     shop.wait_until_done()
     shop.check_against_core()
+    assert worker.metric("wafa_model_fitted_timestamp_seconds") > datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     (who,) = customer_ids(shop.settings, "c1")
     found = customer_document(shop.settings, who)["profile"]["prediction"]
     assert (found["basis"], found["model_scope"]) == ("own purchases", "shop")
@@ -193,7 +194,7 @@ def _predicted(controls: core_controls.Controls, states: Any, row: int, day: int
     counts, spent = states.counts, int(states.spend_days[row])
     first, last = day - round(counts.tenure[row] * 7), day - round((counts.tenure[row] - counts.recency[row]) * 7)
     history = History(
-        Day(first, 0), (Day(last, 0),), int(counts.frequency[row]), float(states.sum_log_gap[row]), spent,
+        first, last, int(counts.frequency[row]), float(states.sum_log_gap[row]), spent,
         round(spent * states.mean_margin_minor[row]),
     )  # fmt: skip
     assert controls.model is not None

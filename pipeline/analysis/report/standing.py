@@ -9,7 +9,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
 from pipeline.core.forecast import forecast
 from pipeline.core.profile import Lifecycle, Profile, Tier
-from pipeline.core.standing import month_of, tiers_of
+from pipeline.core.standing import month_of
 from pipeline.core.value import Value, value
 
 
@@ -52,5 +52,5 @@ def _tiers(profile: Profile) -> tuple[str | None, tuple[tuple[int, str], ...]]:
     if kept is None or kept.tier == Tier.UNKNOWN:
         return None, ()
     month = month_of(kept.checked_day)
-    ends = (*tiers_of(kept.month_ends), Tier(kept.tier))
+    ends = (*kept.month_ends, Tier(kept.tier))
     return Tier(kept.tier).label, tuple((at, each.label) for at, each in enumerate(ends, month - len(ends) + 1))

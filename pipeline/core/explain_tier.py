@@ -1,0 +1,87 @@
+"""Why a customer is in a tier: what moved it and the figures then, the figures now, the shop's lines beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.core import view_tier
+from pipeline.core.controls import Controls
+from pipeline.core.days import date_of, day_of
+from pipeline.core.explain_moves import cause_of
+from pipeline.core.lived import Life, Moment
+from pipeline.core.outlook import facts
+from pipeline.core.policy import TierRules
+from pipeline.core.population import Population, at
+from pipeline.core.profile import Profile, Tier
+from pipeline.core.standing import figures
+
+_WHOLE = 1000
+
+
+class TierMoves:
+    """Gathers what moved the tier, moment by moment."""
+
+    def __init__(self) -> None:
+        self.moves: list[dict[str, Any]] = []
+
+    def see(self, moment: Moment) -> None:
+        """A move, if there is one here."""
+        after = moment.after
+        if after is None or after.standing is None:
+            return
+        before = _tier_of(moment.before)
+        if before != after.standing.tier:
+            self.moves.append(
+                {
+                    "left": before.label,
+                    "cause": cause_of(moment),
+                    "reached": view_tier.tier(after, moment.controls),
+                    "lines": _lines(moment.controls),
+                }
+            )
+
+
+def tier_document(life: Life, moves: TierMoves) -> dict[str, Any] | None:
+    """The whole explanation; None before anything is known of them."""
+    profile, controls = life.profile, life.controls
+    if profile is None:
+        return None
+    return {
+        "currency": profile.currency or None,
+        "moves": moves.moves,
+        "tier": view_tier.tier(profile, controls),
+        "lines": _lines(controls),
+        "pulled_down_by": _drags(profile, controls),
+    }
+
+
+def _tier_of(profile: Profile | None) -> Tier:
+    return Tier(profile.standing.tier) if profile is not None and profile.standing is not None else Tier.UNKNOWN
+
+
+def _lines(controls: Controls) -> dict[str, Any] | None:
+    """Where the tiers' lines run in this shop; None before it is measured."""
+    population, rules = controls.population, controls.policy.tiers
+    return None if population is None else _of_shop(population, rules)
+
+
+def _of_shop(population: Population, rules: TierRules) -> dict[str, Any]:
+    return {
+        "measured_on": date_of(population.measured_on),
+        "customers": population.customers,
+        "mvc_from_minor": round(at(population.value, _WHOLE - rules.mvc_top_permille)),
+        "mvc_returns_above": rules.mvc_return_permille / _WHOLE,
+        "mgc_gap_from_minor": round(at(population.gap, _WHOLE - rules.mgc_top_permille)),
+        "bz_serve_above_minor": round(at(population.serve, rules.bz_serve_permille)),
+        "bz_certainty_above": rules.bz_certainty_permille / _WHOLE,
+    }
+
+
+def _drags(profile: Profile, controls: Controls) -> dict[str, int]:
+    """What pulls somebody down who may be worth less than nothing, now; empty where that is in no doubt."""
+    population, zone = controls.population, controls.policy.shop.time_zone
+    known = None if population is None else facts(profile, controls, day_of(profile.as_of, zone))
+    if population is None or known is None:
+        return {}
+    told = figures(known, population, controls.policy.tiers)
+    return {f"{name}_minor": amount for name, amount in told.drags._asdict().items() if amount}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.analysis.report.channels import channel_row
+from pipeline.analysis.report.channels import FLAG, FLAGGED_AFTER, channel_row
 from pipeline.analysis.report.measures import (
     DEPARTMENTS,
     Measure,
@@ -62,6 +62,11 @@ def inputs(shop: Shop) -> Part:
                 _by_tier(shop),
             )
         )
+        remarks += [
+            f"{tier.upper()} {FLAG}: profit was below zero in the last two whole periods."
+            for tier in shop.tally.keys(TIER)
+            if tier != NO_TIER and costs_more_than_it_brings(shop, tier)
+        ]
     lines = adds_up(shop)
     columns = "line report_minor customers_minor difference_minor"
     tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
@@ -69,6 +74,12 @@ def inputs(shop: Shop) -> Part:
     if wrong:
         remarks.append(f"Does not add up with the customers' values: {', '.join(wrong)}; see `wafa books`.")
     return Part("inputs", "Inputs against outputs", tuple(tables), tuple(remarks))
+
+
+def costs_more_than_it_brings(shop: Shop, tier: str) -> bool:
+    """Whether a tier's customers brought less than they cost in each of the last two whole periods."""
+    last = shop.whole_periods()[-FLAGGED_AFTER:]
+    return len(last) == FLAGGED_AFTER and all(profit(shop.tally.row(TIER, tier, number)) < 0 for number in last)
 
 
 def _by_period(shop: Shop) -> list[list[Cell]]:

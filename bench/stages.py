@@ -26,6 +26,9 @@ from pipeline.core import identity
 from pipeline.core.controls import INITIAL, Controls, adopt
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.policy import DEFAULT, from_dict, policy_hash, to_dict
+from pipeline.core.population import EVERY, Population, alike
+from pipeline.core.population import SCOPE as POPULATION_SCOPE
+from pipeline.core.population import to_parameters as as_numbers
 from pipeline.core.predict import Model, to_parameters
 from pipeline.core.rates import Rates
 from pipeline.core.rhythm import Rhythm
@@ -49,6 +52,16 @@ MODEL = Model(
     second_order_weeks=28.6,
 )
 """CDNOW's buying, and regular customers beside."""
+FITTED = logged.ModelFitted(fitted_at=NOW - timedelta(hours=2), parameters=to_parameters(MODEL))
+POPULATION = Population(
+    measured_on=0, customers=20_000, value=tuple(range(0, 19_000, 1_000)), gap=tuple(range(0, 9_500, 500)),
+    serve=tuple(range(0, 190, 10)), upkeep_minor=50, recency=(-200, -100, -50, -10), frequency=(1, 1, 2, 3),
+    monetary=(500, 900, 2_000, 5_000), best_ahead_minor={alike(EVERY, EVERY): 9_000},
+)  # fmt: skip
+"""Some shop's cuts."""
+MEASURED = logged.ModelFitted(
+    fitted_at=NOW - timedelta(hours=2), scope=POPULATION_SCOPE, parameters=as_numbers(POPULATION)
+)
 SHOP = Shop("EUR", Rates())
 
 
@@ -198,12 +211,11 @@ class Stages:
             state.changed.clear()
         return time.process_time() - before
 
-    def steps(self, *models: Model) -> float:
-        """Seconds of `step` alone, nothing packed in between, with a model in force where one is given."""
+    def steps(self, *fitted: logged.ModelFitted) -> float:
+        """Seconds of `step` alone, nothing packed in between, with what is given in force."""
         controls = self.controls()
-        for model in models:
-            fitted_at = NOW - timedelta(hours=2)
-            controls = adopt(controls, logged.ModelFitted(fitted_at=fitted_at, parameters=to_parameters(model)))
+        for each in fitted:
+            controls = adopt(controls, each)
         profiles = {}
         for each in self.before:
             key = each.key or b""
@@ -237,7 +249,8 @@ def main() -> None:
         ("the customers, in all", min(stages.customers() for _ in range(3))),
         ("  of it: decode", best(3, stages.decode)),
         ("  of it: step", min(stages.steps() for _ in range(3))),
-        ("  of it: step, with a model in force", min(stages.steps(MODEL) for _ in range(3))),
+        ("  of it: step, with a model in force", min(stages.steps(FITTED) for _ in range(3))),
+        ("  of it: step, with a model and tiers", min(stages.steps(FITTED, MEASURED) for _ in range(3))),
     ]
     for name, seconds in rows:
         print(f"  {seconds / given.events * 1e6:6.2f}  {name}")

@@ -1,12 +1,14 @@
 """A profile as bytes, as the table and the changelog hold it, and back; and a glance at the few fields ahead of it.
 
-Header: version, next review (seconds), stage, lifecycle, flags. Then the profile as MessagePack arrays. The same
-profile is the same bytes: nothing in it is unordered, and no float is in it.
+Header: version, next review (seconds), stage, lifecycle, flags. Then the profile as MessagePack arrays, well-known
+words in it as one character (`words`). The same profile is the same bytes: nothing in it is unordered, and no float is
+in it.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,8 +18,11 @@ from pipeline.core.folded import as_gaps
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage
+from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE
 
-VERSION: Final = 2
+VERSION: Final = 3
+_BEFORE_WORDS: Final = 2
+"""Packed before well-known words were one character: words are read as they are."""
 _BEFORE_MARGINS: Final = 1
 """Packed before orders had margins and days were gaps: read with the margin of the default policy."""
 _HEADER: Final = struct.Struct(">BIBBB")
@@ -50,7 +55,8 @@ def pack(profile: Profile) -> bytes:
         _COMPLAINT_OPEN if profile.tickets and any(ticket.is_complaint for ticket in profile.tickets) else 0
     )
     review_at = min(max(profile.next_review_at, 0), 0xFFFFFFFF)
-    return _HEADER.pack(VERSION, review_at, profile.stage, profile.lifecycle, flags) + _encode(profile)
+    header = _HEADER.pack(VERSION, review_at, profile.stage, profile.lifecycle, flags)
+    return header + _encode(_with_words(profile, CODE_BY_WORD))
 
 
 def unpack(packed: bytes) -> Profile:
@@ -58,14 +64,32 @@ def unpack(packed: bytes) -> Profile:
     _check(packed)
     profile = _decode(memoryview(packed)[_HEADER.size :])
     if packed[0] == VERSION:
+        return _with_words(profile, WORD_BY_CODE)
+    if packed[0] == _BEFORE_WORDS:
         return profile
     ledger = _with_margins(profile.ledger)
     return replace(profile, ledger=replace(ledger, folded_days=as_gaps(ledger.folded_days)))
 
 
+def _with_words(profile: Profile, told: Mapping[str, str]) -> Profile:
+    """The profile with its well-known words told another way."""
+    get, stage, lifecycle = told.get, profile.stage_reason, profile.lifecycle_reason
+    last, sent = profile.last_decision, profile.rule_sent_at
+    if last is not None:
+        rule, outcome, reason, at = last
+        last = (get(rule, rule), get(outcome, outcome), get(reason, reason), at)
+    return replace(
+        profile,
+        stage_reason=get(stage, stage),
+        lifecycle_reason=get(lifecycle, lifecycle),
+        last_decision=last,
+        rule_sent_at={get(rule, rule): at for rule, at in sent.items()} if sent else sent,
+    )
+
+
 def _check(packed: bytes) -> None:
-    if packed[0] not in (VERSION, _BEFORE_MARGINS):
-        raise UnknownVersion(f"packed profile: expected version {_BEFORE_MARGINS} or {VERSION}, got {packed[0]}")
+    if not _BEFORE_MARGINS <= packed[0] <= VERSION:
+        raise UnknownVersion(f"packed profile: expected version {_BEFORE_MARGINS} to {VERSION}, got {packed[0]}")
 
 
 def _with_margins(ledger: Ledger) -> Ledger:

@@ -20,8 +20,8 @@ from pipeline.core.history import WEEK_DAYS, History, of_days, sum_log_gap
 from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
 from pipeline.core.predict import Model, Prediction, overdue_after, predict
-from pipeline.core.profile import Ledger, Pace, Past, Profile
-from pipeline.core.worth import worth
+from pipeline.core.profile import Ledger, Order, Pace, Past, Profile
+from pipeline.core.worth import Worth
 
 
 def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
@@ -65,7 +65,12 @@ def scopes_of(profile: Profile, policy: Policy) -> list[str]:
 
 def history_of(ledger: Ledger, zone: str) -> History | None:
     """A customer's purchases as the models see them; None without any."""
-    folded, margins = folded_days(ledger), live_margins(ledger, zone)
+    return history_with(ledger, zone, ledgers.live_worths(ledger))
+
+
+def history_with(ledger: Ledger, zone: str, live: Sequence[tuple[Order, Worth]]) -> History | None:
+    """The same, where it is known what the orders are worth that may still change."""
+    folded, margins = folded_days(ledger), _margins(live, zone)
     days = sorted({*folded, *margins})
     if not days:
         return None
@@ -94,11 +99,14 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
 
 def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
     """What each day's orders that may still change leave."""
+    return _margins(ledgers.live_worths(ledger), zone)
+
+
+def _margins(live: Sequence[tuple[Order, Worth]], zone: str) -> dict[int, int]:
     margins: dict[int, int] = {}
-    for order in ledger.orders:
-        if order.known and not order.cancelled:
-            day = day_of(order.purchased_at, zone)
-            margins[day] = margins.get(day, 0) + worth(order, ledger.refunds).brought_minor
+    for order, of in live:
+        day = day_of(order.purchased_at, zone)
+        margins[day] = margins.get(day, 0) + of.margin_minor - of.discount_minor - of.commission_minor
     return margins
 
 

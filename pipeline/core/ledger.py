@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import as_gaps, folded_days, with_day
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
-from pipeline.core.worth import Worth, worth
+from pipeline.core.worth import Worth, whole, worth
 from pipeline.core.worth import given_back as given_back_of
 
 _ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
@@ -152,14 +152,26 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
 
 def worth_of(ledger: Ledger) -> Worth:
     """What all orders are worth, folded ones included."""
+    return sum_of(ledger, live_worths(ledger))
+
+
+def live_worths(ledger: Ledger) -> list[tuple[Order, Worth]]:
+    """Each order that may still change and counts as a purchase, and what it is worth."""
+    back = {refund.order for refund in ledger.refunds}
+    return [
+        (order, worth(order, ledger.refunds) if order.order in back else whole(order))
+        for order in ledger.orders
+        if order.known and not order.cancelled
+    ]
+
+
+def sum_of(ledger: Ledger, live: Sequence[tuple[Order, Worth]]) -> Worth:
+    """The same as `worth_of`, where it is known what those orders are worth."""
     folded = Worth(
         ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_kept_minor,
         ledger.folded_margin_minor, ledger.folded_commission_minor, ledger.folded_returns_minor,
     )  # fmt: skip
-    if not ledger.orders:
-        return folded
-    each = [worth(order, ledger.refunds) for order in ledger.orders]
-    return Worth(*map(sum, zip(folded, *each, strict=True)))  # figure by figure: a tier asks at every order
+    return Worth(*map(sum, zip(folded, *[each for _, each in live], strict=True))) if live else folded
 
 
 def first_and_last(ledger: Ledger) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.controls import Controls
-from pipeline.core.forecast import history_of, scope_of
+from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
 from pipeline.core.money import portion, rounded
 from pipeline.core.population import Population, best, tenure_class
@@ -69,14 +69,16 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     """What is known and expected of a customer on a day; None before a purchase or a model."""
     rules = controls.policy
     scope = scope_of(profile, controls.models, rules)
-    history = history_of(profile.ledger, rules.shop.time_zone) if scope else None
+    ledger = profile.ledger
+    live = ledgers.live_worths(ledger) if scope else []
+    history = history_with(ledger, rules.shop.time_zone, live) if scope else None
     if scope is None or history is None:
         return None
     model = controls.models.of(scope)
-    of_orders, ledger = ledgers.worth_of(profile.ledger), profile.ledger
+    of_orders = ledgers.sum_of(ledger, live)
     worth, prediction = value_of(of_orders, profile, controls), predict(model, history, day)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
-    orders = ledger.folded_orders + len(ledgers.purchases(ledger))
+    orders = ledger.folded_orders + len(live)
     kept = of_orders.revenue_minor - of_orders.refunded_minor
     rate, of = (worth.margin_minor, kept) if kept > 0 else (rules.value.margin_permille, _WHOLE)
     outlook = Outlook(

@@ -16,7 +16,8 @@ import msgspec
 from pipeline.schemas import logged
 
 SCOPE: Final = "population"
-GRID: Final = tuple(range(50, 1000, 50))
+_STEP: Final = 50
+GRID: Final = tuple(range(_STEP, 1000, _STEP))
 """Thousandths of the customers below each cut."""
 FIFTHS: Final = (200, 400, 600, 800)
 """The same for the scores from 1 to 5."""
@@ -83,13 +84,13 @@ def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
 
 def at(cuts: tuple[int, ...], permille: int) -> float:
     """The cut that so many thousandths of the customers are below: of two on the grid, the part between."""
-    place = bisect_right(GRID, permille) - 1
+    place, over = divmod(permille - _STEP, _STEP)
     if place < 0:
-        return float(cuts[0])
-    if place >= len(GRID) - 1:
-        return float(cuts[-1])
-    low, high = cuts[place], cuts[place + 1]
-    return low + (high - low) * (permille - GRID[place]) / (GRID[place + 1] - GRID[place])
+        return cuts[0]
+    if place >= len(cuts) - 1:
+        return cuts[-1]
+    low = cuts[place]
+    return low + (cuts[place + 1] - low) * over / _STEP if over else low
 
 
 _TABLES: Final[dict[str, tuple[int, ...]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -168,6 +169,7 @@ def months(before: Standing, today: int) -> int:
     return ends
 
 
+@lru_cache(maxsize=1_024)
 def month_of(day: int) -> int:
     """A day's month, counted from the year 0."""
     found = date.fromordinal(day + EPOCH_ORDINAL)

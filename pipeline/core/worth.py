@@ -81,16 +81,21 @@ def worth(order: Order, refunds: Sequence[Refund]) -> Worth:
     """What an order is worth."""
     if not order.known or order.cancelled:
         return NOTHING
-    revenue, discount, commission = order.revenue_minor, order.discount_minor, order.commission_minor
     back = given_back(order, refunds) if refunds else ()
     if not back:
-        return Worth(revenue, 0, discount, order.margin_minor, commission, 0)
+        return whole(order)
+    revenue, discount, commission = order.revenue_minor, order.discount_minor, order.commission_minor
     refunded = sum(amount for _, amount in back)
     if revenue:
         discount -= portion(discount, refunded, revenue)
         commission -= portion(commission, refunded, revenue)
     returns = sum(refund.handling_minor for refund, _ in back)
     return Worth(revenue, refunded, discount, _margin_kept(order, back, refunded), commission, returns)
+
+
+def whole(order: Order) -> Worth:
+    """What an order is worth of which nothing was given back."""
+    return Worth(order.revenue_minor, 0, order.discount_minor, order.margin_minor, order.commission_minor, 0)
 
 
 def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int) -> int:

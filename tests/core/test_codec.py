@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.core.codec import VERSION, pack, peek, unpack
+from pipeline.core.decisions import Outcome, Reason
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
-from pipeline.core.policy import DEFAULT
+from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
+from pipeline.core.policy import DEFAULT, Rules
+from pipeline.core.profile import Profile
+from pipeline.core.stage import FALL_REASON, REASONS
+from pipeline.core.words import CODES_MAX, WORDS
 
 VERSION_1: Final = bytes.fromhex(
     "0169df2f77000200dc0039ce695661c0ce69d64340ce69df2f77000200ce695cf940ad66697273745f636f6e74616374ac626f756768745f"
@@ -42,3 +47,25 @@ def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:
     assert again[0] == VERSION
     assert unpack(again) == unpack(VERSION_1)
     assert peek(again) == peek(VERSION_1)
+
+
+def test_well_known_words_are_packed_as_one_character_and_read_as_they_were() -> None:
+    """Those of a decision too; a word nobody knows is packed as it is."""
+    profile = Profile(
+        first_seen_at=1, as_of=2, stage_reason="loyal_over_cycles", lifecycle_reason="silent_since_purchase",
+        last_decision=("retention_offer", "withheld", "no_consent", 3), rule_sent_at={"retention_offer": 4, "own": 5},
+    )  # fmt: skip
+    bare = Profile(first_seen_at=1, as_of=2, stage_reason="", lifecycle_reason="")
+    assert unpack(pack(profile)) == profile
+    assert b"retention_offer" not in pack(profile)
+    assert b"own" in pack(profile)
+    assert len(pack(profile)) - len(pack(bare)) == 2 * 1 + 7 + (3 + 4 + 1)
+
+
+def test_every_reason_and_rule_of_the_tables_is_a_well_known_word() -> None:
+    """One that is not would cost its length in every profile: add it to the end of the list."""
+    told = {*REASONS.values(), FALL_REASON, ON_VOID[1], *Rules.__struct_fields__, *map(str, Reason), *map(str, Outcome)}
+    told |= {reason for table in (ON_PURCHASE, ON_SILENCE) for _, reason in table.values()}
+    assert told <= set(WORDS)
+    assert len(set(WORDS)) == len(WORDS) <= CODES_MAX
+    assert all(len(each) > 1 for each in WORDS), "no word is taken for a code"

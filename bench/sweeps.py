@@ -72,7 +72,7 @@ def paces(*, long: bool) -> Iterator[Figures]:
     with _shop() as shop:
         full.throughput(shop, 1_000, FEW_CUSTOMERS)
         for pace in PACES:
-            yield dict(full.latency(shop, pace, PACE_SECONDS))
+            yield dict(full.latency(shop, pace, PACE_SECONDS, FEW_CUSTOMERS))
 
 
 def customers(*, long: bool) -> Iterator[Figures]:

@@ -532,6 +532,7 @@ def fit(
             print_report(report, OUT)
         if report.told:
             _measure(settings, report.told, dry_run=dry_run, is_quiet=as_json)
+            _associate(settings, dry_run=dry_run, is_quiet=as_json)
         return bool(report.told)
 
     with _explained():
@@ -592,6 +593,42 @@ def _measure(settings: Settings, models: Sequence[Any], *, dry_run: bool, is_qui
         )
         OUT.print(ending, highlight=False)
     return True
+
+
+@app.command(rich_help_panel=RULES)
+def affinity(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and show it; put nothing into the log.")] = False,
+) -> None:
+    """Measure what goes with what: categories bought by the same customers, for `next best` in a customer's view.
+
+    Also how many orders have a discount, and how many messages are answered. `wafa fit` does it too, each time. Needs
+    the extra `analysis`.
+    """
+    settings = _quiet_settings()
+    with _explained():
+        _associate(settings, dry_run=dry_run, is_quiet=False)
+
+
+def _associate(settings: Settings, *, dry_run: bool, is_quiet: bool) -> None:
+    """Measure what goes with what, and put it into the log."""
+    from pipeline.adoption import append_control  # noqa: PLC0415
+
+    try:
+        from pipeline.affinities import measure_affinity, told  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _end(
+            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
+        )
+    found = measure_affinity(settings)
+    if not dry_run:
+        append_control(settings, found)
+    if is_quiet:
+        return
+    for line in told(found):
+        OUT.print(line, highlight=False, soft_wrap=True)
+    ending = "Not put into the log." if dry_run else "Each customer takes it up at their next event or review."
+    OUT.print(ending, highlight=False)
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

@@ -413,6 +413,14 @@ class Admin:
         """Every worker that is in its group now, in whatever role, as `client@host`."""
         return [who for role in INPUTS_OF_ROLE for who in self.group_members(self.settings.worker_group(role))]
 
+    def workers_beside(self, role: str) -> list[str]:
+        """Workers in other roles that consume what one in this role does."""
+        ours = INPUTS_OF_ROLE[role]
+        beside = [
+            other for other, inputs in INPUTS_OF_ROLE.items() if other != role and not set(inputs).isdisjoint(ours)
+        ]
+        return [f"{who} ({other})" for other in beside for who in self.group_members(self.settings.worker_group(other))]
+
     def group_members(self, group: str) -> list[str]:
         """Who is in a consumer group, as `client@host`. A group nobody knows has nobody."""
         found = self._ask(lambda client: client.describe_groups([group]))

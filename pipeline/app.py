@@ -127,7 +127,10 @@ class Worker:
             ),
             Spec(
                 "controls", name(topics.CONTROLS.name),
-                controls.factory(name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS)),
+                controls.factory(
+                    name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS),
+                    is_clock_ours=settings.clock_source == "wall",
+                ),
                 self._shared_place(topics.CONTROLS),
             ),
             Spec(
@@ -200,6 +203,7 @@ class Worker:
             raise CannotStart(
                 f"The broker's topics are not as Wafa needs them (`wafa topics create` makes them):\n{listed}"
             )
+        self._wait_for_other_roles()
         if self.settings.worker_role != "customers":  # who is who is asked at the doors
             self._directory.start()
             if not self._directory.wait_until_read(_DIRECTORY_SECONDS):
@@ -208,6 +212,17 @@ class Worker:
         self._started = True
         for topic in INPUTS_OF_ROLE[self.settings.worker_role]:  # as checked just now
             metrics.TOPIC_PARTITIONS.labels(topic=self.settings.topic(topic.name)).set(self.settings.partitions(topic))
+
+    def _wait_for_other_roles(self) -> None:
+        """Who has our inputs in another role would fence us, and we them. One that died is a member for a while yet."""
+        deadline = time.monotonic() + self.settings.kafka_session_timeout_seconds + _WATCH_SECONDS
+        while others := self._admin.workers_beside(self.settings.worker_role):
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"WAFA_WORKER_ROLE={self.settings.worker_role}: expected no worker in another role with the same "
+                    f"inputs, got {', '.join(others)}; end them first"
+                )
+            time.sleep(_WATCH_SECONDS)
 
     def run(self) -> None:
         """Work until told to stop (SIGTERM, SIGINT). Does not return: Faust's worker ends the process."""
@@ -323,6 +338,7 @@ def _limits(settings: Settings) -> Limits:
         batch_records_max=settings.worker_batch_records_max,
         batch_seconds_max=settings.worker_batch_seconds_max,
         linger_seconds=settings.worker_linger_seconds,
+        transactions_per_second=settings.worker_transactions_per_second,
         transaction_timeout_seconds=settings.worker_transaction_timeout_seconds,
         refenced_after_seconds=settings.kafka_session_timeout_seconds + 4.0,
     )

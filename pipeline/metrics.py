@@ -267,6 +267,9 @@ CUSTOMERS = _gauge("wafa_customers", "Customers of this process's partitions.", 
 STAGE_TRANSITIONS = _counter("wafa_stage_transitions_total", "Moves between relationship stages.", "from", "to")
 LIFECYCLE_TRANSITIONS = _counter("wafa_lifecycle_transitions_total", "Moves between lifecycles.", "from", "to")
 LAST_TICK_TIMESTAMP = _gauge("wafa_last_tick_timestamp_seconds", "The instant of the last Tick, since 1970.")
+TICKS_REFUSED = _counter(
+    "wafa_ticks_refused_total", "Ticks more than 5 minutes ahead of the broker's clock: a worker's wall clock is wrong."
+)
 MODEL_FITTED_TIMESTAMP = _gauge(
     "wafa_model_fitted_timestamp_seconds",
     "When the shop's model in force was fitted, since 1970; 0 before the first.",

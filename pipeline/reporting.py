@@ -71,7 +71,7 @@ def read_report(settings: Settings, asked: Asked) -> Report:
     zone = controls.policy.shop.time_zone
     kind = asked.kind or kind_named(controls.policy.goals.period)
     periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
-    tally = Tally(Calendar(periods, kind, zone), controls.policy.value)
+    tally = Tally(Calendar(periods, kind, zone), controls.policy)
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         lives = _lives(settings, number, partition, tally)

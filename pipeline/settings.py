@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         0.05, gt=0, le=1, description="Work in one transaction, at most (aimed at)."
     )
     worker_linger_seconds: float = Field(0.025, ge=0, le=1, description="How long a batch waits for more records.")
+    worker_transactions_per_second: float = Field(
+        250, ge=10, le=100_000, description="Small transactions a worker begins; beyond it batches linger longer."
+    )
     worker_transaction_timeout_seconds: float = Field(
         10.0, ge=1, le=900, description="The broker aborts a transaction open for longer."
     )

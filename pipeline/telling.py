@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.telling_dealings import dealings_lines
 from pipeline.telling_forecast import forecast_lines
+from pipeline.telling_needs import needs_lines
 from pipeline.telling_tier import tier_lines
 from pipeline.telling_value import COSTS, money, print_value
 
@@ -150,6 +152,7 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     well = ", ".join(profile["stage_evidence"]["departments"]) or "nobody yet"
     since = f"since {_day(profile['stage_since_at'])}: {_plain(profile['stage_reason'])}"
     yield "stage", f"{profile['stage']} {since}; dealt with them well: {well}"
+    yield from dealings_lines(profile)
     since = f"since {_day(profile['lifecycle_since_at'])}: {_plain(profile['lifecycle_reason'])}"
     overdue = "; a prospect for too long" if profile["prospect_overdue"] else ""
     yield "lifecycle", f"{_plain(profile['lifecycle'])} {since}{overdue}"
@@ -158,9 +161,7 @@ def _profile_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from tier_lines(profile)
     yield from _past(profile)
     yield "consents", "; ".join(map(_consent, profile["consents"])) or "none: nothing may be sent"
-    wishes = {name: value for name, value in profile["preferences"].items() if value}
-    if wishes:
-        yield "wishes", "; ".join(f"{_plain(name)}: {_shown(name, value, {})}" for name, value in wishes.items())
+    yield from needs_lines(profile.get("needs"))
     for held in profile["considerations_open"]:
         yield "waiting", f"{_plain(held['rule'])} ({held['business_key']}), until {_moment(held['expires_at'])}"
     if profile["next_review_at"]:

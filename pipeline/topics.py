@@ -92,7 +92,7 @@ DEAD_LETTERS = Topic(
 )  # fmt: skip
 CONTROLS = Topic(
     "controls.v1", "kind", "Ticks, policies, models and channel costs, before they are copied to every partition.",
-    partitions=1, cleanup="delete", retention_ms=FOREVER_MS,
+    partitions=1, cleanup="delete", retention_ms=FOREVER_MS, log_append_time=True,
 )  # fmt: skip
 POSITIONS = Topic(
     "positions.v1", "task", "Where each task without a changelog of its own stands in its input.",

@@ -24,7 +24,7 @@ import typer
 from pipeline import __main__ as command_line
 from pipeline import metrics, topics, watchdog
 from pipeline.analysis.report.figures import FIGURES
-from pipeline.core import lifecycle, stage
+from pipeline.core import lifecycle, satisfaction, stage
 from pipeline.core.decisions import Outcome
 from pipeline.core.decisions import Reason as DecisionReason
 from pipeline.core.policy import _BOUNDS, DEFAULT, to_dict
@@ -135,10 +135,11 @@ def lifecycle_table() -> str:
 
 
 EVIDENCE: Final = {
-    stage.is_known: "we know who they are, and a need of theirs was met or said",
+    stage.is_known: "we know who they are and a need of theirs, and they answered a message made from it",
     stage.is_worked_on_together: "they bought, and {departments_for_collaborative} of marketing, sales and service "
-    "have dealt with them well in the last {cycle_days} days",
-    stage.is_loyal: "a purchase in each of the last {cycles_for_bonded} cycles of {cycle_days} days, no complaint open",
+    "have dealt with them well in the last cycle (of {cycle_days} days at least)",
+    stage.is_still_worked_on: "then {departments_to_keep} is enough to keep it",
+    stage.is_loyal: "a purchase in each of the last {cycles_for_bonded} cycles, no complaint open",
 }
 """Each kind of evidence in words; the numbers are the policy's."""
 
@@ -149,7 +150,11 @@ def stage_table() -> str:
     for each in Stage:
         of_before = () if before is None else stage.HOLDS[before]
         assert stage.HOLDS[each][: len(of_before)] == of_before, "a stage asks for all that the one below it does"
-        needed = [EVIDENCE[evidence].format(**numbers) for evidence in stage.HOLDS[each][len(of_before) :]]
+        of_own = stage.HOLDS[each][len(of_before) :]
+        needed = [EVIDENCE[evidence].format(**numbers) for evidence in of_own]
+        needed += [
+            EVIDENCE[stage.TO_KEEP[evidence]].format(**numbers) for evidence in of_own if evidence in stage.TO_KEEP
+        ]
         if before is not None and of_before:
             needed.insert(0, f"what `{before.label}` asks for")
         lines.append((f"`{each.label}`", "; ".join(needed) or "nothing: we have heard of them", stage.REASONS[each]))
@@ -163,6 +168,11 @@ def stage_diagram() -> str:
         lines.append(f"    {lower.label} --> {upper.label}: {stage.REASONS[upper]}")
         lines.append(f"    {upper.label} --> {lower.label}: {stage.FALL_REASON} ({stage.FAILED_CHECKS_MAX} checks)")
     return "\n".join([*lines, "```"]) + "\n"
+
+
+def scores_table() -> str:
+    lines = [(name.replace("_", " "), f"{score:g}") for name, score in satisfaction.SCORES.items()]
+    return rows(("What became of it", "Score"), *lines)
 
 
 def rules_table() -> str:
@@ -224,6 +234,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "lifecycle-table": lifecycle_table,
     "stage-diagram": stage_diagram,
     "stage-table": stage_table,
+    "satisfaction-scores": scores_table,
     "rules": rules_table,
     "policy": policy_table,
     "treatments": treatments_table,

@@ -40,7 +40,7 @@ class Output(NamedTuple):
     """What the job says of a customer; also its state."""
 
     customer: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple's own, which nobody calls
     sum: int
 
 
@@ -94,7 +94,8 @@ class Truth:
 
         An incomplete run must have every output up to its last in each partition. `state` None: kept out of sight.
         """
-        found, seen = [], {}
+        found: list[str] = []
+        seen: dict[str, int] = {}
         reached = dict.fromkeys(self.ends, -1)
         for said in outputs:
             if said.count != seen.get(said.customer, 0) + EVERY or not self.holds(said):

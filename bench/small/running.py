@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # left out of its __all__
 
 from bench.cpu import Meter
 from bench.small.job import PARTITIONS, Order, Output, Truth

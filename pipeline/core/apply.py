@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.core import acquisition, booking, buckets, costs, forecast, lifecycle, referrals
+from pipeline.core import (
+    acquisition,
+    booking,
+    buckets,
+    cases,
+    categories,
+    costs,
+    dealt,
+    forecast,
+    lifecycle,
+    needs,
+    owed,
+    referrals,
+)  # fmt: skip
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
@@ -13,7 +26,7 @@ from pipeline.core.marks import mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
     CONSENTS_MAX,
-    INTERESTS_MAX,
+    EVERY_CHANNEL,
     SOLVED_MAX,
     TICKETS_MAX,
     Consent,
@@ -24,10 +37,11 @@ from pipeline.core.profile import (
     Profile,
     Ticket,
 )  # fmt: skip
+from pipeline.core.responses import CODES, EMAIL
+from pipeline.core.satisfaction import Said
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 
-EVERY_CHANNEL: Final = "*"
 PURPOSES: Final = ("marketing", "feedback")
 
 
@@ -40,15 +54,12 @@ def _count(profile: Profile, now: Moment, measure: Measure, value: int = 1, chan
 
 
 def _identified(profile: Profile, event: logged.CustomerIdentified, now: Moment) -> Changes:
-    return {
-        "identified": 1,
-        "language": event.language or profile.language,
-        "time_zone": event.time_zone or profile.time_zone,
-    }
+    return {"identified": 1, **needs.identified(profile, event, now)}
 
 
 def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Changes:
-    return {
+    changes = {"needs": needs.came(profile, event.channel, now, "answered")} if event.channel in CODES else {}
+    return changes | {
         "touches": profile.touches + 1,
         "acquisition_channel": profile.acquisition_channel or event.channel,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
@@ -57,14 +68,9 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
 
 
 def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Changes:
-    changes: Changes = {"need_at": max(profile.need_at, now.at)}
-    if event.marketing_channel is not None and now.at >= profile.marketing_channel_at:
-        changes |= {"marketing_channel": event.marketing_channel, "marketing_channel_at": now.at}
-    if event.service_channel is not None and now.at >= profile.service_channel_at:
-        changes |= {"service_channel": event.service_channel, "service_channel_at": now.at}
-    if event.interests and now.at >= profile.interests_at:
-        changes["interests"] = event.interests[:INTERESTS_MAX]
-        changes["interests_at"] = now.at
+    changes = needs.stated(profile, event, now)
+    if event.interests or event.reason_for_buying:
+        changes |= dealt.need_said(profile, now)
     return changes
 
 
@@ -72,7 +78,9 @@ def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Chan
     return {
         f"{event.department}_at": max(getattr(profile, f"{event.department}_at"), now.at),
         "buckets": _count(profile, now, Measure.CONTACTS),
+        "needs": needs.met(profile, event, now),
         **_service_time(profile, event, now),
+        **dealt.need_met(profile, event.need, now),
     }
 
 
@@ -87,13 +95,19 @@ def _ordered(profile: Profile, event: logged.OrderCompleted, now: Moment) -> Cha
     if after is before:
         return None
     is_new = len(after.orders) > len(before.orders)
+    wants = profile.needs
+    if entry.categories:
+        wants, after = categories.booked(wants, after, key, event.items)
+    if not is_new and wants.categories:  # an earlier version may have been the only one of its categories
+        wants, after = categories.tidied(wants, after)
     is_given_back = ledgers.is_given_back(after, key)
     if is_new and not is_given_back:  # nothing about it has come before
         booked = buckets.add(profile.buckets, now.day, Measure.ORDERS, 1, now.today)
         booked = buckets.add(booked, now.day, Measure.REVENUE_MINOR, event.revenue_minor, now.today)
     else:
         booked = _booked(profile, (ledgers.find(before, key), _there(after, key)), after, now)
-    changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked}
+    changes: Changes = {"ledger": after, "currency": event.currency, "buckets": booked, "needs": wants}
+    changes |= dealt.bought(profile, event, after, now)
     if not is_new or is_given_back:
         booking.doubt_order(before, after, entry, now)
     if is_new and now.at >= profile.as_of and now.at > before.last_at > 0:
@@ -186,20 +200,29 @@ def _cancelled(profile: Profile, event: logged.OrderCancelled, now: Moment) -> C
         return None
     entries = (ledgers.find(before, key), _there(after, key))
     changes: Changes = {"ledger": after, "buckets": _booked(profile, entries, after, now)}
+    changes["dealings"] = dealt.cancelled(profile, event, after, now)
     changes.update(_purchase_moves(profile, after, now))
     return changes
+
+
+def _promised(profile: Profile, event: logged.OrderPromised, now: Moment) -> Changes:
+    promised_at = int(event.promised_at.timestamp())
+    after = owed.with_promise(
+        profile.dealings, profile.ledger, event.order_id, promised_at=promised_at, at=now.at
+    )  # fmt: skip
+    return {"dealings": after}
+
+
+def _shipped(profile: Profile, event: logged.OrderShipped, now: Moment) -> Changes:
+    return {"dealings": owed.with_shipping(profile.dealings, profile.ledger, event.order_id, at=now.at)}
 
 
 def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> Changes:
     return {
         "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at, arrived_at=now.arrived_at),
         "sales_at": max(profile.sales_at, now.at),
+        "dealings": owed.with_delivery(profile.dealings, event.order_id, at=now.at),
     }
-
-
-def _noted(profile: Profile, event: logged.Event, now: Moment) -> Changes:
-    """Kept in the log; its full meaning comes later."""
-    return {}
 
 
 # -- e-mails and consent ----------------------------------------------------------------------------------------------
@@ -210,6 +233,7 @@ def _mail_delivered(profile: Profile, event: logged.EmailDelivered, now: Moment)
         "emails_delivered": profile.emails_delivered + 1,
         "sends_milli": profile.sends_milli + costs.send_milli(now.policy.value),
         "buckets": _count(profile, now, Measure.EMAILS_DELIVERED),
+        **dealt.written_to(profile, event, now),
     }
 
 
@@ -217,9 +241,9 @@ def _mail_opened(profile: Profile, event: logged.EmailOpened, now: Moment) -> Ch
     if event.is_machine:
         return {}
     return {
+        "needs": needs.answered(profile, now, EMAIL),
         "emails_opened": profile.emails_opened + 1,
-        "marketing_at": max(profile.marketing_at, now.at),
-        "answered_at": max(profile.answered_at, now.at),
+        **dealt.answered(profile, event, now),
         "buckets": _count(profile, now, Measure.EMAILS_OPENED),
     }
 
@@ -228,9 +252,9 @@ def _mail_clicked(profile: Profile, event: logged.EmailClicked, now: Moment) -> 
     if event.is_machine:
         return {}
     return {
+        "needs": needs.answered(profile, now, EMAIL),
         "emails_clicked": profile.emails_clicked + 1,
-        "marketing_at": max(profile.marketing_at, now.at),
-        "answered_at": max(profile.answered_at, now.at),
+        **dealt.answered(profile, event, now),
         "buckets": _count(profile, now, Measure.EMAILS_CLICKED),
     }
 
@@ -257,7 +281,8 @@ def _no_mail(profile: Profile, now: Moment) -> Changes:
 def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Changes:
     until = int(event.valid_until.timestamp()) if event.valid_until else 0
     said = Consent(event.purpose, event.channel or EVERY_CHANNEL, int(event.state == "granted"), now.at, until)
-    return {"consents": _with_consent(profile.consents, said)}
+    consents = _with_consent(profile.consents, said)
+    return {"consents": consents, **dealt.consented(profile, consents, now)}
 
 
 def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent, ...]:
@@ -278,14 +303,20 @@ def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent
 
 
 def _mentioned(profile: Profile, event: logged.MentionPosted, now: Moment) -> Changes:
-    changes: Changes = {"buckets": _count(profile, now, Measure.MENTIONS)}
+    changes: Changes = {
+        "buckets": _count(profile, now, Measure.MENTIONS),
+        "needs": needs.wrote(profile, event.language, now),
+    }
+    if event.sentiment is not None:
+        changes |= dealt.said(profile, Said.MENTION, (event.sentiment + 1) / 2, now)
     return _felt(profile, event.sentiment, now, changes)
 
 
 def _reviewed(profile: Profile, event: logged.ReviewPosted, now: Moment) -> Changes:
     changes: Changes = {
         "buckets": _count(profile, now, Measure.REVIEWS),
-        "answered_at": max(profile.answered_at, now.at),
+        "needs": needs.answered(profile, now),
+        **dealt.said(profile, Said.REVIEW, event.rating_fraction, now),
     }
     return _felt(profile, event.sentiment, now, changes)
 
@@ -300,9 +331,10 @@ def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Chang
 def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
     share = round(1000 * event.score / event.score_max) if event.score_max else 0
     return {
+        "needs": needs.answered(profile, now),
         "surveys": profile.surveys + 1,
         "survey_sum_milli": profile.survey_sum_milli + share,
-        "answered_at": max(profile.answered_at, now.at),
+        **dealt.said(profile, Said.SURVEY, share / 1000, now),
         "marketing_at": max(profile.marketing_at, now.at),
     }
 
@@ -313,17 +345,18 @@ def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Ch
 def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
     key = mark(event.ticket_id)
     if key in profile.tickets_solved or any(ticket.ticket == key for ticket in profile.tickets):
-        return _ticket_costs(profile, event, now) or None
+        return _ticket_news(profile, event, now) or None
     is_complaint = int(event.kind == "complaint")
     promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
     opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
-    changes = _ticket_costs(profile, event, now)
+    changes = _ticket_news(profile, event, now)
+    changes["needs"] = needs.came(profile, event.channel, now, "asked")
     changes["tickets"] = _with_ticket(profile.tickets, opened)
     if is_complaint:
         changes["complaints"] = profile.complaints + 1
         changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
-    else:
-        changes["need_at"] = max(profile.need_at, now.at)
+    elif event.kind != "compliment":
+        changes |= dealt.need_said(profile, now, changes.get("dealings"))
     return changes
 
 
@@ -339,7 +372,7 @@ def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) 
     if event.status in ("solved", "closed"):
         return _ticket_resolved(profile, event, now)
     key = mark(event.ticket_id)
-    changes = _ticket_costs(profile, event, now)
+    changes = _ticket_news(profile, event, now)
     # Open again, unless it was said before a complaint was solved and comes late. It is the same complaint still.
     if event.status == "open" and key in profile.tickets_solved and now.at >= profile.complaint_closed_at:
         again = Ticket(key, int(event.kind == "complaint"), event.severity or 0, now.at)
@@ -350,7 +383,7 @@ def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) 
 
 def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
     key = mark(event.ticket_id)
-    changes = _ticket_costs(profile, event, now)
+    changes = _ticket_news(profile, event, now)
     if key in profile.tickets_solved:
         return changes or None
     changes["tickets_solved"] = (*profile.tickets_solved, key)[-SOLVED_MAX:]
@@ -369,8 +402,12 @@ def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -
     return changes
 
 
-def _ticket_costs(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes:
+def _ticket_news(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes:
+    """What any event of a ticket tells of it: what it cost, whether it was answered in time."""
     changes = _service_time(profile, event, now)
+    after = cases.with_ticket(profile.dealings, event, now.at)
+    if after is not profile.dealings:
+        changes["dealings"] = after
     if event.service_cost_minor:
         changes["service_cost_minor"] = profile.service_cost_minor + event.service_cost_minor
     return changes
@@ -418,8 +455,8 @@ APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
     logged.OrderCompleted: _ordered,
     logged.OrderRefunded: _refunded,
     logged.OrderCancelled: _cancelled,
-    logged.OrderPromised: _noted,
-    logged.OrderShipped: _noted,
+    logged.OrderPromised: _promised,
+    logged.OrderShipped: _shipped,
     logged.OrderDelivered: _delivered,
     logged.EmailDelivered: _mail_delivered,
     logged.EmailOpened: _mail_opened,

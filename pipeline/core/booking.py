@@ -9,6 +9,7 @@ import msgspec
 
 from pipeline.core import ledger as ledgers
 from pipeline.core import worth
+from pipeline.core.categories import UNKNOWN
 from pipeline.core.marks import mark
 from pipeline.core.moment import Moment, Note
 from pipeline.core.money import portion
@@ -35,6 +36,7 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
     return Order(
         mark(event.order_id), now.at, 0, revenue, event.discount_minor, now.arrived_at, known=1, margin_minor=margin,
         commission_minor=commission, content=content, paid_currency=event.paid_currency or "",
+        categories=UNKNOWN if any(item.category for item in event.items) else 0,
     )  # fmt: skip
 
 

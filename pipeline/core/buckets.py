@@ -95,6 +95,25 @@ def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     return sums
 
 
+def total(buckets: Buckets, measure: int, first: int, last: int) -> int:
+    """The sum of one measure from a day to another."""
+    if measure >= len(buckets):
+        return 0
+    return sum(value for day, value in _days(buckets[measure]) if first <= day <= last)
+
+
+def reaches(buckets: Buckets, measure: int, least: int, since: int) -> bool:
+    """Whether one measure comes to so much from a day on. Looks no further back than it must."""
+    if measure < len(buckets):
+        for day, value in _days(buckets[measure]):
+            if day < since:
+                break
+            least -= value
+            if least <= 0:
+                return True
+    return False
+
+
 def days_with(buckets: Buckets, measure: int) -> list[int]:
     """The days that have some of `measure`, the newest first; of days merged into weeks, the week's first."""
     return [day for day, _ in _days(buckets[measure])] if measure < len(buckets) else []

@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core import affinity as affinities
+from pipeline.core.affinity import Affinity
 from pipeline.core.days import instant
 from pipeline.core.models import NO_MODELS, Models, under, with_model
 from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
@@ -36,6 +38,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     tick_at: int = 0
     """The last Tick, and the first; 0 before there was one: nothing that did not happen is proven yet."""
     first_tick_at: int = 0
+    affinity: Affinity = affinities.NONE
+    """What goes with what in the shop."""
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
     models: Models = NO_MODELS
@@ -106,6 +110,8 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
 
 def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
     """The controls with what was fitted decoded."""
+    if control.scope == affinities.SCOPE:
+        return replace(controls, affinity=affinities.from_parameters(control.parameters))
     if control.scope == POPULATION:
         return replace(controls, population=population_of(controls.latest))
     models = with_model(controls.models, control, controls.latest, controls.policy.forecast)

@@ -30,6 +30,11 @@ def day_of(at: int, zone: str) -> int:
     return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) // DAY_SECONDS
 
 
+def hour_of(at: int, zone: str) -> int:
+    """The hour of the day, 0 to 23, of an instant in the zone."""
+    return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) % DAY_SECONDS // 3_600
+
+
 @lru_cache(maxsize=65_536)
 def _offset_seconds(quarter: int, zone: str) -> int:
     """The zone's offset in a quarter of an hour: no zone has changed its clock inside one since 1970."""

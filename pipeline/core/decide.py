@@ -18,7 +18,8 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
-from pipeline.core.marks import mark, short_mark, trigger_id
+from pipeline.core.marks import mark, packed_id, short_mark, trigger_id, unpacked_id
+from pipeline.core.needs import marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
@@ -109,8 +110,8 @@ def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> Profile
         return profile
     expires_at = cause.not_before_at + rule.expires_after_days * DAY_SECONDS
     new = Consideration(
-        name, rule.edition, cause.key, cause.event_id, cause.source, cause.at, profile.as_of, cause.not_before_at,
-        expires_at,
+        name, rule.edition, cause.key, packed_id(cause.event_id), cause.source, cause.at, profile.as_of,
+        cause.not_before_at, expires_at,
     )  # fmt: skip
     return replace(profile, considerations=(*profile.considerations, new))
 
@@ -139,7 +140,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and after.consents is before.consents
         and after.tickets is before.tickets
         and after.complaint_closed_at == before.complaint_closed_at
-        and after.marketing_channel == before.marketing_channel
+        and marketing_channel(after, controls.policy.needs) == marketing_channel(before, controls.policy.needs)
         and after.considerations[:count] == before.considerations
     )
     return count if has_stayed else 0
@@ -262,14 +263,14 @@ def _decision(
         outcome=outcome,
         reasons=(reason,),
         numbers=_numbers(profile, each, controls.policy),
-        cause_event_id=each.cause_id,
+        cause_event_id=unpacked_id(each.cause_id),
         cause_source=each.cause_source,
         caused_at=instant(each.caused_at),
         considered_at=instant(each.considered_at),
         decided_at=instant(profile.as_of),
         expires_at=instant(each.expires_at),
         purpose=rule.purpose,
-        channel=guardrails.channel_of(profile, rule),
+        channel=guardrails.channel_of(profile, rule, controls.policy),
         stage=Stage(profile.stage).label,
         lifecycle=Lifecycle(profile.lifecycle).label,
         policy_hash=controls.policy_hash,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pipeline.core.apply import EVERY_CHANNEL
+from pipeline.core import needs
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
-from pipeline.core.profile import Profile
+from pipeline.core.profile import EVERY_CHANNEL, Profile
 from pipeline.core.stage import has_open_complaint
 
 NEVER = 2**62
@@ -25,9 +25,9 @@ class Stop(NamedTuple):
     until_at: int
 
 
-def channel_of(profile: Profile, rule: Rule) -> str:
-    """The channel the customer chose, where they consented to it for this purpose; else the rule's own."""
-    chosen = profile.marketing_channel
+def channel_of(profile: Profile, rule: Rule, policy: Policy) -> str:
+    """The channel they chose or answer best, where they consented to it for this purpose; else the rule's own."""
+    chosen = needs.marketing_channel(profile, policy.needs)
     if chosen is not None and has_consent(profile, rule.purpose, chosen, profile.as_of):
         return chosen
     return rule.channel
@@ -51,7 +51,7 @@ def first_stop(profile: Profile, name: str, policy: Policy) -> Stop | None:
     """The first rail that stops a message under this rule now, or None."""
     rule: Rule = getattr(policy.rules, name)
     as_of = profile.as_of
-    if not has_consent(profile, rule.purpose, channel_of(profile, rule), as_of):
+    if not has_consent(profile, rule.purpose, channel_of(profile, rule, policy), as_of):
         return Stop(Reason.NO_CONSENT, NEVER)
     if has_open_complaint(profile):
         return Stop(Reason.COMPLAINT_OPEN, NEVER)

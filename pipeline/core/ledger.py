@@ -65,6 +65,7 @@ def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
         revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
         arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
         commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
+        categories=entry.categories,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Final
 from uuid import UUID
 
 MARK_BYTES: Final = 5
+_UUID_CHARS: Final = 36
+_UUID_BYTES: Final = 16
 _TRIGGERS: Final = UUID("0d9f6a52-7d0e-5c41-8f5e-6b1f3f1f8f10")
 
 
@@ -35,6 +37,33 @@ def is_marked(marks: bytes, this: bytes) -> bool:
     return place >= 0
 
 
+def packed_id(text: str) -> str | tuple[int, int]:
+    """A publisher's id as it is kept: as most are UUIDs, those as two numbers, which take half the bytes."""
+    if len(text) != _UUID_CHARS:
+        return text
+    try:
+        digits = bytes.fromhex(text.replace("-", ""))
+    except ValueError:
+        return text
+    if len(digits) != _UUID_BYTES or _uuid(digits) != text:
+        return text
+    half = _UUID_BYTES // 2
+    return int.from_bytes(digits[:half], "big"), int.from_bytes(digits[half:], "big")
+
+
+def unpacked_id(packed: str | tuple[int, int]) -> str:
+    """The publisher's id again, to the letter."""
+    if isinstance(packed, str):
+        return packed
+    half = _UUID_BYTES // 2
+    return _uuid(packed[0].to_bytes(half, "big") + packed[1].to_bytes(half, "big"))
+
+
+def _uuid(digits: bytes | bytearray) -> str:
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def trigger_id(customer_id: str, rule: str, business_key: str, edition: int) -> str:
     """The same cause under the same rule is the same trigger, however often it is decided."""
     # A version 5 UUID, by hand: the library's takes five times as long, and one is made for every decision.
@@ -42,8 +71,7 @@ def trigger_id(customer_id: str, rule: str, business_key: str, edition: int) -> 
     digest = bytearray(sha1(_TRIGGERS.bytes + name, usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _uuid(digest)
 
 
 @lru_cache(maxsize=65_536)

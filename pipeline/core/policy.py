@@ -45,6 +45,11 @@ class StageRules(_Section, frozen=True):
     check_every_days: int
     departments_for_collaborative: int
     cycles_for_bonded: int
+    own_cycle_permille: int = 1500
+    cycle_days_max: int = 730
+    order_stands_days: int = 14
+    serious_from_severity: int = 3
+    departments_to_keep: int = 1
 
 
 class LedgerRules(_Section, frozen=True):
@@ -66,6 +71,30 @@ class ValueRules(_Section, frozen=True):
     cpa_prior_customers: int
     referral_share_permille: int
     margin_permille_by_category: dict[str, int] = {}
+
+
+class NeedsRules(_Section, frozen=True):
+    """How long a fact about a customer holds, and how much it takes to infer one. Shares are whole thousandths."""
+
+    channel_life_days: int
+    frequency_life_days: int
+    interests_life_days: int
+    reason_life_days: int
+    person_life_days: int
+    answers_life_days: int
+    usual_response_permille: int
+    response_prior_tries: int
+    response_tries_min: int
+    attributed_within_days: int
+    service_contacts_min: int
+    time_answers_min: int
+    price_orders_min: int
+    price_prior_orders: int
+    offers_only_permille: int
+    full_price_permille: int
+    just_bought_days: int
+    shift_orders_min: int
+    shift_distance_permille: int
 
 
 class ForecastRules(_Section, frozen=True):
@@ -92,6 +121,29 @@ class TierRules(_Section, frozen=True):
     bz_gaps_min: int = 2
     slack_permille: int = 100
     hold_days: int = 30
+
+
+class OwedRules(_Section, frozen=True):
+    """What we promise everybody."""
+
+    consent_grace_hours: int = 24
+
+
+class SatisfactionRules(_Section, frozen=True):
+    """What each kind of evidence weighs, for how long, and what counts as satisfied. Thousandths."""
+
+    half_life_days: int = 180
+    survey_weight_permille: int = 1000
+    review_weight_permille: int = 800
+    mention_weight_permille: int = 500
+    ticket_weight_permille: int = 800
+    promise_weight_permille: int = 300
+    prior_permille: int = 500
+    prior_weight_permille: int = 500
+    least_weight_permille: int = 100
+    solved_in_time_days: int = 3
+    satisfied_from_permille: int = 700
+    dissatisfied_below_permille: int = 400
 
 
 class GuardRails(_Section, frozen=True):
@@ -160,8 +212,11 @@ class Policy(_Section, frozen=True):
     value: ValueRules
     guard_rails: GuardRails
     rules: Rules
+    needs: NeedsRules
     forecast: ForecastRules = ForecastRules()
     tiers: TierRules = TierRules()
+    owed: OwedRules = OwedRules()
+    satisfaction: SatisfactionRules = SatisfactionRules()
     goals: GoalRules = GoalRules()
 
 
@@ -175,6 +230,11 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.check_every_days": (1, 365),
     "stage.departments_for_collaborative": (1, 3),
     "stage.cycles_for_bonded": (1, 12),
+    "stage.own_cycle_permille": (0, 5000),
+    "stage.cycle_days_max": (7, 1460),
+    "stage.order_stands_days": (0, 365),
+    "stage.serious_from_severity": (1, 5),
+    "stage.departments_to_keep": (0, 3),
     "ledger.refund_window_days": (1, 730),
     "value.margin_permille": (-1000, 1000),
     "value.affiliate_commission_permille": (0, 1000),
@@ -184,6 +244,25 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "value.attribution_window_days": (1, 730),
     "value.cpa_prior_customers": (5, 1000),
     "value.referral_share_permille": (0, 1000),
+    "needs.channel_life_days": (1, 3650),
+    "needs.frequency_life_days": (1, 3650),
+    "needs.interests_life_days": (1, 3650),
+    "needs.reason_life_days": (1, 3650),
+    "needs.person_life_days": (1, 3650),
+    "needs.answers_life_days": (30, 3650),
+    "needs.usual_response_permille": (1, 999),
+    "needs.response_prior_tries": (1, 1000),
+    "needs.response_tries_min": (1, 1000),
+    "needs.attributed_within_days": (0, 30),
+    "needs.service_contacts_min": (1, 100),
+    "needs.time_answers_min": (2, 100),
+    "needs.price_orders_min": (1, 100),
+    "needs.price_prior_orders": (0, 100),
+    "needs.offers_only_permille": (501, 1000),
+    "needs.full_price_permille": (0, 499),
+    "needs.just_bought_days": (0, 365),
+    "needs.shift_orders_min": (1, 100),
+    "needs.shift_distance_permille": (100, 1000),
     "forecast.alarms_per_thousand_a_week": (1, 500),
     "forecast.return_horizon_days": (7, 365),
     "forecast.value_horizon_days": (30, 3650),
@@ -203,6 +282,19 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "guard_rails.messages_max": (1, MESSAGES_MAX),
     "guard_rails.messages_window_days": (1, 365),
     "guard_rails.complaint_cool_down_days": (0, 365),
+    "owed.consent_grace_hours": (0, 240),
+    "satisfaction.half_life_days": (7, 3650),
+    "satisfaction.survey_weight_permille": (0, 10_000),
+    "satisfaction.review_weight_permille": (0, 10_000),
+    "satisfaction.mention_weight_permille": (0, 10_000),
+    "satisfaction.ticket_weight_permille": (0, 10_000),
+    "satisfaction.promise_weight_permille": (0, 10_000),
+    "satisfaction.prior_permille": (0, 1000),
+    "satisfaction.prior_weight_permille": (0, 10_000),
+    "satisfaction.least_weight_permille": (1, 10_000),
+    "satisfaction.solved_in_time_days": (1, 365),
+    "satisfaction.satisfied_from_permille": (1, 1000),
+    "satisfaction.dissatisfied_below_permille": (0, 1000),
 }
 _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "wait_days": (0, 365),
@@ -216,7 +308,17 @@ GOALS: Final = tuple(name for name in GoalRules.__struct_fields__ if name != "pe
 GOAL_BOUNDS: Final = {"target_minor": (0, 10**15), "target_permille": (0, 1000)}
 GOAL_PERIODS: Final = ("week", "month", "quarter", "year")
 GOAL_OWNERS: Final = ("marketing", "sales", "service", "shared")
-_CAME_LATER: Final = ("value", "forecast", "tiers", "goals")
+_COMES_BEFORE: Final = "must come before"
+_AT_MOST: Final = "must not exceed"
+_IN_ORDER: Final = (
+    ("lifecycle.at_risk_after_days", _COMES_BEFORE, "lifecycle.lapsed_after_days"),
+    ("forecast.at_risk_min_days", _AT_MOST, "forecast.at_risk_max_days"),
+    ("stage.cycle_days", _AT_MOST, "stage.cycle_days_max"),
+    ("stage.departments_to_keep", _AT_MOST, "stage.departments_for_collaborative"),
+    ("satisfaction.dissatisfied_below_permille", _AT_MOST, "satisfaction.satisfied_from_permille"),
+)
+"""Numbers that make sense only in this order."""
+_CAME_LATER: Final = ("value", "forecast", "tiers", "needs", "owed", "satisfaction", "goals")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200
 """Product categories with a margin of their own."""
@@ -329,24 +431,24 @@ def _goals_outside(goals: dict[str, Any]) -> list[str]:
     ]
 
 
+def _number(policy: Policy, path: str) -> int:
+    """The number at a path such as `stage.cycle_days`."""
+    section, name = path.split(".")
+    found: int = getattr(getattr(policy, section), name)
+    return found
+
+
 def _outside(path: str, value: int, bounds: tuple[int, int]) -> list[str]:
     low, high = bounds
     return [] if low <= value <= high else [f"{path}: expected {low} to {high}, got {value}"]
 
 
 def _sense_problems(policy: Policy) -> list[str]:
-    problems = []
-    lifecycle = policy.lifecycle
-    if not lifecycle.at_risk_after_days < lifecycle.lapsed_after_days:
-        problems.append(
-            f"lifecycle.at_risk_after_days ({lifecycle.at_risk_after_days}) must come before "
-            f"lifecycle.lapsed_after_days ({lifecycle.lapsed_after_days})"
-        )
-    if policy.forecast.at_risk_min_days > policy.forecast.at_risk_max_days:
-        problems.append(
-            f"forecast.at_risk_min_days ({policy.forecast.at_risk_min_days}) must not exceed "
-            f"forecast.at_risk_max_days ({policy.forecast.at_risk_max_days})"
-        )
+    problems = [
+        f"{less} ({_number(policy, less)}) {rule} {more} ({_number(policy, more)})"
+        for less, rule, more in _IN_ORDER
+        if _number(policy, less) + (rule == _COMES_BEFORE) > _number(policy, more)
+    ]
     try:
         zone_named(policy.shop.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -88,6 +88,8 @@ class Order(_Entry, frozen=True):
     """A mark of its lines: of two versions alike in date and amounts the same one counts, in any order of arrival."""
     paid_currency: str = ""
     """The currency it was paid in, if not the shop's."""
+    categories: int = 0
+    """What it was of: a bit for each place in the customer's own table of categories."""
 
 
 class Refund(_Entry, frozen=True):
@@ -156,6 +158,9 @@ class Ledger(_Entry, frozen=True):
     past: Past | None = None
 
 
+EVERY_CHANNEL: Final = "*"
+
+
 class Consent(_Entry, frozen=True):
     """What they said about one purpose on one channel (`*`: all of them)."""
 
@@ -182,7 +187,8 @@ class Consideration(_Entry, frozen=True):
     rule: str
     edition: int
     business_key: str
-    cause_id: str
+    cause_id: str | tuple[int, int]
+    """As `marks.packed_id` has it."""
     cause_source: str
     caused_at: int
     considered_at: int
@@ -199,11 +205,132 @@ class Touched(_Entry, frozen=True):
     at: tuple[int, ...]
 
 
+class Delivery(_Entry, frozen=True):
+    """When we promised an order, and what became of it. `promised_at` 0: something else of it was told first."""
+
+    order: int
+    """Its mark, the short one."""
+    promised_at: int = 0
+    """The earliest day ever named."""
+    delivered_at: int = 0
+    shipped_at: int = 0
+    """Only until it is delivered."""
+    cancelled_at: int = 0
+
+
+class Case(_Entry, frozen=True):
+    """What a ticket was to its customer: whether we answered in time, whether it was solved, what they said of it."""
+
+    ticket: int
+    """Its mark, the short one."""
+    kind: int
+    opened_at: int = 0
+    promised_at: int = 0
+    """The earliest instant ever promised for an answer."""
+    answered_at: int = 0
+    """The first answer."""
+    solved_after: int = 0
+    """Seconds from it to the last time it was solved, and one more; 0: not solved yet."""
+    reopened_at: int = 0
+    said_at: int = 0
+    """When they last judged our service; below 0: and called it bad."""
+
+    @property
+    def solved_at(self) -> int:
+        """The last time it was solved; 0: never."""
+        return self.answered_at + self.solved_after - 1 if self.solved_after else 0
+
+
+class Settled(_Entry, frozen=True):
+    """Promises no longer kept one by one: how they ended, and through when none is taken up any more."""
+
+    kept: int = 0
+    broken: int = 0
+    through_at: int = 0
+
+
+class Dealings(_Entry, frozen=True):
+    """How we dealt with them, and what they said of it: our own record, and the evidence of satisfaction and stage."""
+
+    said: tuple[tuple[int, ...], ...] = ()
+    """Surveys, reviews and mentions, each as `satisfaction` keeps a series."""
+    deliveries: tuple[Delivery, ...] = ()
+    deliveries_settled: Settled | None = None
+    cases: tuple[Case, ...] = ()
+    answers_settled: Settled | None = None
+    unconsented: int = 0
+    """Messages sent to them without their consent, and the instants of the latest beyond these."""
+    unconsented_at: tuple[int, ...] = ()
+    need_since_at: int = 0
+    """Since when we know a need of theirs, said or inferred."""
+    need_met_at: int = 0
+    """When they last answered a message that names the need it was made from."""
+    gap_days: int = 0
+    """Their typical gap between purchase days; 0 before there are two gaps."""
+
+
 class Credit(_Entry, frozen=True):
     """What came by one path of referrals: short marks of the customers on it, who brought it first."""
 
     path: tuple[int, ...]
     amount_minor: int
+
+
+class Category(_Entry, frozen=True):
+    """A category they bought of. Orders still in the ledger are counted there, not here."""
+
+    name: str
+    quarters: tuple[int, ...] = ()
+    """Folded orders, by quarter: that of `Needs.quarter` first."""
+    older: int = 0
+
+
+class Heard(_Entry, frozen=True):
+    """What passed by one channel, by quarter: that of `Needs.quarter` first."""
+
+    channel: int
+    """Its place among `responses.CHANNELS`."""
+    tried: tuple[int, ...] = ()
+    """How often a person of ours turned to them."""
+    answered: tuple[int, ...] = ()
+    """How often they came to us, service apart."""
+    asked: tuple[int, ...] = ()
+    """How often they came for service."""
+
+
+class Needs(_Entry, frozen=True):
+    """What they need and how they want to be dealt with, beside the wishes that are fields of the profile."""
+
+    known_at: int = 0
+    """When they were last identified, which always says whether they are a company."""
+    is_company: int = 0
+    language_before: int = 0
+    """So many seconds before that the profile's language was last said; and so on."""
+    time_zone_before: int = 0
+    country: str = ""
+    country_before: int = 0
+    contacts_per_month_max: int = 0
+    contacts_at: int = 0
+    reason_for_buying: str = ""
+    reason_at: int = 0
+    written_language: str = ""
+    """What they last wrote in."""
+    written_at: int = 0
+    answers: tuple[int, ...] = ()
+    """Their latest signs of life: see `responses`."""
+    heard: tuple[Heard, ...] = ()
+    channel: int = 0
+    """Whence they answer best, as the last review found; 0: it cannot be said."""
+    quarter: int = 0
+    """The quarter that counts begin with."""
+    categories: tuple[Category, ...] = ()
+    """By name."""
+    settled: tuple[int, ...] = ()
+    """Folded orders that were kept, by quarter; those before; and of all of them those that had a discount."""
+    settled_older: int = 0
+    settled_discounted: int = 0
+    shifted_on: int = 0
+    """The day a review first found that they buy other things than before; 0: they do not."""
 
 
 class Pace(_Entry, frozen=True):
@@ -257,7 +384,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lifecycle: int = Lifecycle.PROSPECT
     stage_since_at: int = 0
     lifecycle_since_at: int = 0
-    stage_reason: str = "first_contact"
+    stage_reason: str = ""
+    """Empty: they rose to it, or have just come (`stage.reason`)."""
     lifecycle_reason: str = "no_purchase_yet"
     stage_checked_at: int = 0
     stage_failed_checks: int = 0
@@ -333,6 +461,10 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """None before a model or a purchase: then the policy's days count."""
     standing: Standing | None = None
     """None before a purchase, a forecast and a population to be measured by."""
+    needs: Needs = Needs()
+    dealings: Dealings = Dealings()
+    messages: int = 0
+    """E-mails to them that needed their consent."""
 
 
 EVENT_MARKS_MAX: Final = 32
@@ -349,4 +481,15 @@ CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
 SOLVED_MAX: Final = 16
 INTERESTS_MAX: Final = 16
+CATEGORIES_MAX: Final = 16
+ANSWERS_MAX: Final = 10
+QUARTERS_KEPT: Final = 4
+"""Counts by quarter reach so far back, the running one included."""
 MONTH_ENDS_MAX: Final = 13
+SAID_MAX: Final = 8
+"""Of surveys, reviews and mentions, the latest of each."""
+DELIVERIES_MAX: Final = 8
+CASES_MAX: Final = 8
+UNPROMISED_MAX: Final = 4
+"""Of the deliveries, those that no promise is known of yet."""
+UNCONSENTED_MAX: Final = 4

@@ -1,11 +1,15 @@
 """How far the relationship has grown, and on what evidence.
 
-The four stages as the sources define them: *exploratory*, first contact; *basic*, we know who they are and have
-answered a need, no order required; *collaborative*, they bought, and at least two of marketing, sales and service have
-dealt with them well in the last cycle; *bonded*, loyal over several cycles with no complaint open (a referral is
-evidence, never a condition). A stage rises one step at a time, as soon as its evidence is there; it falls one step
-after two failed checks in a row, so that nobody flickers. While a complaint is open it does neither, and a solved
-complaint is no evidence.
+The four stages as the sources define them: *exploratory*, first contact; *basic*, we know who they are and at least
+one need, and a message made from it was answered, no order required; *collaborative*, they bought, and at least two of
+marketing, sales and service have dealt with them well in the last cycle; *bonded*, loyal over several cycles with no
+complaint open (a referral is evidence, never a condition). A cycle is the policy's, or longer by their own rhythm, so
+that who buys twice a year, regularly, can be loyal.
+
+A stage rises one step at a time, as soon as its evidence is there. It is kept on less than it took to reach it (one
+department may do), falls one step after two checks in a row that did not find even that, and what was lost is regained
+at the next check at the earliest: so nobody flickers. While a serious complaint is open it neither rises nor falls, and
+a solved complaint is no evidence.
 """
 
 from __future__ import annotations
@@ -13,39 +17,90 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pipeline.core import buckets
+from pipeline.core import buckets, cases, owed
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.policy import Policy
-from pipeline.core.profile import DAYS_MAX, Profile, Stage
+from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
 
 FAILED_CHECKS_MAX: Final = 2
 
 
 def cycle_days(profile: Profile, policy: Policy) -> int:
-    """How long a cycle of theirs is."""
-    return policy.stage.cycle_days
+    """How long a cycle of theirs is: the policy's, or longer by their own typical gap between purchases."""
+    rules, gap = policy.stage, profile.dealings.gap_days
+    own = gap * rules.own_cycle_permille // 1000
+    return rules.cycle_days if own <= rules.cycle_days else min(own, rules.cycle_days_max)
 
 
 def need_known_at(profile: Profile) -> int:
-    """When they last said a need of theirs; 0: never."""
-    return profile.need_at
+    """Since when we know a need of theirs; 0: of none."""
+    return profile.dealings.need_since_at or profile.need_at
 
 
 def need_answered_at(profile: Profile) -> int:
-    """When they last answered a message of ours; 0: never."""
-    return profile.answered_at
+    """When they last answered a message made from a need of theirs; 0: never.
+
+    One that names its need, or, naming none, one of marketing's after a need was known.
+    """
+    known_at = need_known_at(profile)
+    if known_at and profile.answered_at >= known_at:
+        return max(profile.answered_at, profile.dealings.need_met_at)
+    return profile.dealings.need_met_at
 
 
 def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
-    """We know who they are, and a message of ours has met a need: they answered it, or said what they need."""
-    return bool(profile.identified and (profile.need_at or profile.answered_at))
+    """We know who they are and a need of theirs, and they answered a message made from it."""
+    if not profile.identified:
+        return False
+    dealings = profile.dealings  # `need_answered_at`, in short: every step asks
+    return dealings.need_met_at > 0 or 0 < (dealings.need_since_at or profile.need_at) <= profile.answered_at
 
 
 def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
-    """When each department last dealt with them well, 0: never."""
-    return {"marketing": profile.marketing_at, "sales": profile.sales_at, "service": profile.service_at}
+    """When each department last dealt with them well, 0: never.
+
+    Sales: a delivery, if not later than promised; a contact; or an order that has stood for some days with nothing of
+    it given back. Service: a ticket solved that was no complaint, if answered in time and not called bad; a contact.
+    """
+    return {
+        "marketing": profile.marketing_at,
+        "sales": _sales_at(profile, as_of, policy),
+        "service": _service_at(profile),
+    }
+
+
+def _service_at(profile: Profile) -> int:
+    at = profile.service_at
+    for case in reversed(profile.dealings.cases):  # what was solved last is mostly among the last
+        if case.solved_after and case.answered_at + case.solved_after - 1 == at:  # `solved_at`, without a call
+            return 0 if cases.is_late(case) or case.said_at < 0 else at
+    return at
+
+
+def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
+    sales_at = profile.sales_at
+    if sales_at and owed.was_late(profile.dealings, sales_at):
+        sales_at = 0
+    stood, ledger = as_of - policy.stage.order_stands_days * DAY_SECONDS, profile.ledger
+    if ledger.first_at > stood:
+        return sales_at
+    if sales_at < ledger.folded_last_at <= stood and ledger.folded_refunded_minor < ledger.folded_revenue_minor:
+        sales_at = ledger.folded_last_at  # what has become of each is known no more, but not that all was in vain
+    for order in ledger.orders:
+        at = order.purchased_at
+        if sales_at < at <= stood and _stands(profile, order):
+            sales_at = at
+    return sales_at
+
+
+def _stands(profile: Profile, order: Order) -> bool:
+    """Whether an order is one that they kept, as far as nothing better is told of it: no delivery and no promise."""
+    if not order.known or order.cancelled or order.delivered_at:
+        return False
+    is_given_back = ledgers.is_given_back(profile.ledger, order.order)
+    return not is_given_back and not owed.is_promised(profile.dealings, order.order)
 
 
 def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
@@ -56,9 +111,22 @@ def departments(profile: Profile, as_of: int, policy: Policy) -> list[str]:
 
 def is_worked_on_together(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought, and enough departments have dealt with them well in the last cycle."""
+    return _is_dealt_with(profile, as_of, policy, policy.stage.departments_for_collaborative)
+
+
+def is_still_worked_on(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """The same with fewer departments: what was reached is kept on less than it takes to reach it."""
+    return _is_dealt_with(profile, as_of, policy, policy.stage.departments_to_keep)
+
+
+def _is_dealt_with(profile: Profile, as_of: int, policy: Policy, wanted: int) -> bool:
     if not profile.ledger.last_at:
         return False
-    return len(departments(profile, as_of, policy)) >= policy.stage.departments_for_collaborative
+    since = as_of - cycle_days(profile, policy) * DAY_SECONDS
+    dealt = (profile.marketing_at > since) + (profile.service_at > since and _service_at(profile) > since)
+    if dealt >= wanted or dealt + 1 < wanted:
+        return dealt >= wanted
+    return _sales_at(profile, as_of, policy) > since
 
 
 def bought_in_cycles(profile: Profile, as_of: int, policy: Policy) -> list[bool]:
@@ -73,11 +141,13 @@ def bought_in_cycles(profile: Profile, as_of: int, policy: Policy) -> list[bool]
 
 
 def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
-    """They bought in each of the last cycles, and no complaint is open."""
+    """They bought in each of their last cycles, and no complaint is open."""
     if has_open_complaint(profile):
         return False
     zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
-    first_at, last_at = ledgers.first_and_last(profile.ledger)
+    first_at, last_at = profile.ledger.first_at, profile.ledger.last_at
+    if as_of - first_at < (length * (cycles - 1) - 1) * DAY_SECONDS:
+        return False
     today = day_of(as_of, zone)
     if today - day_of(first_at, zone) < length * (cycles - 1) or today - day_of(last_at, zone) >= length:
         return False  # nothing in the oldest of the cycles, or nothing in the newest: spares looking at every purchase
@@ -90,8 +160,11 @@ def has_open_complaint(profile: Profile) -> bool:
 
 
 def is_frozen(profile: Profile, policy: Policy) -> bool:
-    """Whether the stage stays where it is, whatever happens: a complaint is open."""
-    return has_open_complaint(profile)
+    """Whether an open complaint is so serious, or of a severity unknown, that the stage stays where it is."""
+    serious = policy.stage.serious_from_severity
+    return bool(profile.tickets) and any(
+        ticket.is_complaint and (not ticket.severity or ticket.severity >= serious) for ticket in profile.tickets
+    )
 
 
 Evidence = Callable[[Profile, int, Policy], bool]
@@ -102,8 +175,12 @@ HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
     Stage.COLLABORATIVE: (is_known, is_worked_on_together),
     Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
 }
-"""What must hold for a stage to be reached, and to be kept."""
-_EVIDENCE: Final = tuple(HOLDS[stage] for stage in sorted(HOLDS))
+"""What must hold for a stage to be reached."""
+TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on}
+"""What less is enough to keep it."""
+_EVIDENCE: Final = tuple(HOLDS[stage][::-1] for stage in sorted(HOLDS))
+"""What is a stage's own comes first: it is missing most often, and every step asks."""
+_TO_KEEP: Final = tuple(tuple(TO_KEEP.get(each, each) for each in some) for some in _EVIDENCE)
 
 REASONS: Final = {
     Stage.EXPLORATORY: "first_contact",
@@ -116,9 +193,9 @@ _LOWEST: Final = int(Stage.EXPLORATORY)
 _HIGHEST: Final = int(Stage.BONDED)
 
 
-def holds(stage: int, profile: Profile, as_of: int, policy: Policy) -> bool:
-    """Whether the evidence for a stage is there."""
-    for evidence in _EVIDENCE[stage]:  # noqa: SIM110 - a plain loop: every step asks, and a generator costs a third more
+def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Policy) -> bool:
+    """Whether all of some evidence is there."""
+    for evidence in some:  # noqa: SIM110 - a plain loop: every step asks, and a generator costs a third more
         if not evidence(profile, as_of, policy):
             return False
     return True
@@ -126,31 +203,39 @@ def holds(stage: int, profile: Profile, as_of: int, policy: Policy) -> bool:
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
-    if has_open_complaint(profile):
+    if is_frozen(profile, policy):
         return {}
     stage = profile.stage
-    if stage < _HIGHEST and holds(stage + 1, profile, as_of, policy):
-        return _moved(profile, Stage(stage + 1), REASONS[Stage(stage + 1)], as_of)
+    may_rise = stage < _HIGHEST and as_of >= may_rise_at(profile, policy)
+    if may_rise and holds(_EVIDENCE[stage + 1], profile, as_of, policy):
+        return _moved(profile, stage + 1, "", as_of)
     if as_of < profile.stage_checked_at + policy.stage.check_every_days * DAY_SECONDS:
         return {}
-    if stage == _LOWEST or holds(stage, profile, as_of, policy):
+    if stage == _LOWEST or holds(_TO_KEEP[stage], profile, as_of, policy):
         return {"stage_checked_at": as_of, "stage_failed_checks": 0}
     if profile.stage_failed_checks + 1 < FAILED_CHECKS_MAX:
         return {"stage_checked_at": as_of, "stage_failed_checks": profile.stage_failed_checks + 1}
-    return _moved(profile, Stage(stage - 1), FALL_REASON, as_of)
+    return _moved(profile, stage - 1, FALL_REASON, as_of)
+
+
+def may_rise_at(profile: Profile, policy: Policy) -> int:
+    """From when on they may rise: at once to a stage that is new to them, else at the check after the last move."""
+    if profile.stage >= profile.stage_peak:
+        return 0
+    return profile.stage_since_at + policy.stage.check_every_days * DAY_SECONDS
 
 
 def reason(profile: Profile) -> str:
-    """Why they are in their stage."""
-    return profile.stage_reason
+    """Why they are in their stage. What leads up to it goes without saying in the profile."""
+    return profile.stage_reason or REASONS[Stage(profile.stage)]
 
 
-def _moved(profile: Profile, stage: Stage, reason: str, as_of: int) -> dict[str, object]:
+def _moved(profile: Profile, stage: int, reason: str, as_of: int) -> dict[str, object]:
     return {
-        "stage": int(stage),
+        "stage": stage,
         "stage_reason": reason,
         "stage_since_at": as_of,
         "stage_checked_at": as_of,
         "stage_failed_checks": 0,
-        "stage_peak": max(int(stage), profile.stage_peak),
+        "stage_peak": max(stage, profile.stage_peak),
     }

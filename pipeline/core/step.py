@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core import buckets, decide, forecast, lifecycle, referrals, stage, standing
+from pipeline.core import buckets, categories, decide, forecast, lifecycle, needs, owed, referrals, stage, standing
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import APPLY, KNOWN_BY_OWN_ID
 from pipeline.core.controls import Controls
@@ -65,6 +65,7 @@ def step(
         if profile is None:
             raise ValueError("a Tick visits customers that are there")
         after = replace(profile, as_of=max(tick_at, profile.as_of))
+        after = needs.reviewed(after, controls.policy, controls.affinity)
         after = forecast.paced(after, controls.models, controls.policy)
         outcome, notes = Outcome.REVIEWED, ()
     else:
@@ -176,7 +177,10 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
         ledger, as_of=profile.as_of, window_days=policy.ledger.refund_window_days, first_tick_at=controls.first_tick_at,
         zone=policy.shop.time_zone,
     )  # fmt: skip
-    return profile if ledger is profile.ledger else replace(profile, ledger=ledger)
+    if ledger is profile.ledger:
+        return profile
+    wants, ledger = categories.settled(profile.needs, profile.ledger, ledger, policy.shop.time_zone)
+    return replace(profile, ledger=ledger, needs=wants)
 
 
 def _let_go(before: Ledger, after: Ledger) -> tuple[Note, ...]:
@@ -204,4 +208,7 @@ def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at:
         review_at = min(review_at, ledgers.first_and_last(profile.ledger)[1] + limit)
     elif profile.lifecycle == _PROSPECT and not profile.prospect_overdue:
         review_at = min(review_at, profile.first_seen_at + policy.lifecycle.prospect_limit_days * DAY_SECONDS)
+    due_at = owed.next_due(profile.dealings, now)
+    if due_at:
+        review_at = min(review_at, due_at)
     return max(min(review_at, look_at), now + 1)

@@ -14,7 +14,9 @@ from pipeline.core.days import date_of, day_of, instant
 from pipeline.core.profile import Lifecycle, Profile, Stage
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import value
+from pipeline.core.view_dealings import owed_to_them, satisfaction_of, stage_evidence
 from pipeline.core.view_forecast import prediction
+from pipeline.core.view_needs import needs_view
 from pipeline.core.view_tier import scores, tier
 from pipeline.core.worth import worth
 
@@ -33,13 +35,9 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "as_of": instant(as_of),
         "first_seen_at": instant(profile.first_seen_at),
         "stage": Stage(profile.stage).label,
-        "stage_reason": profile.stage_reason,
+        "stage_reason": stages.reason(profile),
         "stage_since_at": instant(profile.stage_since_at or profile.first_seen_at),
-        "stage_evidence": {
-            "identified": bool(profile.identified),
-            "departments": stages.departments(profile, as_of, policy),
-            "failed_checks": profile.stage_failed_checks,
-        },
+        "stage_evidence": stage_evidence(profile, as_of, policy),
         "lifecycle": Lifecycle(profile.lifecycle).label,
         "lifecycle_reason": profile.lifecycle_reason,
         "lifecycle_since_at": instant(profile.lifecycle_since_at or profile.first_seen_at),
@@ -72,6 +70,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
             "service_channel": profile.service_channel,
             "interests": list(profile.interests),
         },
+        "needs": needs_view(profile, controls),
         "considerations_open": [
             {"rule": each.rule, "business_key": each.business_key, "expires_at": instant(each.expires_at)}
             for each in profile.considerations
@@ -80,6 +79,8 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "next_review_at": instant(profile.next_review_at) if profile.next_review_at else None,
         "policy_hash": controls.policy_hash,
         "simulated": bool(profile.simulated),
+        "satisfaction": satisfaction_of(profile, as_of, policy),
+        "owed": owed_to_them(profile, as_of),
     }
 
 

@@ -21,6 +21,7 @@ import structlog
 from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
 from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
+from pipeline.engine.pace import Pace
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
 from pipeline.engine.progress import Progress
@@ -89,6 +90,8 @@ class Limits:
     batch_records_max: int = 8000
     batch_seconds_max: float = 0.05
     linger_seconds: float = 0.025
+    transactions_per_second: float = 250.0
+    """Of small transactions a worker begins so many; a full batch waits for none of them."""
     transaction_timeout_seconds: float = 10.0
     refenced_after_seconds: float = 10.0
     """A task fenced while still assigned is taken up again only after this: longer than any zombie stays a member."""
@@ -101,6 +104,7 @@ class Surroundings:
     app_id: str
     client: Mapping[str, object]
     limits: Limits
+    pace: Pace
     blocking: Executor
     log_bounds: Callable[[str, int], tuple[int, int]]
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
@@ -173,6 +177,7 @@ class Task:
         if self._runner is not None:
             await asyncio.gather(self._runner, return_exceptions=True)
         self.phase = Phase.STOPPED
+        self._around.pace.forget(self._name)
         metrics.forget_partition(self.spec.topic, self.partition)
 
     async def revoke(self) -> None:
@@ -439,7 +444,7 @@ class Task:
                 self._is_idle.set()
 
     async def _gather(self) -> bool:
-        """Wait until a batch is worth closing (full, or its first record has lingered); True if a flush is due."""
+        """Wait until a batch is worth closing: full, or lingered and in its turn. True if a flush is due."""
         processor, limits = self._processor, self._around.limits
         assert processor is not None
         while not self._stopping:
@@ -449,7 +454,8 @@ class Task:
             if flush_in == 0.0:
                 return True
             if self._pending:
-                linger = self._first_at + limits.linger_seconds - now
+                due_at = max(self._first_at + limits.linger_seconds, self._around.pace.next_at(self._name, now))
+                linger = due_at - now
                 if linger <= 0 or len(self._pending) >= self._batch_records():
                     return False
                 timeout: float | None = linger if flush_in is None else min(linger, flush_in)
@@ -473,6 +479,7 @@ class Task:
         assert processor is not None
         assert producer is not None
         started_at = time.monotonic()
+        self._around.pace.begin(self._name, started_at)
         pending, tenure = self._pending, self._tenure
         records = [pending.popleft() for _ in range(min(len(pending), self._batch_records()))]
         # With nothing left: over the control records behind the last one too, so that lag can reach 0.

@@ -119,15 +119,15 @@ class Simulator:
             "items": [{"product_id": "cd", "quantity": max(1, purchase.cds), "amount_minor": cents}],
         }  # fmt: skip
         self._plan(at, order)
-        if self._happens("promised"):
-            promised_at = at + timedelta(days=5)
+        if promised := self._happens("promised"):
+            promised_at = at + timedelta(days=6)
             self._say(
                 at + timedelta(minutes=9), "OrderPromised", "shop", person, order_id=order_id,
                 promised_at=promised_at.isoformat(),
             )  # fmt: skip
             self._say(at + timedelta(days=1), "OrderShipped", "shop", person, order_id=order_id)
         delivered_at = at + timedelta(days=3) + self._within(days=4)
-        if self._happens("delivery known"):
+        if self._happens("delivery known") or promised:  # who promises knows whether it was kept
             self._say(delivered_at, "OrderDelivered", "shop", person, order_id=order_id)
         for what, follow in (
             ("refund", self._refund), ("review", self._review), ("survey", self._survey), ("mention", self._talk),

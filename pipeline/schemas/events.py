@@ -176,6 +176,7 @@ class ContactMade(Inbound):
     channel: ContactChannel | None = Field(None, description="How.")
     is_inbound: bool = Field(default=False, description="They came to us.")
     service_minutes: Minutes = Field(0.0, description="How long it took us.")
+    need: Code | None = Field(None, description="The need of theirs it was about, where it answered one.")
     text: Text | None = Field(None, description="A note, word for word; kept apart from the log.")
 
 
@@ -264,20 +265,24 @@ class _OfEmail(Inbound):
     trigger_id: Id | None = Field(None, description="Which trigger of Wafa made it be sent (`ce_id`).")
 
 
-class EmailDelivered(_OfEmail):
+class _OfLetter(_OfEmail):
+    need: Code | None = Field(None, description="The need of theirs it was made from, such as `running_shoes`.")
+
+
+class EmailDelivered(_OfLetter):
     """An e-mail reached the mailbox."""
 
     type: Literal["EmailDelivered"]
 
 
-class EmailOpened(_OfEmail):
+class EmailOpened(_OfLetter):
     """An e-mail was opened."""
 
     type: Literal["EmailOpened"]
     is_machine: bool = Field(default=False, description="By a mail proxy or scanner, not by a person.")
 
 
-class EmailClicked(_OfEmail):
+class EmailClicked(_OfLetter):
     """A link in an e-mail was followed."""
 
     type: Literal["EmailClicked"]

@@ -69,6 +69,7 @@ class ContactMade(Event, tag=True, frozen=True, kw_only=True):
     channel: str | None = None
     is_inbound: bool = False
     service_minutes: float = 0.0
+    need: str | None = None
 
 
 class Item(_Struct, frozen=True, kw_only=True):
@@ -146,19 +147,23 @@ class EmailEvent(Event, frozen=True, kw_only=True):
 
 
 class EmailDelivered(EmailEvent, tag=True, frozen=True, kw_only=True):
-    """An e-mail reached the mailbox."""
+    """An e-mail reached the mailbox. `need` is a code of what it was made from."""
+
+    need: str | None = None
 
 
 class EmailOpened(EmailEvent, tag=True, frozen=True, kw_only=True):
     """An e-mail was opened, by a person unless `is_machine`."""
 
     is_machine: bool = False
+    need: str | None = None
 
 
 class EmailClicked(EmailEvent, tag=True, frozen=True, kw_only=True):
     """A link was clicked, by a person unless `is_machine`."""
 
     is_machine: bool = False
+    need: str | None = None
 
 
 class EmailBounced(EmailEvent, tag=True, frozen=True, kw_only=True):
@@ -302,7 +307,7 @@ class PolicyAdopted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=Tr
 class ModelFitted(_Struct, tag_field="type", tag=True, frozen=True, kw_only=True):
     """A fitted model: the shop's, or of a `channel/...` or `cohort/YYYY-MM`, which counts beside the shop's own fit.
 
-    Of scope `population`: where the shop's customers lie.
+    Of scope `population`: where the shop's customers lie; of `affinity`: its table of what goes with what.
     """
 
     fitted_at: datetime

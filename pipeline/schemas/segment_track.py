@@ -171,6 +171,7 @@ def _email(kind: str) -> Row:
             "email_id": text(given, "email_id") or call.message_id,
             "campaign_id": short(given, "campaign_id", "campaign_name"),
             "trigger_id": short(given, "trigger_id"),
+            "need": code(text(given, "need")),
         }
 
     return row

@@ -15,14 +15,91 @@ from pydantic import AwareDatetime, Field
 from pipeline.schemas.decisions import CustomerId, Lifecycle, Outbound, Outcome, Reason, Rule, Stage
 
 
+class DealtWell(Outbound):
+    """When a department last dealt with them well."""
+
+    department: str = Field(description="Marketing, sales or service.")
+    at: AwareDatetime | None = Field(description="When; none: never.")
+    is_recent: bool = Field(description="In the last cycle.")
+
+
 class StageEvidence(Outbound):
-    """What the relationship stage rests on."""
+    """What the relationship stage rests on, and what the next one still wants."""
 
     identified: bool = Field(description="We know who they are.")
     departments: tuple[str, ...] = Field(
-        description="Of marketing, sales and service, those that dealt with them well."
+        description="Of marketing, sales and service, those that dealt with them well in the last cycle."
     )
     failed_checks: int = Field(ge=0, description="Checks in a row that found the evidence gone.")
+    need_known_at: AwareDatetime | None = Field(None, description="Since when we know a need of theirs.")
+    need_answered_at: AwareDatetime | None = Field(
+        None, description="When they last answered a message made from a need."
+    )
+    first_purchase_at: AwareDatetime | None = Field(None, description="None before it.")
+    cycle_days: int = Field(0, ge=0, description="A cycle of theirs: the policy's, or longer by their own rhythm.")
+    typical_gap_days: int | None = Field(
+        None, ge=0, description="Middle one of the latest gaps between purchase days; none before two."
+    )
+    dealt_well: tuple[DealtWell, ...] = Field((), description="Department by department.")
+    bought_in_cycles: tuple[bool, ...] = Field(
+        (), description="Whether they bought in each of the last cycles, the newest first."
+    )
+    complaint_open: bool = Field(default=False, description="A complaint of theirs waits for us.")
+    is_frozen: bool = Field(default=False, description="It is so serious that the stage stays where it is.")
+    referrals: int = Field(0, ge=0, description="Friends they sent: evidence of loyalty, never a condition.")
+    next_stage: Stage | None = Field(None, description="The one above; none above the highest.")
+    missing: tuple[str, ...] = Field(
+        (),
+        description="What it still wants: `identity`, `need`, `answer`, `purchase`, `departments`, `cycles`, "
+        "`complaint_solved`, `time_since_fall`.",
+    )
+    may_rise_at: AwareDatetime | None = Field(None, description="Not before, where a stage was lost lately.")
+
+
+class SatisfactionEvidence(Outbound):
+    """What one kind of evidence says."""
+
+    kind: str = Field(description="`survey`, `review`, `mention`, `ticket` or `promise`.")
+    count: int = Field(ge=1, description="How many pieces of it, at most the latest eight.")
+    mean_fraction: float = Field(ge=0, le=1, description="What they say, 0 (bad) to 1 (good).")
+    latest_on: date = Field(description="Day of the latest.")
+    age_days: int = Field(ge=0, description="How long ago that was.")
+    weight: float = Field(ge=0, description="What they weigh now, together.")
+
+
+class Satisfaction(Outbound):
+    """How satisfied they are, by what they said and what became of it; never by what they spend."""
+
+    level: str = Field(description="`unknown`, `dissatisfied`, `mixed` or `satisfied`.")
+    fraction: float | None = Field(ge=0, le=1, description="0 (bad) to 1 (good); none without evidence.")
+    fraction_low: float | None = Field(ge=0, le=1, description="It is 90 % sure to be between this ...")
+    fraction_high: float | None = Field(ge=0, le=1, description="... and this.")
+    evidence: tuple[SatisfactionEvidence, ...] = Field(description="What it rests on, kind by kind.")
+
+
+class OwedByDepartment(Outbound):
+    """A department's promises to them."""
+
+    department: str = Field(description="Marketing (consent), sales (delivery) or service (answers).")
+    made: int = Field(ge=0, description="All of them.")
+    kept: int = Field(ge=0, description="Done in time.")
+    broken: int = Field(ge=0, description="Not done when their time had passed.")
+    open: int = Field(ge=0, description="Their time has not come.")
+
+
+class OwedOpen(Outbound):
+    """A promise whose time has not come."""
+
+    what: str = Field(description="`delivery` or `answer`.")
+    due_at: AwareDatetime = Field(description="It is broken if not done by then.")
+    shipped_at: AwareDatetime | None = Field(description="The order is on its way since.")
+
+
+class Owed(Outbound):
+    """What we owe them: our own record."""
+
+    departments: tuple[OwedByDepartment, ...] = Field(description="Department by department.")
+    open: tuple[OwedOpen, ...] = Field(description="The next due first.")
 
 
 class OrderValue(Outbound):
@@ -216,6 +293,93 @@ class Preferences(Outbound):
     interests: tuple[str, ...] = Field(description="Codes of what they care for.")
 
 
+class Fact(Outbound):
+    """One thing we know of them. Stated beats inferred; past its life in the policy it is stale, and not used."""
+
+    fact: Literal[
+        "marketing_channel", "service_channel", "contacts_per_month_max", "interests", "reason_for_buying", "language",
+        "time_zone", "country", "kind",
+    ] = Field(description="What it is about.")  # fmt: skip
+    value: tuple[str, ...] = Field(description="What we know; of `interests` several.")
+    source: Literal["stated", "inferred"] = Field(description="They said it, or their behaviour says it.")
+    confirmed_at: AwareDatetime | None = Field(description="When it was last said or seen; none if not remembered.")
+    stale: bool = Field(description="Past its life: shown, and not used.")
+
+
+class ChannelResponse(Outbound):
+    """How they respond by one channel, over the last year."""
+
+    channel: str = Field(description="By what.")
+    tried: int = Field(ge=0, description="Messages and contacts of ours.")
+    answered: int = Field(ge=0, description="Opened or followed, or they came by it themselves.")
+    bought: int = Field(ge=0, description="Orders soon after an answer by it, as far as both are remembered.")
+    fraction: float = Field(ge=0, le=1, description="Answers and orders, of all: shrunk to the usual.")
+
+
+class PreferredTime(Outbound):
+    """The part of the day in which they answer and buy most."""
+
+    from_hour: int = Field(ge=0, le=21, description="From this hour ...")
+    to_hour: int = Field(ge=3, le=24, description="... until before this one.")
+    fraction: float = Field(ge=0, le=1, description="Of what they did, so much in these hours.")
+    answers: int = Field(ge=0, description="How much they did in all.")
+    time_zone: str = Field(description="Where: their own zone, while we know it, else the shop's.")
+
+
+class CategoryAffinity(Outbound):
+    """A category they buy of."""
+
+    category: str = Field(description="Which: at most 32 characters of its name, `>` written as `/`.")
+    share_fraction: float = Field(ge=0, le=1, description="Its part of what they buy, lately bought counting more.")
+    orders: int = Field(ge=1, description="Orders of it, as far as they are remembered.")
+    last_on: date | None = Field(description="The last one; of folded ones to the quarter; none if longer ago.")
+    stale: bool = Field(description="Not bought for a year: shown, and not used.")
+
+
+class NextBest(Outbound):
+    """A category to offer them next."""
+
+    category: str = Field(description="Which.")
+    score: float = Field(ge=0, le=1, description="Its expected share of their next orders.")
+    basis: Literal["stated", "own purchases", "bought with", "popular"] = Field(
+        description="They said so; they buy it; who buys what they buy does; customers of the shop do."
+    )
+    because: str = Field(description="With `bought with`: the category that speaks most for it.")
+
+
+class PriceSensitivity(Outbound):
+    """Whether they buy only with offers."""
+
+    sensitivity: Literal["unknown", "full_price", "mixed", "offers_only"] = Field(
+        description="`unknown` while their orders are too few to say."
+    )
+    orders: int = Field(ge=0, description="Orders it is told from.")
+    discounted: int = Field(ge=0, description="Those of them with a discount.")
+    fraction: float = Field(ge=0, le=1, description="With a discount, of all: shrunk to the shop's share.")
+    discount_fraction: float = Field(ge=0, le=1, description="Discounts they had, of the price before.")
+
+
+class Shift(Outbound):
+    """They buy other things than before."""
+
+    since_on: date = Field(description="The review that found it.")
+    distance: float = Field(ge=0, le=1, description="0: no further than chance makes it; toward 1: nothing in common.")
+    toward: str = Field(description="The category that has gained most.")
+    away_from: str = Field(description="The category that has lost most.")
+
+
+class Needs(Outbound):
+    """What they need and want, and how we know it."""
+
+    facts: tuple[Fact, ...] = Field(description="What they said, or what their behaviour says.")
+    channels: tuple[ChannelResponse, ...] = Field(description="The one they respond to best first.")
+    preferred_time: PreferredTime | None = Field(description="None while too little is known, or none stands out.")
+    affinity: tuple[CategoryAffinity, ...] = Field(description="What they buy most, at most eight categories.")
+    next_best: tuple[NextBest, ...] = Field(description="At most three; none before the shop's table is measured.")
+    price: PriceSensitivity
+    shift: Shift | None = Field(description="None while they buy what they always bought.")
+
+
 class ConsiderationOpen(Outbound):
     """A trigger whose cause has come and whose end has not."""
 
@@ -264,8 +428,11 @@ class ProfileView(Outbound):
     complaint_closed_at: AwareDatetime | None = Field(description="When the last one was solved.")
     consents: tuple[Consent, ...] = Field(description="What is not here is not allowed.")
     preferences: Preferences
+    needs: Needs | None = None
     considerations_open: tuple[ConsiderationOpen, ...] = Field(description="Triggers held or about to be decided.")
     last_decision: LastDecision | None = Field(description="None before the first.")
     next_review_at: AwareDatetime | None = Field(description="When silence can next matter.")
     policy_hash: str = Field(description="The policy the figures were reckoned by.")
     simulated: bool = Field(description="Made up, by a simulator or a test.")
+    satisfaction: Satisfaction | None = Field(None, description="None in views from before it was kept.")
+    owed: Owed | None = Field(None, description="None in views from before it was kept.")

@@ -37,7 +37,7 @@ FIELDS = {
     "rating_fraction", "score", "score_max", "severity", "service_minutes", "service_cost_minor", "activity",
     "activity_count", "contacts_per_month_max", "valid_until", "reach", "sentiment", "kind", "channel", "department",
     "is_inbound", "is_machine", "bounce_type", "purpose", "state", "reason", "category", "status", "csat",
-    "marketing_channel", "service_channel", "interests", "reason_for_buying", "platform", "referrer_host",
+    "marketing_channel", "service_channel", "interests", "reason_for_buying", "need", "platform", "referrer_host",
     # what is known of the person without telling who it is
     "reachable_by", "language", "time_zone", "country",
     # controls

@@ -26,6 +26,9 @@ HASTY: Final = policy(
     value__email_cost_per_thousand_minor=150,
     value__service_hour_cost_minor=2_400,
     value__return_cost_minor=35,
+    needs__channel_life_days=20,
+    needs__response_tries_min=2,
+    needs__shift_orders_min=2,
     rules__feedback_request__wait_days=3,
     rules__feedback_request__cool_down_days=6,
     rules__feedback_request__expires_after_days=9,
@@ -104,6 +107,7 @@ def _tick(on: float, pick: int) -> logged.Tick:
 
 
 _CHANNELS = ("email", None, "sms")
+_ITEMS = tuple(logged.Item(product_id="p", category=name) for name in ("shoes", "socks", "hats", "tents"))
 MOVES: Final[tuple[Move, ...]] = (
     _tick,
     _tick,
@@ -136,6 +140,25 @@ MOVES: Final[tuple[Move, ...]] = (
     lambda on, pick: said(logged.ReferralCredited, on, path=(2**30 + pick,), amount_minor=500 * pick - 400),
     lambda on, pick: said(logged.EmailDelivered, on, email_id=f"m{pick}"),
     lambda on, pick: said(logged.MentionPosted, on, mention_id=f"p{on}", platform="forum", sentiment=(pick - 1) / 2),
+    lambda on, pick: order(on, f"an order of lines of day {on}", 1_000, items=_ITEMS[pick % (1 + int(on) // 40) :]),
+    lambda on, pick: said(
+        logged.ContactMade, on, department="sales", channel=("sms", "phone")[pick % 2], is_inbound=pick < 3
+    ),
+    lambda on, pick: said(logged.OrderPromised, on, order_id=f"order {pick}", promised_at=day(on + 2 * pick)),
+    lambda on, pick: said(logged.OrderShipped, on, order_id=f"order {pick}"),
+    lambda on, pick: said(logged.SurveyAnswered, on, survey_id=f"s{on}", kind="nps", score=3.0 * pick, score_max=10.0),
+    lambda on, pick: said(logged.ReviewPosted, on, review_id=f"r{on}", rating_fraction=pick / 4),
+    lambda on, pick: ticket(on, f"ticket {pick}", "question", severity=1 + pick, promised_at=day(on + pick)),
+    lambda on, pick: said(
+        logged.TicketUpdated,
+        on,
+        ticket_id=f"ticket {pick}",
+        status=("pending", "open", "solved", None)[pick],
+        csat=("good", None, "bad", "good")[pick],
+    ),
+    lambda on, pick: said(logged.EmailDelivered, on, email_id=f"m{pick}", campaign_id="spring", need="shoes"),
+    lambda on, pick: said(logged.EmailClicked, on, email_id=f"m{pick}", need=("shoes", None)[pick % 2]),
+    lambda on, pick: said(logged.PreferenceStated, on, interests=("shoes",)),
 )
 _GAPS = (0, 0.25, 1, 2, 3, 5, 11, 25)
 _LATE = (0, 0, 0, 0.5, 4)

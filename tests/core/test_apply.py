@@ -51,9 +51,9 @@ def test_what_they_prefer_is_what_they_said_last_and_not_what_arrived_last() -> 
 def test_a_message_goes_where_they_want_it_if_they_said_yes_there() -> None:
     rule = policy().rules.retention_offer
     wants_sms = said(logged.PreferenceStated, 1, marketing_channel="sms")
-    assert channel_of(profile_after(consent(0), wants_sms), rule) == "email"
-    assert channel_of(profile_after(consent(0, channel="sms"), wants_sms), rule) == "sms"
-    assert channel_of(profile_after(consent(0, channel=None), wants_sms), rule) == "sms"
+    assert channel_of(profile_after(consent(0), wants_sms), rule, policy()) == "email"
+    assert channel_of(profile_after(consent(0, channel="sms"), wants_sms), rule, policy()) == "sms"
+    assert channel_of(profile_after(consent(0, channel=None), wants_sms), rule, policy()) == "sms"
 
 
 def test_a_complaint_is_counted_once_whatever_becomes_of_it() -> None:
@@ -73,6 +73,7 @@ def test_who_buys_all_the_time_is_as_loyal_as_who_buys_now_and_then() -> None:
     driver = Driver(policy(rules__feedback_request__enabled=False))
     driver.tick(day(0))
     driver.feed(said(logged.CustomerIdentified, 0))
+    driver.feed(said(logged.PreferenceStated, 0, interests=("shoes",)))
     for number in range(0, 400, 2):
         driver.feed(order(number, f"o{number}"))
         driver.feed(opened(number, f"m{number}"))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.core.codec import VERSION, pack, peek, unpack
+import msgspec
+
+from pipeline.core import stage as stages
+from pipeline.core.codec import _HEADER, VERSION, pack, peek, unpack
 from pipeline.core.decisions import Outcome, Reason
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
@@ -40,6 +43,17 @@ def test_a_profile_of_version_1_keeps_its_figures_and_takes_the_default_margin()
     assert ledger.folded_margin_minor == round(rate * (12_500 + kept))
     assert worth_of(ledger).discount_minor == kept + 250
     assert (profile.sends_milli, profile.service_time_milli) == (0, 0)
+
+
+def test_a_need_known_from_before_needs_were_dated_still_counts() -> None:
+    """Packed with the fields there were, it has no dealings yet: what it knew of needs and answers stays."""
+    told = Profile(first_seen_at=1, as_of=9, identified=1, need_at=3, answered_at=5)
+    before = Profile.__struct_fields__.index("dealings")
+    fields = msgspec.msgpack.decode(pack(told)[_HEADER.size :])[:before]
+    old = unpack(pack(told)[: _HEADER.size] + msgspec.msgpack.encode(fields))
+    assert old == told
+    assert stages.need_answered_at(old) == 5
+    assert stages.is_known(old, 9, DEFAULT)
 
 
 def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:

@@ -92,5 +92,5 @@ def test_a_glance_tells_what_unpacking_does() -> None:
 def test_bytes_of_another_version_are_not_guessed_at() -> None:
     packed = bytes([VERSION + 1]) + pack(Profile(first_seen_at=1, as_of=2))[1:]
     for read in (unpack, peek):
-        with pytest.raises(UnknownVersion, match=f"expected version 1 or {VERSION}, got {VERSION + 1}"):
+        with pytest.raises(UnknownVersion, match=f"expected version 1 to {VERSION}, got {VERSION + 1}"):
             read(packed)

@@ -8,7 +8,8 @@ more apart:
 The third column is lifecycle/stage (the stage may be left out; `-` for nobody yet). What follows is the whole of what
 follows, in order: every decision (`sends`, or `holds`, `withholds`, `expires`, `cancels` with the reason), what became
 of an event that is not simply accepted (`late`, `duplicate`, `too_old`), `flagged` or `unflagged` as an overdue
-prospect; and, where it is of interest, `net` revenue. `dated 3` means that it happened on day 3 and is told now.
+prospect; and, where it is of interest, `net` revenue, what a department `owes` (kept/broken/open promises) and how
+satisfied they are (`is mixed`). `dated 3` means that it happened on day 3 and is told now.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from typing import Any
 import pytest
 
 from pipeline.core.ledger import totals
+from pipeline.core.owed import by_department
 from pipeline.core.policy import Policy
-from pipeline.core.profile import Lifecycle, Stage
+from pipeline.core.profile import Lifecycle, Profile, Stage
+from pipeline.core.satisfaction import satisfaction
 from pipeline.schemas import logged
 from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
 from tests.driver import Driver
@@ -90,6 +93,11 @@ def minor(amount: str) -> int:
 
 
 def _order(on: float, words: list[str]) -> Any:
+    match words:
+        case [order_id, amount, "of", category]:
+            return order(on, order_id, minor(amount), items=(logged.Item(product_id=category, category=category),))
+        case [order_id, amount, "with", coupon]:
+            return order(on, order_id, minor(amount), coupon=coupon)
     return order(on, words[0], minor(words[1]))
 
 
@@ -99,16 +107,20 @@ def _refund(on: float, words: list[str]) -> Any:
 
 
 def _ticket(on: float, words: list[str]) -> Any:
-    match words:
-        case [ticket_id, "resolved"]:
-            return resolved(on, ticket_id)
-        case [ticket_id, "reopened"]:
-            return said(logged.TicketUpdated, on, ticket_id=ticket_id, status="open")
-        case [ticket_id, kind, "severity", severity]:
+    ticket_id, *rest = words
+    updates = {"reopened": {"status": "open"}, "answered": {"status": "pending"}}
+    match rest:
+        case ["resolved", *kind]:
+            return resolved(on, ticket_id, *kind)
+        case ["called", csat]:
+            return said(logged.TicketUpdated, on, ticket_id=ticket_id, csat=csat)
+        case [word] if word in updates:
+            return said(logged.TicketUpdated, on, ticket_id=ticket_id, **updates[word])
+        case [kind, "promised", promised]:
+            return ticket(on, ticket_id, kind, promised_at=day(float(promised)))
+        case [kind, "severity", severity]:
             return ticket(on, ticket_id, kind, severity=int(severity))
-        case [ticket_id, kind]:
-            return ticket(on, ticket_id, kind)
-    raise AssertionError(words)
+    return ticket(on, ticket_id, *rest)
 
 
 MAILS: dict[str, tuple[type, dict[str, Any]]] = {
@@ -125,8 +137,12 @@ MAILS: dict[str, tuple[type, dict[str, Any]]] = {
 
 
 def _mail(on: float, words: list[str]) -> Any:
+    named: dict[str, str] = {}
+    for word, field_name in (("about", "need"), ("of", "campaign_id"), ("for", "trigger_id")):
+        if words[-2:-1] == [word]:
+            named, words = {field_name: words[-1]}, words[:-2]
     kind, fields = MAILS[" ".join(words)]
-    return said(kind, on, email_id="m", **fields)
+    return said(kind, on, email_id="m", **fields, **named)
 
 
 def _consent(on: float, words: list[str]) -> Any:
@@ -148,11 +164,27 @@ EVENTS: dict[str, Callable[[float, list[str]], Any]] = {
     "order": _order,
     "refund": _refund,
     "cancel": lambda on, words: cancelled(on, words[0]),
+    "promise": lambda on, words: said(logged.OrderPromised, on, order_id=words[0], promised_at=day(float(words[2]))),
+    "ship": lambda on, words: said(logged.OrderShipped, on, order_id=words[0]),
+    "survey": lambda on, words: said(
+        logged.SurveyAnswered, on, survey_id=f"s{on}", kind="csat", score=float(words[0]), score_max=float(words[2])
+    ),
+    "review": lambda on, words: said(logged.ReviewPosted, on, review_id=f"r{on}", rating_fraction=float(words[0])),
+    "post": lambda on, words: said(
+        logged.MentionPosted, on, mention_id=f"p{on}", platform="forum", sentiment=float(words[0])
+    ),
     "deliver": lambda on, words: said(logged.OrderDelivered, on, order_id=words[0]),
     "mail": _mail,
     "consent": _consent,
     "ticket": _ticket,
 }
+
+
+def standing(profile: Profile, policy: Policy) -> Iterator[str]:
+    """How satisfied they are, and what each department owes: said only where it is of interest."""
+    yield f"is {satisfaction(profile, profile.as_of, policy).level}"
+    for department, of in by_department(profile, profile.as_of).items():
+        yield f"{department} owes {of.kept}/{of.broken}/{of.open}"
 
 
 def told(story: Story) -> Iterator[tuple[Line, str, list[str]]]:
@@ -186,6 +218,7 @@ def told(story: Story) -> Iterator[tuple[Line, str, list[str]]]:
         if any(each.startswith("net ") for each in line.follows):
             _, revenue, refunded, _ = totals(profile.ledger)
             follows.append(f"net {Decimal(revenue - refunded) / 100:.2f}")
+        follows += [each for each in standing(profile, driver.controls.policy) if each in line.follows]
         stands = Lifecycle(profile.lifecycle).label
         if "/" in line.stands:
             stands += f"/{Stage(profile.stage).label}"

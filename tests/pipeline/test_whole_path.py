@@ -143,6 +143,9 @@ def test_doors_and_customers_work_in_processes_of_their_own_and_one_takes_over_f
     shop.wait(lambda: customers.metric("wafa_assigned_partitions{") == 8, "the customers have theirs")
     with Admin(shop.settings) as admin:
         shop.wait(lambda: all(each.records == 0 for each in admin.lag()), "lag is told of both halves")
+    refused = shop.start()  # in the role of both
+    assert refused.popen.wait(40) == 1
+    assert "WAFA_WORKER_ROLE=all: expected no worker in another role with the same inputs, got " in refused.log()
     for each in (doors, customers):
         each.popen.send_signal(signal.SIGTERM)
         each.popen.wait(20)

@@ -31,7 +31,7 @@ started_at = 0.0
 while seen < last:
     messages = consumer.consume(10_000, 1.0)
     for message in messages:
-        decode(message.value())
+        decode(message.value() or b"")
     seen += len(messages)
     if not first and seen >= warm:
         first, started_at = seen, time.time()

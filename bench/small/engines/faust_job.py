@@ -4,6 +4,7 @@ python faust_job.py BOOTSTRAP PREFIX FOLDER COMMIT_SECONDS
 """
 
 import sys
+from typing import Any
 
 import faust
 
@@ -20,7 +21,7 @@ totals = app.Table("totals", key_type=str, partitions=4)
 
 
 @app.agent(orders, name="totals")
-async def total(stream) -> None:
+async def total(stream: Any) -> None:  # Faust's, which has no types
     async for customer, order in stream.items():
         count, amount = totals.get(customer) or (0, 0)
         count, amount = count + 1, amount + order["revenue_minor"]

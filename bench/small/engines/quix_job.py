@@ -18,7 +18,7 @@ orders = app.topic("small-in", key_deserializer="str", value_deserializer="json"
 outputs = app.topic(f"{prefix}out", key_serializer="str", value_serializer="json")
 
 
-def total(order: dict, customer: str, timestamp: int, headers: object, state: State) -> dict:
+def total(order: dict[str, int], customer: str, timestamp: int, headers: object, state: State) -> dict[str, object]:
     count, amount = state.get("total", (0, 0))
     count, amount = count + 1, amount + order["revenue_minor"]
     state.set("total", (count, amount))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import faust
@@ -19,6 +19,7 @@ from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
 from pipeline.engine.runtime import Engine
 from pipeline.engine.shell import Shell, attach, faust_app
 from pipeline.engine.task import Limits
+from pipeline.engine.transport import FetchedRun
 
 EVERY = 50
 _TOTAL = struct.Struct("<qq")
@@ -75,7 +76,7 @@ def main() -> None:
     engine = Engine([spec(prefix)], app_id=app_id, client={"bootstrap.servers": bootstrap}, limits=Limits())
     app = faust_app(Shell(app_id, bootstrap, Path(folder)), engine)
 
-    async def totals(runs: faust.Stream) -> None:
+    async def totals(runs: AsyncIterator[FetchedRun]) -> None:
         async for run in runs:
             engine.take(run)
 

@@ -70,7 +70,10 @@ _add(
         "heard",
         "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
     ),
-    satisfied=("satisfied", "Of those heard, who were satisfied: seven tenths of the best or more on average."),
+    satisfied=(
+        "satisfied",
+        "Of those heard, who were satisfied on average: from `satisfaction.satisfied_from_permille` on.",
+    ),
     promoting=(
         "promoting",
         "People who sent a friend, praised us in public, or gave a recommendation score of nine tenths or more.",

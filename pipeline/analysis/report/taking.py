@@ -24,7 +24,6 @@ from pipeline.analysis.report.tally import (
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.value import Value
 
-SATISFIED_FROM_MILLI: Final = 700
 _BAD: Final = ("complaint", "low rating", "refund", "cancellation")
 _SILENT: Final = ("at_risk", "lapsed")
 _NOTHING_SAID: Final = Wish("nothing", "", "", "")
@@ -150,7 +149,7 @@ class _Taken:
             return
         mean = round(milli / scores)
         self._count("heard", period)
-        if mean >= SATISFIED_FROM_MILLI:
+        if mean >= self.tally.satisfied_from_milli:
             self._count("satisfied", period)
         self.tally.score_milli[period] += mean
 

@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.analysis.report.calendar import Calendar
 from pipeline.analysis.report.life import Wish
 from pipeline.analysis.report.measures import Row, nothing
-from pipeline.core.policy import ValueRules
+from pipeline.core.policy import Policy
 from pipeline.core.value import NOTHING, Value
 
 WHOLE_TIME: Final = -2
@@ -46,8 +46,9 @@ class Moments:
 class Tally:
     """The sums."""
 
-    def __init__(self, calendar: Calendar, rules: ValueRules) -> None:
-        self.calendar, self.rules = calendar, rules
+    def __init__(self, calendar: Calendar, policy: Policy) -> None:
+        self.calendar, self.rules = calendar, policy.value
+        self.satisfied_from_milli = policy.satisfaction.satisfied_from_permille
         self.rows: dict[tuple[str, str, int], Row] = {}
         """(what, which, period) to money and doings."""
         self.people: Counter[tuple[str, str, int]] = Counter()

@@ -39,7 +39,7 @@ def shop_of(
     """A shop after these events (controls among them are of nobody) and controls, on a day (89 is 31 March 2026)."""
     driver = Driver(rules)
     zone = rules.shop.time_zone
-    tally = Tally(Calendar(periods_between(number_of(first), number_of(last), kind), kind, zone), rules.value)
+    tally = Tally(Calendar(periods_between(number_of(first), number_of(last), kind), kind, zone), rules)
     lives = Lives(tally.calendar, tally.category_by_product)
     lives.controls = driver.controls
     for who, event in told:

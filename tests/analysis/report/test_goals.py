@@ -137,7 +137,7 @@ def shop_with_sales(
 ) -> Shop:  # fmt: skip
     """A shop of which only daily sales are known."""
     periods = periods_between(first, last, "month")
-    tally = Tally(Calendar(periods, "month", "UTC"), DEFAULT.value)
+    tally = Tally(Calendar(periods, "month", "UTC"), DEFAULT)
     for on, amount in sorted(by_day.items()):
         tally.sales_by_day[on] += amount
         row = tally.rows.setdefault((SHOP, "", tally.calendar.place_of_day(on).period), nothing())

@@ -1,0 +1,61 @@
+"""What goes with what in the shop, measured over every customer's state: a `ModelFitted` of scope `affinity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from pipeline import topics
+from pipeline.analysis.affinity import Tally
+from pipeline.bookkeeping import read_state
+from pipeline.core import controls as core_controls
+from pipeline.core.affinity import DISCOUNTED, RESPONSE, SCOPE, from_parameters
+from pipeline.core.codec import unpack
+from pipeline.core.days import day_of
+from pipeline.inquiry import need_topics
+from pipeline.schemas import logged
+from pipeline.settings import Settings
+
+PAIRS_SHOWN: Final = 10
+
+
+def measure_affinity(settings: Settings) -> logged.ModelFitted:
+    """The table as customers stand now, a partition after the other; it is not put into the log here.
+
+    Raises as reading Kafka does. A shop that has told no categories gets an empty table, not an error.
+    """
+    need_topics(settings, topics.CUSTOMER_STATE)
+    tally = Tally()
+    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
+        partition = read_state(settings, number)
+        controls = core_controls.from_entries(partition.controls)
+        policy = controls.policy
+        for packed in partition.profiles.values():
+            profile = unpack(packed)
+            tally.add(profile, policy, day_of(max(controls.tick_at, profile.as_of), policy.shop.time_zone))
+    found = tally.measured()
+    fitted_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
+    return logged.ModelFitted(
+        fitted_at=fitted_at, scope=SCOPE, parameters=found.parameters, diagnostics=found.diagnostics
+    )
+
+
+def told(found: logged.ModelFitted) -> Iterator[str]:
+    """The table in words: what it rests on, and the pairs that say most."""
+    seen, numbers = found.diagnostics, found.parameters
+    table = from_parameters(numbers)
+    yield f"{seen['customers']:,.0f} customers who bought of {seen['categories']:,.0f} categories."
+    if seen["categories_left_out"]:
+        yield f"{seen['categories_left_out']:,.0f} categories of the fewest customers are left out."
+    pairs = [
+        (share - table.usual.get(other, 0.0), name, other, share)
+        for name, others in table.follows.items()
+        for other, share in others.items()
+    ]
+    for _, name, other, share in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))[:PAIRS_SHOWN]:
+        yield f"Who buys {name} buys {other} in {share:.0%} of orders; all do in {table.usual.get(other, 0.0):.0%}."
+    if DISCOUNTED in numbers:
+        yield f"{numbers[DISCOUNTED]:.0%} of {seen['orders']:,.0f} orders had a discount."
+    if RESPONSE in numbers:
+        yield f"{numbers[RESPONSE]:.0%} of {seen['messages']:,.0f} messages and contacts were answered."

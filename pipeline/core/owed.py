@@ -1,0 +1,280 @@
+"""What we owe them, and whether we keep to it: our own record, by department.
+
+Three kinds of promise. *Sales*: an order delivered by the day promised. *Service*: a ticket answered by the time
+promised. *Marketing*: no message without consent; it never should be broken, so that it is gives the count. A promise
+is made once: of several days named for one thing the earliest counts. Broken is what was not done when its time had
+passed, whether it was done later or not. An order cancelled before its day was owed no more.
+
+Kept, broken and open are told from the promises as of an instant, so time needs no event to break one. The latest eight
+of each kind are kept one by one; older ones are counted, and news of them comes too late to change the count.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from pipeline.core.cases import SHORT
+from pipeline.core.marks import mark
+from pipeline.core.profile import (
+    DELIVERIES_MAX,
+    EVERY_CHANNEL,
+    UNCONSENTED_MAX,
+    UNPROMISED_MAX,
+    Consent,
+    Dealings,
+    Delivery,
+    Ledger,
+    Profile,
+    Settled,
+)  # fmt: skip
+
+_HOUR_SECONDS: Final = 3_600
+
+
+class Owed(NamedTuple):
+    """Promises of one kind."""
+
+    kept: int = 0
+    broken: int = 0
+    open: int = 0
+
+    @property
+    def made(self) -> int:
+        """All of them."""
+        return self.kept + self.broken + self.open
+
+    def plus(self, other: Owed) -> Owed:
+        """Both together; of customers, of departments."""
+        return Owed(self.kept + other.kept, self.broken + other.broken, self.open + other.open)
+
+
+class Open(NamedTuple):
+    """A promise whose time has not come."""
+
+    what: str
+    due_at: int
+    shipped_at: int
+
+
+# -- what is told of an order ------------------------------------------------------------------------------------------
+
+
+def with_promise(dealings: Dealings, ledger: Ledger, order_id: str, *, promised_at: int, at: int) -> Dealings:
+    """The dealings with a promise to deliver; the ledger knows whether the order has arrived already."""
+    key = mark(order_id)
+    before = _find(dealings, key & SHORT)
+    entry = next((order for order in ledger.orders if order.order == key), None)
+    if before is None and (_is_too_late(dealings, at) or (entry is None and at <= ledger.folded_through_at)):
+        return dealings
+    base = before or Delivery(key & SHORT)
+    delivered_at = base.delivered_at or (entry.delivered_at if entry is not None else 0)
+    after = replace(
+        base, promised_at=min(base.promised_at or promised_at, promised_at), delivered_at=delivered_at,
+        shipped_at=0 if delivered_at else base.shipped_at,
+    )  # fmt: skip
+    return _with(dealings, before, after, at)
+
+
+def with_shipping(dealings: Dealings, ledger: Ledger, order_id: str, *, at: int) -> Dealings:
+    """The dealings with an order on its way, unless it has arrived already."""
+    key = mark(order_id)
+    before = _find(dealings, key & SHORT)
+    if before is None:
+        has_arrived = any(order.order == key and order.delivered_at for order in ledger.orders)
+        if has_arrived or _is_too_late(dealings, at) or at <= ledger.folded_through_at:
+            return dealings
+    elif before.delivered_at:
+        return dealings
+    base = before or Delivery(key & SHORT)
+    return _with(dealings, before, replace(base, shipped_at=min(base.shipped_at or at, at)), at)
+
+
+def with_delivery(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
+    """The dealings with an order delivered, at the earliest instant said."""
+    before = _find(dealings, mark(order_id) & SHORT)
+    if before is None:
+        return dealings  # the ledger keeps it, should a promise be told later
+    if not before.promised_at and not before.cancelled_at:
+        return replace(dealings, deliveries=tuple(each for each in dealings.deliveries if each is not before))
+    delivered_at = min(before.delivered_at or at, at)
+    return _with(dealings, before, replace(before, delivered_at=delivered_at, shipped_at=0), at)
+
+
+def with_cancellation(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
+    """The dealings with an order void: nothing is owed, unless its day had passed already."""
+    before = _find(dealings, mark(order_id) & SHORT)
+    if before is None and _is_too_late(dealings, at):
+        return dealings
+    base = before or Delivery(mark(order_id) & SHORT)
+    return _with(dealings, before, replace(base, cancelled_at=min(base.cancelled_at or at, at)), at)
+
+
+def _find(dealings: Dealings, key: int) -> Delivery | None:
+    for each in dealings.deliveries:
+        if each.order == key:
+            return each
+    return None
+
+
+def _is_too_late(dealings: Dealings, at: int) -> bool:
+    return dealings.deliveries_settled is not None and at <= dealings.deliveries_settled.through_at
+
+
+def _with(dealings: Dealings, before: Delivery | None, after: Delivery, at: int) -> Dealings:
+    if before == after:
+        return dealings
+    if before is not None:
+        deliveries = tuple(after if each is before else each for each in dealings.deliveries)
+        return replace(dealings, deliveries=deliveries)
+    deliveries = (*dealings.deliveries, after)
+    unpromised = [each for each in deliveries if not each.promised_at]
+    if len(unpromised) > UNPROMISED_MAX:
+        least = min(unpromised, key=lambda each: (each.shipped_at or each.cancelled_at, each.order))
+        return replace(dealings, deliveries=tuple(each for each in deliveries if each is not least))
+    if len(deliveries) - len(unpromised) <= DELIVERIES_MAX:
+        return replace(dealings, deliveries=deliveries)
+    return _without_oldest(replace(dealings, deliveries=deliveries), at)
+
+
+def _without_oldest(dealings: Dealings, at: int) -> Dealings:
+    """The dealings without the promise that is over for longest, which is counted.
+
+    If none is over, without the one due first: it is counted as broken if its day has passed, else not at all.
+    """
+    promised = [each for each in dealings.deliveries if each.promised_at]
+    over = [each for each in promised if each.delivered_at or each.cancelled_at] or promised
+    oldest = min(over, key=lambda each: (each.promised_at, each.order))
+    known, ended = dealings.deliveries_settled or Settled(), _delivery(oldest, at)
+    ended_at = min(oldest.promised_at, oldest.delivered_at or oldest.cancelled_at or at)
+    settled = Settled(known.kept + ended.kept, known.broken + ended.broken, max(known.through_at, ended_at))
+    kept = tuple(each for each in dealings.deliveries if each is not oldest)
+    return replace(dealings, deliveries=kept, deliveries_settled=settled)
+
+
+# -- messages and consent ----------------------------------------------------------------------------------------------
+
+
+def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> bool:
+    """Whether a marketing e-mail of that instant had their consent, as far as their latest word tells.
+
+    A no, and the end of a grant, take so many hours to reach whoever sends. An e-mail from before their latest word is
+    not judged by it.
+    """
+    latest: Consent | None = None
+    for consent in consents:
+        if consent.purpose == "marketing" and consent.channel in ("email", EVERY_CHANNEL):
+            word = (consent.changed_at, -consent.granted)
+            if latest is None or word > (latest.changed_at, -latest.granted):
+                latest = consent
+    if latest is None:
+        return False
+    grace = grace_hours * _HOUR_SECONDS
+    if not latest.granted:
+        return at < latest.changed_at + grace
+    return not latest.valid_until or at < latest.valid_until + grace
+
+
+def with_message(dealings: Dealings, at: int) -> Dealings:
+    """The dealings with a message sent without consent. Of the latest few the instants are kept."""
+    kept = sorted((*dealings.unconsented_at, at))
+    more = max(0, len(kept) - UNCONSENTED_MAX)
+    return replace(dealings, unconsented=dealings.unconsented + more, unconsented_at=tuple(kept[more:]))
+
+
+def forgiven(dealings: Dealings, consents: tuple[Consent, ...], *, grace_hours: int) -> Dealings:
+    """The dealings after a word on consent: a yes from before a message, told after it, was there all the same."""
+    since = min(
+        (each.changed_at for each in consents if each.purpose == "marketing" and each.granted), default=None
+    )  # fmt: skip
+    if since is None:
+        return dealings
+    kept = tuple(
+        at for at in dealings.unconsented_at if at < since or not was_allowed(consents, at, grace_hours=grace_hours)
+    )
+    return dealings if len(kept) == len(dealings.unconsented_at) else replace(dealings, unconsented_at=kept)
+
+
+# -- how it stands -----------------------------------------------------------------------------------------------------
+
+
+def by_department(profile: Profile, as_of: int) -> dict[str, Owed]:
+    """What each department owes them, has kept and has broken, as of an instant."""
+    dealings = profile.dealings
+    broken = dealings.unconsented + len(dealings.unconsented_at)
+    sales, service = _of(dealings.deliveries_settled), _of(dealings.answers_settled)
+    for delivery in dealings.deliveries:
+        sales = sales.plus(_delivery(delivery, as_of))
+    for case in dealings.cases:
+        if case.promised_at:
+            service = service.plus(_owed(case.promised_at, case.answered_at, as_of))
+    return {"marketing": Owed(max(profile.messages - broken, 0), broken), "sales": sales, "service": service}
+
+
+def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, bool]]:
+    """(when it was decided, whether it was kept) of each delivery promised, kept one by one."""
+    ended = []
+    for each in dealings.deliveries:
+        kept, broken, _ = _delivery(each, as_of)
+        if kept or broken:
+            ended.append((each.delivered_at if kept else each.promised_at, bool(kept)))
+    return ended
+
+
+def is_promised(dealings: Dealings, order: int) -> bool:
+    """Whether a day was promised for the order of this mark."""
+    key = order & SHORT
+    return any(each.order == key and each.promised_at for each in dealings.deliveries)
+
+
+def was_late(dealings: Dealings, at: int) -> bool:
+    """Whether what was delivered at that instant came later than promised."""
+    return any(each.delivered_at == at > each.promised_at > 0 for each in dealings.deliveries)
+
+
+def still_open(dealings: Dealings, as_of: int) -> list[Open]:
+    """The promises whose time has not come, the next one first."""
+    found = [
+        Open("delivery", each.promised_at, each.shipped_at)
+        for each in dealings.deliveries
+        if _delivery(each, as_of).open
+    ]
+    found += [
+        Open("answer", each.promised_at, 0)
+        for each in dealings.cases
+        if each.promised_at and not each.answered_at and as_of <= each.promised_at
+    ]
+    return sorted(found, key=lambda each: (each.due_at, each.what))
+
+
+def next_due(dealings: Dealings, as_of: int) -> int:
+    """The first instant after `as_of` at which time alone breaks a promise; 0: none is open."""
+    due_at = 0
+    for each in dealings.deliveries:
+        at = each.promised_at
+        if at >= as_of and not each.delivered_at and not each.cancelled_at and (not due_at or at < due_at):
+            due_at = at
+    for case in dealings.cases:
+        at = case.promised_at
+        if at >= as_of and not case.answered_at and (not due_at or at < due_at):
+            due_at = at
+    return due_at + 1 if due_at else 0
+
+
+def _of(settled: Settled | None) -> Owed:
+    return Owed() if settled is None else Owed(settled.kept, settled.broken)
+
+
+def _delivery(each: Delivery, as_of: int) -> Owed:
+    if not each.promised_at:
+        return Owed()
+    if not each.delivered_at and each.cancelled_at:
+        return Owed(broken=1) if each.cancelled_at > each.promised_at else Owed()
+    return _owed(each.promised_at, each.delivered_at, as_of)
+
+
+def _owed(due_at: int, done_at: int, as_of: int) -> Owed:
+    if done_at:
+        return Owed(kept=1) if done_at <= due_at else Owed(broken=1)
+    return Owed(broken=1) if as_of > due_at else Owed(open=1)

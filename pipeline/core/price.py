@@ -1,0 +1,53 @@
+"""Whether a customer buys only with offers: the share of their orders with a discount, shrunk to the shop's."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from pipeline.core import ledger as ledgers
+from pipeline.core.policy import NeedsRules
+from pipeline.core.profile import Profile
+
+Sensitivity = Literal["unknown", "full_price", "mixed", "offers_only"]
+
+
+class Price(NamedTuple):
+    """How a customer buys with regard to price."""
+
+    sensitivity: Sensitivity
+    orders: int
+    """Orders it is told from; those from before discounts were counted are not among them."""
+    discounted: int
+    """Those of them with a discount."""
+    fraction: float
+    """Of their orders, with a discount: shrunk to the shop's share."""
+    discount_fraction: float
+    """Discount in all, of the price before it."""
+
+
+def price(profile: Profile, rules: NeedsRules, usual_fraction: float | None) -> Price:
+    """Whether they buy with offers; `unknown` below the orders that the policy asks for.
+
+    `usual_fraction`: the shop's share of orders with a discount; None: one half, as long as it is not measured.
+    """
+    ledger, needs = profile.ledger, profile.needs
+    standing = [order for order in ledger.orders if order.known and not ledgers.is_void(ledger, order)]
+    orders = sum(needs.settled) + needs.settled_older + len(standing)
+    discounted = needs.settled_discounted + sum(order.discount_minor > 0 for order in standing)
+    usual = 0.5 if usual_fraction is None else usual_fraction
+    prior = rules.price_prior_orders
+    fraction = (discounted + prior * usual) / (orders + prior)
+    _, revenue, _, discount = ledgers.totals(ledger)
+    before = revenue + discount
+    return Price(
+        _sensitivity(orders, fraction, rules), orders, discounted, round(fraction, 9),
+        round(discount / before, 9) if before else 0.0,
+    )  # fmt: skip
+
+
+def _sensitivity(orders: int, fraction: float, rules: NeedsRules) -> Sensitivity:
+    if orders < rules.price_orders_min:
+        return "unknown"
+    if fraction * 1000 >= rules.offers_only_permille:
+        return "offers_only"
+    return "full_price" if fraction * 1000 <= rules.full_price_permille else "mixed"

@@ -1,0 +1,199 @@
+"""How satisfied a customer is, by what they said and what became of what they asked of us. Never by what they spend.
+
+Five kinds of evidence, each piece a score from 0 (bad) to 1 (good) with its day: surveys, reviews, mentions whose
+sentiment could be told, tickets, promised deliveries. A piece weighs what the policy gives its kind, half as much for
+each half-life of its age. Satisfaction is the mean of the pieces and of a weak prior, so weighed:
+
+    s = (w0 p + sum of w score) / (w0 + sum of w)
+
+and its band where 90 % of a Beta distribution of that mean and as many observations lie, by the normal approximation.
+Without evidence, or when all of it is so old that it weighs next to nothing, it is unknown. The latest eight pieces of
+each kind count, in whatever order they were told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from math import fsum, sqrt
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from pipeline.core import cases, owed
+from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.policy import Policy
+from pipeline.core.profile import SAID_MAX, Case, Dealings, Profile
+
+
+class Said(IntEnum):
+    """What they say of us, kept as a series of (day, score in per cent), as `buckets` keeps one: newest first."""
+
+    SURVEY = 0
+    REVIEW = 1
+    MENTION = 2
+
+
+KINDS: Final = ("survey", "review", "mention", "ticket", "promise")
+LEVELS: Final = ("unknown", "dissatisfied", "mixed", "satisfied")
+
+SCORES: Final = {
+    "called_good": 1.0,
+    "called_bad": 0.0,
+    "compliment": 1.0,
+    "complaint_open": 0.1,
+    "complaint_solved_in_time": 0.7,
+    "complaint_solved_late": 0.45,
+    "solved_in_time": 0.8,
+    "solved_late": 0.5,
+    "promise_kept": 0.8,
+    "promise_broken": 0.1,
+}
+"""What a ticket or promise is worth as evidence. What they said of a ticket beats what became of it."""
+_Z: Final = 1.6448536269514722
+"""A normal variable lies within so many standard deviations with 90 %."""
+_DIGITS: Final = 9
+
+
+class Piece(NamedTuple):
+    """One piece of evidence."""
+
+    kind: str
+    day: int
+    score: float
+
+
+class Evidence(NamedTuple):
+    """The pieces of one kind."""
+
+    kind: str
+    pieces: int
+    mean_fraction: float
+    latest_day: int
+    weight: float
+    """What they weigh now, together."""
+
+
+class Satisfaction(NamedTuple):
+    """A customer's satisfaction, 0 to 1, and what it rests on; None and `unknown` without evidence."""
+
+    level: str
+    fraction: float | None
+    low: float | None
+    high: float | None
+    evidence: tuple[Evidence, ...]
+
+
+class Population(NamedTuple):
+    """Many customers' satisfaction: who is how, and the mean over those of whom it is known."""
+
+    customers_by_level: dict[str, int]
+    mean_fraction: float | None
+
+
+def with_said(dealings: Dealings, kind: Said, day: int, score: float) -> Dealings:
+    """The dealings with one more answer of a kind, score 0 to 1: the latest eight stay, of one day the best."""
+    series = dealings.said
+    if len(series) <= kind:
+        series += ((),) * (kind + 1 - len(series))
+    known, percent = series[kind], round(100 * score)
+    if not known or day > known[0]:  # the latest, as mostly
+        after = (day, percent, day - known[0], *known[1 : 2 * SAID_MAX - 2]) if known else (day, percent)
+        return replace(dealings, said=(*series[:kind], after, *series[kind + 1 :]))
+    pieces = sorted([*_days(known), (day, percent)], reverse=True)[:SAID_MAX]
+    numbers: list[int] = []
+    before = 0
+    for on, percent in pieces:
+        numbers += (before - on if numbers else on, percent)
+        before = on
+    if known == tuple(numbers):
+        return dealings
+    return replace(dealings, said=(*series[:kind], tuple(numbers), *series[kind + 1 :]))
+
+
+def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
+    """How satisfied they are as of an instant."""
+    rules, today = policy.satisfaction, day_of(as_of, policy.shop.time_zone)
+    by_kind: dict[str, list[Piece]] = {}
+    for piece in pieces(profile, as_of, policy):
+        by_kind.setdefault(piece.kind, []).append(piece)
+    found, scores, weights = [], [], []
+    for kind in KINDS:
+        some = by_kind.get(kind)
+        if not some:
+            continue
+        unit = getattr(rules, f"{kind}_weight_permille") / 1000
+        aged = [unit * 2.0 ** (-max(today - piece.day, 0) / rules.half_life_days) for piece in some]
+        scores += [weight * piece.score for weight, piece in zip(aged, some, strict=True)]
+        weights += aged
+        mean = round(fsum(piece.score for piece in some) / len(some), _DIGITS)
+        latest = max(piece.day for piece in some)
+        found.append(Evidence(kind, len(some), mean, latest, round(fsum(aged), _DIGITS)))
+    weight = fsum(weights)
+    if weight * 1000 < max(rules.least_weight_permille, 1):
+        return Satisfaction("unknown", None, None, None, tuple(found))
+    prior = rules.prior_weight_permille / 1000
+    good = prior * rules.prior_permille / 1000 + fsum(scores)
+    mean, total = good / (prior + weight), prior + weight
+    mean = round(mean, _DIGITS)
+    half = _Z * sqrt(mean * (1.0 - mean) / (total + 1.0))
+    low, high = round(max(mean - half, 0.0), _DIGITS), round(min(mean + half, 1.0), _DIGITS)
+    return Satisfaction(_level(mean, policy), mean, low, high, tuple(found))
+
+
+def _level(mean: float, policy: Policy) -> str:
+    rules = policy.satisfaction
+    if mean * 1000 >= rules.satisfied_from_permille:
+        return "satisfied"
+    return "dissatisfied" if mean * 1000 < rules.dissatisfied_below_permille else "mixed"
+
+
+def pieces(profile: Profile, as_of: int, policy: Policy) -> Iterator[Piece]:
+    """All evidence there is of one customer."""
+    zone, dealings = policy.shop.time_zone, profile.dealings
+    for kind, series in zip(KINDS, dealings.said, strict=False):
+        for day, percent in _days(series):
+            yield Piece(kind, day, percent / 100)
+    for case in dealings.cases:
+        judged = _judged(case, as_of, policy)
+        if judged is not None:
+            at, what = judged
+            yield Piece("ticket", day_of(at, zone), SCORES[what])
+    for at, kept in owed.deliveries_ended(dealings, as_of):
+        yield Piece("promise", day_of(at, zone), SCORES["promise_kept" if kept else "promise_broken"])
+
+
+def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
+    """When and how a ticket went, None where that is still open. An open complaint hurts as on its first day."""
+    if case.said_at:
+        return abs(case.said_at), "called_good" if case.said_at > 0 else "called_bad"
+    if case.kind == cases.Kind.COMPLIMENT:
+        return (case.opened_at or case.solved_at or as_of), "compliment"
+    is_complaint = case.kind == cases.Kind.COMPLAINT
+    if not cases.is_solved(case):
+        return (as_of, "complaint_open") if is_complaint else None
+    slow = policy.satisfaction.solved_in_time_days * DAY_SECONDS
+    is_slow = cases.is_late(case) or (case.opened_at and case.solved_at - case.opened_at > slow)
+    when = "late" if is_slow else "in_time"
+    return case.solved_at, f"complaint_solved_{when}" if is_complaint else f"solved_{when}"
+
+
+def combined(some: Iterable[Satisfaction]) -> Population:
+    """Many customers together; each counts once, however much they said."""
+    levels: Counter[str] = Counter(dict.fromkeys(LEVELS, 0))
+    known = []
+    for each in some:
+        levels[each.level] += 1
+        if each.fraction is not None:
+            known.append(each.fraction)
+    mean = round(fsum(known) / len(known), _DIGITS) if known else None
+    return Population(dict(levels), mean)
+
+
+def _days(series: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """(day, per cent) of a series, the newest first."""
+    day = 0
+    for place in range(0, len(series), 2):
+        day = day - series[place] if place else series[place]
+        yield day, series[place + 1]

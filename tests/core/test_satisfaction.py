@@ -1,0 +1,141 @@
+"""Satisfaction: the formula by hand, what it rests on, and that neither order, repetition nor spend changes it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.policy import DEFAULT
+from pipeline.core.satisfaction import Satisfaction, combined, satisfaction
+from pipeline.schemas import logged
+from tests.core.builders import day, order, policy, resolved, said, ticket
+from tests.core.lives import STEADY
+from tests.driver import Driver
+
+
+def survey(on: float, score: float, of: float = 10.0) -> Any:
+    return said(logged.SurveyAnswered, on, survey_id=f"s{on}", kind="nps", score=score, score_max=of)
+
+
+def review(on: float, fraction: float) -> Any:
+    return said(logged.ReviewPosted, on, review_id=f"r{on}", rating_fraction=fraction)
+
+
+def mention(on: float, sentiment: float | None) -> Any:
+    return said(logged.MentionPosted, on, mention_id=f"p{on}", platform="forum", sentiment=sentiment)
+
+
+def after(*events: Any, until: float = 0.0, rules: Any = DEFAULT) -> Satisfaction:
+    """The satisfaction on a day, after what was said."""
+    driver = Driver(rules)
+    for event in events:
+        driver.feed(event)
+    driver.tick(day(until))
+    driver.feed_tick("c", logged.Tick(as_of=day(until)))
+    profile = driver.profiles["c"]
+    return satisfaction(profile, profile.as_of, driver.controls.policy)
+
+
+def test_the_example_of_the_page_comes_out_as_it_says() -> None:
+    """A survey of 9 of 10 half a year ago, a question solved in time today: 0.74."""
+    found = after(
+        survey(0, 9), ticket(179, "T", "question"), said(logged.TicketResolved, 180, ticket_id="T", kind="question"),
+        until=180,
+    )  # fmt: skip
+    assert found.fraction == pytest.approx((0.5 * 0.5 + 0.5 * 0.9 + 0.8 * 0.8) / (0.5 + 0.5 + 0.8), abs=1e-9)
+    assert found.fraction == pytest.approx(0.74, abs=0.005)
+    assert found.level == "satisfied"
+
+
+def test_the_band_is_ninety_per_cent_of_a_beta_distribution_and_narrows_with_evidence() -> None:
+    """Twenty surveys cannot be kept: eight, that say 0.9, beside the prior. A Beta of mean m and n observations."""
+    one, many = after(survey(0, 9)), after(*(survey(number, 9) for number in range(8)), until=7)
+    for found, weight in ((one, 1.0), (many, sum(0.5 ** (number / 180) for number in range(8)))):
+        assert found.fraction is not None
+        assert found.low is not None
+        assert found.high is not None
+        mean = (0.25 + 0.9 * weight) / (0.5 + weight)
+        half = 1.644854 * (mean * (1 - mean) / (1.5 + weight)) ** 0.5
+        assert found.fraction == pytest.approx(mean, abs=1e-6)
+        assert (found.low, found.high) == pytest.approx((max(mean - half, 0), min(mean + half, 1)), abs=1e-6)
+    assert one.high - one.low > many.high - many.low  # type: ignore[operator]
+
+
+def test_spend_is_no_evidence() -> None:
+    frugal, lavish = after(review(0, 0.4)), after(review(0, 0.4), *(order(0, f"o{n}", 10**9) for n in range(9)))
+    assert frugal == lavish
+    assert after(order(0)).level == "unknown"
+
+
+def test_each_kind_of_evidence_is_told_with_its_count_mean_and_latest_day() -> None:
+    found = after(survey(0, 8), survey(2, 10), review(1, 0.5), mention(3, -1.0), mention(3.1, None), until=3.5)
+    told = {each.kind: (each.pieces, each.mean_fraction) for each in found.evidence}
+    assert told == {"survey": (2, 0.9), "review": (1, 0.5), "mention": (1, 0.0)}
+    latest = {each.kind: each.latest_day for each in found.evidence}
+    assert (latest["survey"] - latest["review"], latest["mention"] - latest["review"]) == (1, 2)
+
+
+def test_what_they_said_of_a_ticket_beats_what_became_of_it_and_the_last_word_counts() -> None:
+    solved = (ticket(0), resolved(1))
+    called = [said(logged.TicketUpdated, on, ticket_id="T", csat=csat) for on, csat in ((2, "good"), (3, "bad"))]
+    by_ticket = [
+        {each.kind: each.mean_fraction for each in after(*events, until=4).evidence}["ticket"]
+        for events in (solved, (*solved, called[0]), (*solved, *called), (*called[::-1], *solved[::-1]))
+    ]
+    assert by_ticket == [0.7, 1.0, 0.0, 0.0]
+
+
+def test_a_new_policy_weighs_old_evidence_anew() -> None:
+    events = (survey(0, 10), review(0, 0.0))
+    assert after(*events).fraction == pytest.approx((0.25 + 1.0) / 2.3)
+    heavier = policy(satisfaction__review_weight_permille=4000, satisfaction__prior_weight_permille=0)
+    assert after(*events, rules=heavier).fraction == pytest.approx(1 / 5)
+
+
+def test_levels_hold_from_their_bounds_on() -> None:
+    bounds = policy(satisfaction__prior_weight_permille=0)
+    levels = [after(review(0, score / 100), rules=bounds).level for score in (39, 40, 69, 70)]
+    assert levels == ["dissatisfied", "mixed", "mixed", "satisfied"]
+
+
+def test_customers_together_count_once_each() -> None:
+    some = [after(review(0, 1.0)), after(*(review(number, 0.0) for number in range(8)), until=7), after(order(0))]
+    population = combined(some)
+    assert population.customers_by_level == {"unknown": 1, "dissatisfied": 1, "mixed": 0, "satisfied": 1}
+    assert population.mean_fraction == pytest.approx((some[0].fraction + some[1].fraction) / 2)  # type: ignore[operator]
+    assert combined([]).mean_fraction is None
+    assert combined(some) == combined(some[::-1])
+
+
+PIECES = st.one_of(
+    st.builds(survey, st.integers(0, 60), st.integers(0, 10)),
+    st.builds(review, st.integers(0, 60), st.sampled_from((0.0, 0.25, 0.5, 1.0))),
+    st.builds(mention, st.integers(0, 60), st.sampled_from((-1.0, 0.0, 0.7, None))),
+)
+
+
+@STEADY
+@given(st.lists(PIECES, min_size=1, max_size=30), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_changes_nothing_however_much_is_said(pieces: list[Any], chance: random.Random) -> None:
+    muddle = list(pieces)
+    chance.shuffle(muddle)
+    unique = {event.id: event for event in muddle}.values()
+    in_order = {event.id: event for event in pieces}.values()
+    assert after(*unique, until=61) == after(*in_order, until=61)
+
+
+@STEADY
+@given(st.lists(PIECES, min_size=1, max_size=30))
+def test_satisfaction_lies_in_its_band_between_nothing_and_one(pieces: list[Any]) -> None:
+    found = after(*pieces, until=61)
+    assert all(each.pieces <= 8 for each in found.evidence)
+    if found.fraction is None:
+        assert (found.low, found.high, found.level) == (None, None, "unknown")
+    else:
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 <= found.low <= found.fraction <= found.high <= 1

@@ -1,0 +1,204 @@
+"""Stages: what each condition takes, whose cycle it goes by, and that nobody flickers between them."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from pipeline.core import stage as stages
+from pipeline.core.days import DAY_SECONDS
+from pipeline.core.policy import DEFAULT, Policy
+from pipeline.core.profile import Profile, Stage
+from pipeline.core.view import view
+from pipeline.schemas import logged
+from tests.core.builders import cancelled, day, opened, order, policy, refund, resolved, said, seconds, ticket
+from tests.core.lives import MOVES, lived
+from tests.driver import Driver
+
+KNOWN = (said(logged.CustomerIdentified, 0), said(logged.PreferenceStated, 0, interests=("shoes",)), opened(0))
+
+
+def bought(*days: float, rules: Policy = DEFAULT) -> Driver:
+    """Somebody known who bought on these days."""
+    driver = Driver(rules)
+    driver.tick(day(0))
+    for event in KNOWN:
+        driver.feed(event)
+    for on in days:
+        driver.tick(day(on))
+        driver.feed(order(on, f"o{on}"))
+    return driver
+
+
+def evidence(driver: Driver) -> dict[str, Any]:
+    """What the view says of the stage."""
+    shown = view("c", driver.profiles["c"], driver.controls, partition=0, offset=0)
+    found: dict[str, Any] = shown["stage_evidence"]
+    return found
+
+
+# -- whose cycle ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "gap", "cycle"),
+    [
+        ((1,), 0, 90),
+        ((1, 181), 0, 90),  # one gap is no rhythm
+        ((1, 181, 361), 180, 270),
+        ((1, 8, 15, 22), 7, 90),  # who buys every week is asked for no less than the policy's
+        ((1, 11, 21, 31, 731), 10, 90),  # the middle gap: one long silence is no rhythm either
+        ((1, 701, 1401), 700, 730),  # and nobody's cycle is longer than two years
+    ],
+)
+def test_a_cycle_is_the_policys_or_one_and_a_half_typical_gaps(days: tuple[float, ...], gap: int, cycle: int) -> None:
+    profile = bought(*days).profiles["c"]
+    assert (profile.dealings.gap_days, stages.cycle_days(profile, DEFAULT)) == (gap, cycle)
+
+
+def test_an_order_cancelled_is_no_purchase_day_and_one_told_late_is() -> None:
+    driver, late = bought(1, 181, 200), bought(1, 361)
+    driver.feed(cancelled(201, "o200"))
+    driver.feed(order(361, "o361"))
+    late.feed(order(181, "o181"))
+    assert driver.profiles["c"].dealings.gap_days == late.profiles["c"].dealings.gap_days == 180
+
+
+def test_the_typical_gap_is_the_same_in_any_order_of_arrival() -> None:
+    days = [0, 3, 10, 40, 41, 99, 180, 200, 320, 333, 390]
+    chance = random.Random(5)
+    found = set()
+    for _ in range(30):
+        chance.shuffle(days)
+        driver = Driver()
+        for on in days:
+            driver.feed(order(on, f"o{on}"))
+        found.add(driver.profiles["c"].dealings.gap_days)
+    gaps = sorted(later - earlier for earlier, later in pairwise(sorted(days)[-9:]))
+    assert found == {gaps[3]}
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+def test_the_evidence_names_what_is_missing_until_nothing_is() -> None:
+    driver = Driver(policy(rules__feedback_request__enabled=False))
+    driver.tick(day(0))
+    steps: list[tuple[Any, list[str]]] = [
+        (said(logged.TouchRecorded, 0, channel="ad"), ["identity", "need", "answer"]),
+        (said(logged.CustomerIdentified, 1), ["need", "answer"]),
+        (said(logged.PreferenceStated, 2, interests=("shoes",)), ["answer"]),
+        (opened(3), ["purchase", "departments"]),
+        (order(4), ["departments"]),
+        (said(logged.OrderDelivered, 6, order_id="A"), ["cycles"]),
+        (ticket(7, severity=1), ["cycles", "complaint_solved"]),
+        (resolved(8), ["cycles"]),
+    ]
+    for event, missing in steps:
+        driver.feed(event)
+        assert evidence(driver)["missing"] == missing, event
+    told = evidence(driver)
+    assert (told["need_known_at"], told["need_answered_at"], told["first_purchase_at"]) == (day(2), day(3), day(4))
+    assert told["dealt_well"] == [
+        {"department": "marketing", "at": day(3), "is_recent": True},
+        {"department": "sales", "at": day(6), "is_recent": True},
+        {"department": "service", "at": None, "is_recent": False},
+    ]
+    assert (told["next_stage"], told["bought_in_cycles"]) == ("bonded", [True, False, False])
+
+
+def test_a_serious_complaint_or_one_of_unknown_severity_freezes_and_a_slight_one_does_not() -> None:
+    for severity, is_frozen in ((None, True), (1, False), (2, False), (3, True), (5, True)):
+        driver = bought(1)
+        driver.feed(ticket(1, severity=severity))
+        driver.feed(said(logged.OrderDelivered, 2, order_id="o1"))
+        assert evidence(driver)["is_frozen"] is is_frozen
+        assert (driver.profiles["c"].stage == Stage.COLLABORATIVE) is not is_frozen
+
+
+def test_a_referral_is_shown_and_changes_no_stage() -> None:
+    one, other = bought(1), bought(1)
+    other.feed(said(logged.ReferralMade, 1, referral_id="f"))
+    assert (evidence(one)["referrals"], evidence(other)["referrals"]) == (0, 1)
+    assert one.profiles["c"].stage == other.profiles["c"].stage
+
+
+def test_an_order_given_back_later_no_longer_shows_that_sales_dealt_well() -> None:
+    driver = bought(1)
+    driver.tick(day(16))
+    driver.feed_tick("c", logged.Tick(as_of=day(16)))
+    assert "sales" in evidence(driver)["departments"]
+    driver.feed(refund(17, "o1"))
+    assert "sales" not in evidence(driver)["departments"]
+
+
+# -- nobody flickers --------------------------------------------------------------------------------------------------
+
+
+def moves_of(driver: Driver, life: list[Any]) -> list[tuple[int, int, int]]:
+    """(when, from, to) of each move of the stage in a life."""
+    moves, before = [], 0
+    for event in life:
+        if isinstance(event, logged.Tick):
+            driver.control(event)
+        else:
+            driver.feed(event)
+        profile: Profile | None = driver.profiles.get("c")
+        if profile is not None and profile.stage != before:
+            moves.append((profile.as_of, before, profile.stage))
+            before = profile.stage
+    return moves
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_fall_within_sixty_days_of_a_move_and_nothing_lost_comes_back_within_thirty(seed: int) -> None:
+    """So there are at most eight moves a year, beside the three that lead up for the first time."""
+    chance = random.Random(seed)
+    picks = [(chance.choice(MOVES), chance.choice((0, 1, 3, 11, 25, 60)), chance.randrange(4), 0) for _ in range(150)]
+    hasty = policy(stage__cycle_days=30, stage__departments_for_collaborative=1, stage__cycles_for_bonded=2)
+    moves = moves_of(Driver(hasty), [*KNOWN, *lived(picks)])
+    peak = 0
+    for place, (at, before, after) in enumerate(moves):
+        assert abs(after - before) == 1
+        since = at - moves[place - 1][0] if place else None
+        if after < before:
+            assert since is not None
+            assert since >= 60 * DAY_SECONDS
+        elif after <= peak:
+            assert since is not None
+            assert since >= 30 * DAY_SECONDS
+        peak = max(peak, after)
+    for at, _, _ in moves:
+        in_a_year = [each for each, _, _ in moves if at <= each < at + 365 * DAY_SECONDS]
+        assert len(in_a_year) <= 8 + 3
+
+
+def test_the_lives_drawn_here_do_rise_and_fall_and_rise_again() -> None:
+    """Else the property above would say little."""
+    ups = downs = again = 0
+    hasty = policy(stage__cycle_days=30, stage__departments_for_collaborative=1, stage__cycles_for_bonded=2)
+    for seed in range(60):
+        chance = random.Random(seed)
+        picks = [
+            (chance.choice(MOVES), chance.choice((0, 1, 3, 11, 25, 60)), chance.randrange(4), 0) for _ in range(150)
+        ]
+        peak = 0
+        for _, before, after in moves_of(Driver(hasty), [*KNOWN, *lived(picks)]):
+            ups, downs = ups + (after > peak), downs + (after < before)
+            again += before < after <= peak
+            peak = max(peak, after)
+    assert min(ups, downs, again) > 20, (ups, downs, again)
+
+
+def test_a_move_tells_when_it_may_be_taken_back() -> None:
+    driver = bought(1, rules=policy(rules__feedback_request__enabled=False, rules__retention_offer__enabled=False))
+    driver.feed(said(logged.OrderDelivered, 2, order_id="o1"))
+    for on in range(3, 200, 7):
+        driver.tick(day(on))
+    fallen = driver.profiles["c"]
+    assert (fallen.stage, stages.reason(fallen)) == (Stage.BASIC, "evidence_gone")
+    assert stages.may_rise_at(fallen, DEFAULT) == fallen.stage_since_at + 30 * DAY_SECONDS
+    assert fallen.stage_since_at > seconds(91)

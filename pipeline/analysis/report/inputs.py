@@ -68,6 +68,9 @@ def inputs(shop: Shop) -> Part:
             if tier != NO_TIER and costs_more_than_it_brings(shop, tier)
         ]
     lines = adds_up(shop)
+    if any(owed.made for owed in shop.tally.owed.values()):
+        title = "What was promised, to date: consent (marketing), delivery (sales), answers (service)"
+        tables.append(table("promises", title, "department kept broken open kept_share", _promises(shop)))
     columns = "line report_minor customers_minor difference_minor"
     tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
     wrong = [str(line[0]) for line in lines if line[3]]
@@ -116,6 +119,14 @@ def _by_tier(shop: Shop) -> list[list[Cell]]:
         done = sum(activities_of(row, department) for department in DEPARTMENTS)
         rows.append([tier or "none", done, cost(row), net_revenue(row), profit(row)])
     return rows
+
+
+def _promises(shop: Shop) -> list[list[Cell]]:
+    return [
+        [department, owed.kept, owed.broken, owed.open, share(owed.kept, owed.kept + owed.broken)]
+        for department, owed in sorted(shop.tally.owed.items())
+        if owed.made
+    ]
 
 
 def adds_up(shop: Shop) -> list[list[Cell]]:

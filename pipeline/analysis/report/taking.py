@@ -22,6 +22,7 @@ from pipeline.analysis.report.tally import (
     Tally,
 )
 from pipeline.core.acquisition import WHOLE
+from pipeline.core.owed import Owed
 from pipeline.core.value import Value
 
 _BAD: Final = ("complaint", "low rating", "refund", "cancellation")
@@ -187,8 +188,11 @@ class _Taken:
         """Their value to date, by where they stand, by who won them and when."""
         tally, who = self.tally, self.who
         tally.value = Value(*(mine + theirs for mine, theirs in zip(tally.value, who.value, strict=True)))
+        for department, owed in who.owed.items():
+            tally.owed[department] = tally.owed.get(department, Owed()).plus(owed)
         if not self.first_at:
             return
+        tally.satisfaction[who.satisfaction] += 1
         worth, spent = who.value.value_to_date_minor, who.value.margin_minor - who.value.value_to_date_minor
         tally.has_predictions |= who.predicted_minor is not None
         for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):

@@ -11,6 +11,7 @@ from typing import Final
 from pipeline.analysis.report.calendar import Calendar
 from pipeline.analysis.report.life import Wish
 from pipeline.analysis.report.measures import Row, nothing
+from pipeline.core.owed import Owed
 from pipeline.core.policy import Policy
 from pipeline.core.value import NOTHING, Value
 
@@ -55,6 +56,10 @@ class Tally:
         """(step, channel, period) to people; who were persuaded in parts of `acquisition.WHOLE` by channel."""
         self.prospects_before = 0
         """Known before the report's time, and without a purchase until then."""
+        self.owed: dict[str, Owed] = {}
+        """Department to what it promised, kept and broke, to date."""
+        self.satisfaction: Counter[str] = Counter()
+        """Level to customers."""
         self.retained: Counter[int] = Counter()
         """Period to people who bought in it and in the one before."""
         self.score_milli: Counter[int] = Counter()

@@ -197,6 +197,26 @@ def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
     assert table.column("margin_minor") == [5_000, -2_000, 0]
 
 
+def test_what_each_department_promised_is_told_with_how_much_of_it_was_kept() -> None:
+    told = [("a", order(1, "A")), ("a", order(2, "B")), ("a", order(80, "C"))]
+    told += [
+        ("a", said(logged.OrderPromised, on, order_id=name, promised_at=day(due)))
+        for name, on, due in (("A", 1, 4), ("B", 2, 5), ("C", 80, 120))
+    ]
+    told += [("a", said(logged.OrderDelivered, 3, order_id="A")), ("a", said(logged.OrderDelivered, 6, order_id="B"))]
+    told += [("a", ticket(10, "t", "question", promised_at=day(11)))]
+    table = report(told).part("inputs").table("promises")
+    assert table.rows == (("sales", 1, 1, 1, 0.5), ("service", 0, 1, 0, 0.0))
+
+
+def test_customers_are_counted_by_how_satisfied_they_are_and_the_silent_are_unknown() -> None:
+    told = [(who, order(1, who)) for who in "abc"] + [survey("a", 80, 10.0), survey("b", 80, 0.0)]
+    table = report(told).part("funnel").table("satisfaction")
+    assert dict(zip(table.column("level"), table.column("customers"), strict=True)) == {
+        "unknown": 1, "dissatisfied": 1, "satisfied": 1,
+    }  # fmt: skip
+
+
 # -- who comes back ---------------------------------------------------------------------------------------------------
 
 

@@ -304,10 +304,6 @@ _RULE_BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "priority": (1, 100),
     "edition": (1, 1_000_000),
 }
-GOALS: Final = tuple(name for name in GoalRules.__struct_fields__ if name != "period")
-GOAL_BOUNDS: Final = {"target_minor": (0, 10**15), "target_permille": (0, 1000)}
-GOAL_PERIODS: Final = ("week", "month", "quarter", "year")
-GOAL_OWNERS: Final = ("marketing", "sales", "service", "shared")
 _COMES_BEFORE: Final = "must come before"
 _AT_MOST: Final = "must not exceed"
 _IN_ORDER: Final = (
@@ -318,6 +314,10 @@ _IN_ORDER: Final = (
     ("satisfaction.dissatisfied_below_permille", _AT_MOST, "satisfaction.satisfied_from_permille"),
 )
 """Numbers that make sense only in this order."""
+GOALS: Final = tuple(name for name in GoalRules.__struct_fields__ if name != "period")
+GOAL_BOUNDS: Final = {"target_minor": (0, 10**15), "target_permille": (0, 1000)}
+GOAL_PERIODS: Final = ("week", "month", "quarter", "year")
+GOAL_OWNERS: Final = ("marketing", "sales", "service", "shared")
 _CAME_LATER: Final = ("value", "forecast", "tiers", "needs", "owed", "satisfaction", "goals")
 """Sections that logs of an earlier version have no word of."""
 CATEGORIES_MAX: Final = 200

@@ -39,6 +39,7 @@ from pipeline.core.profile import (
 )  # fmt: skip
 from pipeline.core.responses import CODES, EMAIL
 from pipeline.core.satisfaction import Said
+from pipeline.core.words import short
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 
@@ -274,13 +275,14 @@ def _called_spam(profile: Profile, event: logged.EmailMarkedAsSpam, now: Moment)
 def _no_mail(profile: Profile, now: Moment) -> Changes:
     consents = profile.consents
     for purpose in PURPOSES:
-        consents = _with_consent(consents, Consent(purpose, "email", 0, now.at))
+        consents = _with_consent(consents, Consent(short(purpose), short("email"), 0, now.at))
     return {"consents": consents}
 
 
 def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Changes:
     until = int(event.valid_until.timestamp()) if event.valid_until else 0
-    said = Consent(event.purpose, event.channel or EVERY_CHANNEL, int(event.state == "granted"), now.at, until)
+    purpose, channel = short(event.purpose), short(event.channel or EVERY_CHANNEL)
+    said = Consent(purpose, channel, int(event.state == "granted"), now.at, until)
     consents = _with_consent(profile.consents, said)
     return {"consents": consents, **dealt.consented(profile, consents, now)}
 

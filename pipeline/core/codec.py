@@ -18,7 +18,7 @@ from pipeline.core.folded import as_gaps
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage
-from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE
+from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
 VERSION: Final = 3
 _BEFORE_WORDS: Final = 2
@@ -56,7 +56,7 @@ def pack(profile: Profile) -> bytes:
     )
     review_at = min(max(profile.next_review_at, 0), 0xFFFFFFFF)
     header = _HEADER.pack(VERSION, review_at, profile.stage, profile.lifecycle, flags)
-    return header + _encode(_with_words(profile, CODE_BY_WORD))
+    return header + _encode(_with_words(profile, CODE_BY_WORD, 0 if review_at else profile.next_review_at))
 
 
 def unpack(packed: bytes) -> Profile:
@@ -64,17 +64,21 @@ def unpack(packed: bytes) -> Profile:
     _check(packed)
     profile = _decode(memoryview(packed)[_HEADER.size :])
     if packed[0] == VERSION:
-        return _with_words(profile, WORD_BY_CODE)
+        return _with_words(profile, WORD_BY_CODE, _HEADER.unpack_from(packed)[1] or profile.next_review_at)
+    consents = (
+        replace(each, purpose_code=short(each.purpose), channel_code=short(each.channel)) for each in profile.consents
+    )
+    profile = replace(profile, consents=tuple(consents))
     if packed[0] == _BEFORE_WORDS:
         return profile
     ledger = _with_margins(profile.ledger)
     return replace(profile, ledger=replace(ledger, folded_days=as_gaps(ledger.folded_days)))
 
 
-def _with_words(profile: Profile, told: Mapping[str, str]) -> Profile:
-    """The profile with its well-known words told another way."""
+def _with_words(profile: Profile, told: Mapping[str, str], next_review_at: int) -> Profile:
+    """The profile with its well-known words told another way. When its next review is stands in the header alone."""
     get, stage, lifecycle = told.get, profile.stage_reason, profile.lifecycle_reason
-    last, sent = profile.last_decision, profile.rule_sent_at
+    last, sent, zone, language = profile.last_decision, profile.rule_sent_at, profile.time_zone, profile.language
     if last is not None:
         rule, outcome, reason, at = last
         last = (get(rule, rule), get(outcome, outcome), get(reason, reason), at)
@@ -84,6 +88,10 @@ def _with_words(profile: Profile, told: Mapping[str, str]) -> Profile:
         lifecycle_reason=get(lifecycle, lifecycle),
         last_decision=last,
         rule_sent_at={get(rule, rule): at for rule, at in sent.items()} if sent else sent,
+        next_review_at=next_review_at,
+        time_zone=get(zone, zone) if zone else zone,
+        language=get(language, language) if language else language,
+        currency=get(profile.currency, profile.currency),
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
     MESSAGES_MAX,
+    MESSAGES_WINDOW_DAYS_MAX,
     Consideration,
     Ledger,
     Lifecycle,
@@ -192,7 +193,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
                 return settled(customer_id, profile, controls)
             profile = replace(
                 profile,
-                sent_at=(*profile.sent_at, profile.as_of)[-MESSAGES_MAX:],
+                sent_at=_lately(profile.sent_at, profile.as_of),
                 rule_sent_at={**profile.rule_sent_at, each.rule: profile.as_of},
             )
             rails = _Rails(profile, policy)
@@ -205,6 +206,12 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
         changes["considerations"] = tuple(held)
         changes["last_decision"] = (last.rule, last.outcome, last.reasons[0], profile.as_of)
     return Settled(replace(profile, **changes), tuple(decisions), look_at)
+
+
+def _lately(sent_at: tuple[int, ...], as_of: int) -> tuple[int, ...]:
+    """The messages sent that a cap may look at, with the one of now."""
+    since = as_of - MESSAGES_WINDOW_DAYS_MAX * DAY_SECONDS
+    return (*(at for at in sent_at if at > since), as_of)[-MESSAGES_MAX:]
 
 
 def _turn(each: Consideration, policy: Policy) -> tuple[int, int, str]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfoNotFoundError
 import msgspec
 
 from pipeline.core.days import zone_named
-from pipeline.core.profile import DAYS_MAX, MESSAGES_MAX
+from pipeline.core.profile import DAYS_MAX, MESSAGES_MAX, MESSAGES_WINDOW_DAYS_MAX
 
 
 class BadPolicy(Exception):
@@ -280,7 +280,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "tiers.slack_permille": (0, 500),
     "tiers.hold_days": (0, 365),
     "guard_rails.messages_max": (1, MESSAGES_MAX),
-    "guard_rails.messages_window_days": (1, 365),
+    "guard_rails.messages_window_days": (1, MESSAGES_WINDOW_DAYS_MAX),
     "guard_rails.complaint_cool_down_days": (0, 365),
     "owed.consent_grace_hours": (0, 240),
     "satisfaction.half_life_days": (7, 3650),

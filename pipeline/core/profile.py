@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from pipeline.core.words import full
+
 
 class Stage(IntEnum):
     """How far the relationship has grown. Never moved by risk or by an open complaint."""
@@ -164,11 +166,22 @@ EVERY_CHANNEL: Final = "*"
 class Consent(_Entry, frozen=True):
     """What they said about one purpose on one channel (`*`: all of them)."""
 
-    purpose: str
-    channel: str
+    purpose_code: str
+    """In short, as `words` has it; so too the channel."""
+    channel_code: str
     granted: int
     changed_at: int
     valid_until: int = 0
+
+    @property
+    def purpose(self) -> str:
+        """What it is for."""
+        return full(self.purpose_code)
+
+    @property
+    def channel(self) -> str:
+        """Where; `*` is everywhere."""
+        return full(self.channel_code)
 
 
 class Ticket(_Entry, frozen=True):
@@ -475,6 +488,8 @@ TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set."""
+MESSAGES_WINDOW_DAYS_MAX: Final = 31
+"""The longest time a policy's cap may look back."""
 TOUCHES_MAX: Final = 16
 FRIENDS_MAX: Final = 16
 CREDITS_MAX: Final = 16

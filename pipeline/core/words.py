@@ -15,8 +15,28 @@ WORDS: Final = (
     "sent", "held", "withheld", "expired", "cancelled",
     "at_risk", "order_done", "too_soon", "no_consent", "complaint_open", "complaint_recent", "cap", "cool_down",
     "stale", "purchased", "order_void", "too_many_open", "rule_off",
+    "marketing", "feedback", "email", "sms", "push", "phone", "post", "messenger", "en", "de", "fr", "es", "ar", "fa",
+    "USD", "EUR", "GBP", "UTC",
+    "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo", "America/Mexico_City",
+    "Europe/London", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Rome", "Europe/Istanbul",
+    "Africa/Cairo", "Africa/Lagos", "Asia/Riyadh", "Asia/Dubai", "Asia/Tehran", "Asia/Kolkata", "Asia/Shanghai",
+    "Asia/Tokyo", "Australia/Sydney",
 )  # fmt: skip
 CODES_MAX: Final = 127
 """Beyond it a character takes two bytes."""
 CODE_BY_WORD: Final = {word: chr(place) for place, word in enumerate(WORDS, 1)}
 WORD_BY_CODE: Final = {code: word for word, code in CODE_BY_WORD.items()}
+
+
+_AS_IT_IS: Final = "\0"
+"""Before a single character that stands for itself, such as the `*` of all channels."""
+
+
+def short(word: str) -> str:
+    """Any word as it is packed."""
+    return _AS_IT_IS + word if len(word) == 1 else CODE_BY_WORD.get(word, word)
+
+
+def full(code: str) -> str:
+    """The word that is packed so."""
+    return code[1:] if code.startswith(_AS_IT_IS) else WORD_BY_CODE.get(code, code)

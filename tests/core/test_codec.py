@@ -12,9 +12,9 @@ from pipeline.core.decisions import Outcome, Reason
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
 from pipeline.core.policy import DEFAULT, Rules
-from pipeline.core.profile import Profile
+from pipeline.core.profile import Consent, Profile
 from pipeline.core.stage import FALL_REASON, REASONS
-from pipeline.core.words import CODES_MAX, WORDS
+from pipeline.core.words import CODES_MAX, WORDS, short
 
 VERSION_1: Final = bytes.fromhex(
     "0169df2f77000200dc0039ce695661c0ce69d64340ce69df2f77000200ce695cf940ad66697273745f636f6e74616374ac626f756768745f"
@@ -74,6 +74,14 @@ def test_well_known_words_are_packed_as_one_character_and_read_as_they_were() ->
     assert b"retention_offer" not in pack(profile)
     assert b"own" in pack(profile)
     assert len(pack(profile)) - len(pack(bare)) == 2 * 1 + 7 + (3 + 4 + 1)
+
+
+def test_what_was_agreed_to_is_kept_in_short_and_read_in_full_whatever_a_publisher_calls_it() -> None:
+    for purpose in ("marketing", "newsletter", "*", "m"):
+        for channel in ("email", "carrier pigeon", "*", "x"):
+            kept = Consent(short(purpose), short(channel), 1, 5)
+            assert (kept.purpose, kept.channel) == (purpose, channel)
+    assert len(short("marketing")) == 1
 
 
 def test_every_reason_and_rule_of_the_tables_is_a_well_known_word() -> None:

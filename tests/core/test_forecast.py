@@ -26,7 +26,7 @@ from pipeline.core.timing import Timing
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
-from tests.core.test_invariants import ordinary_year
+from tests.core.test_invariants import ordinary_year, uuid
 from tests.driver import Driver
 
 TIMING = Timing(0.525, 6.183, 0.891, 1.614)
@@ -240,7 +240,8 @@ def test_any_order_of_arrival_is_one_pace_one_lifecycle_and_one_forecast(
 
 
 def test_an_ordinary_year_under_a_model_still_packs_to_a_kibibyte() -> None:
-    driver, largest, waiting = under_model(policy()), 0, ordinary_year()
+    driver, largest = under_model(policy()), 0
+    waiting = [logged_replace(event, id=uuid(f"{number} {event.id}")) for number, event in enumerate(ordinary_year())]
     for today in range(366):
         driver.tick(day(today))
         while waiting and waiting[0].occurred_at <= day(today):

@@ -802,9 +802,9 @@ def report(  # noqa: PLR0913 - an option is a parameter
     from pipeline.telling_report import print_report  # noqa: PLC0415
 
     settings = _quiet_settings()
-    asked = Asked(period, first.date() if first else None, last.date() if last else None)
     with _explained():
         try:
+            asked = Asked(period, first.date() if first else None, last.date() if last else None)
             found = read_report(settings, asked)
         except NobodyYet as error:
             _end(str(error), REFUSED)

@@ -25,6 +25,7 @@ from pipeline.analysis.report.calendar import (
 from pipeline.analysis.report.compose import composed
 from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.life import Life
+from pipeline.analysis.report.overhead import take_cost
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.standing import standing_of
 from pipeline.analysis.report.table import Report
@@ -39,6 +40,7 @@ from pipeline.core.days import day_of
 from pipeline.inquiry import need_topics, scan
 from pipeline.schemas import logged
 from pipeline.settings import Settings
+from pipeline.spending import costs_told
 
 _SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quarter": 730, "year": 5 * 365}
 """How far back the report looks unless told."""
@@ -53,6 +55,10 @@ class Asked:
     first_on: date | None = None
     last_on: date | None = None
 
+    def __post_init__(self) -> None:
+        if self.first_on and self.last_on and self.last_on < self.first_on:
+            raise ValueError(f"expected a time that ends on {self.first_on} or later, got {self.last_on}")
+
 
 class NobodyYet(Exception):
     """There is no customer to report on."""
@@ -60,12 +66,12 @@ class NobodyYet(Exception):
 
 def read_report(settings: Settings, asked: Asked) -> Report:
     """The report as of now. Raises NobodyYet, ValueError for a time that cannot be, and as reading Kafka does."""
-    need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS, topics.SHOP_COSTS)
     controls, first_at, as_of = _span(settings)
     zone = controls.policy.shop.time_zone
     kind = asked.kind or kind_named(controls.policy.goals.period)
     periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
-    tally = Tally(Calendar(periods, kind, zone), controls.policy.value)
+    tally = Tally(Calendar(periods, kind, zone), controls.policy)
     for number in range(settings.partitions(topics.CUSTOMER_STATE)):
         partition = read_state(settings, number)
         lives = _lives(settings, number, partition, tally)
@@ -75,6 +81,8 @@ def read_report(settings: Settings, asked: Asked) -> Report:
             life = lives.by_customer.pop(key, None) or Life()
             life.first_at = life.first_at or profile.first_seen_at
             take(tally, life, standing_of(profile, here), as_of)
+    for cost in costs_told(settings):
+        take_cost(tally, cost, day_of(as_of, zone))
     return composed(Shop(tally, controls, as_of, settings.shop_currency))
 
 

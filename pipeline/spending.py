@@ -78,7 +78,7 @@ def revise(settings: Settings, by_file: Mapping[ChannelMonth, int | None]) -> Re
     need_topics(settings, topics.CUSTOMER_STATE, topics.CONTROLS, topics.SHOP_COSTS)
     revised_at = datetime.now(UTC)  # noqa: TID251 - a control's date is the moment somebody gave it
     controls, won = _won(settings)
-    by_events = summed(_costs(settings), controls.policy.shop.time_zone)
+    by_events = summed(costs_told(settings), controls.policy.shop.time_zone)
     found = revised(controls, Spend(by_events, by_file), won, revised_at)
     for revision in found.revisions:
         append_control(settings, revision)
@@ -101,7 +101,7 @@ def in_words(remark: Remark) -> str:
     return f"{what}: {remark.amount_minor:,} {ODD[remark.odd]} ({remark.odd})"
 
 
-def _costs(settings: Settings) -> Iterator[shop_costs.ShopCost]:
+def costs_told(settings: Settings) -> Iterator[shop_costs.ShopCost]:
     """Every cost once, in its latest word."""
     latest: dict[bytes, bytes] = {}
     for record in scan(settings, topics.SHOP_COSTS):

@@ -108,6 +108,9 @@ def test_a_file_that_is_no_policy_is_refused(ask: Ask, tmp_path: Path) -> None:
         (("redrive", "--topic", "bills.v1"), "--topic: expected one of contacts.v1, purchases.v1"),
         (("redrive", "--reason", "bad"), "'not_json'"),
         (("triggers", "--limit", "-1"), "--limit"),
+        (("report", "--from", "2026-02-30"), "--from"),
+        (("report", "--period", "day"), "--period"),
+        (("report", "--from", "2026-02-02", "--to", "2026-02-01"), "a time that ends on 2026-02-02 or later, got 2026"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -125,7 +128,7 @@ def test_without_a_broker_every_command_says_so_in_a_sentence(tmp_path: Path) ->
     events.write_text("{}\n")
     asked = (
         ("topics", "check"), ("lag",), ("triggers", "--follow"), ("customer", "c1"), ("redrive", "--dry-run"),
-        ("policy", "adopt", str(policy)), ("publish", str(events)), ("worker",),
+        ("report",), ("policy", "adopt", str(policy)), ("publish", str(events)), ("worker",),
     )  # fmt: skip
     at_once = [start(*words, WAFA_KAFKA_BOOTSTRAP_SERVERS=servers, WAFA_METRICS_PORT="0") for words in asked]
     for words, process in zip(asked, at_once, strict=True):

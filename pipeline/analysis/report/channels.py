@@ -13,15 +13,15 @@ from pipeline.analysis.report.words import amount as in_money
 from pipeline.core.acquisition import WHOLE, Cpa, cpa_from
 from pipeline.core.policy import ATTRIBUTIONS
 
-_FLAG: Final = "costs more than it brings"
-_FLAGGED_AFTER: Final = 2
+FLAG: Final = "costs more than it brings"
+FLAGGED_AFTER: Final = 2
 
 
 def channels(shop: Shop) -> Part:
     """The part."""
     names = _names(shop)
     flagged = [name for name in names if costs_more_than_it_brings(shop, name)]
-    remarks = [f"{name} {_FLAG}: in the last {_FLAGGED_AFTER} whole periods its spend was above what it brought."
+    remarks = [f"{name} {FLAG}: in the last {FLAGGED_AFTER} whole periods its spend was above what it brought."
                for name in flagged]  # fmt: skip
     if not shop.spend_by_month:
         remarks.append("No channel's spend has been told (`wafa spend`): cost of winning and payback are unknown.")
@@ -88,8 +88,8 @@ def channel_row(shop: Shop, name: str) -> Row:
 
 def costs_more_than_it_brings(shop: Shop, name: str) -> bool:
     """In the last two periods that are over and whole, one after the other."""
-    last = shop.whole_periods()[-_FLAGGED_AFTER:]
-    return len(last) == _FLAGGED_AFTER and all(
+    last = shop.whole_periods()[-FLAGGED_AFTER:]
+    return len(last) == FLAGGED_AFTER and all(
         shop.spend.get((name, number), 0) > max(0, brought(shop.tally.row(CHANNEL, name, number))) for number in last
     )
 
@@ -112,7 +112,7 @@ def _channel(shop: Shop, name: str, flagged: list[str]) -> list[Cell]:
     return [
         name, row[Measure.TOUCHES], round(shop.tally.people["persuaded", name, WHOLE_TIME] / WHOLE, 2), spend,
         *((cpa.estimate_minor, cpa.low_minor, cpa.high_minor) if cpa else (None, None, None)),
-        brought(row), share(left, cost), payback_months(shop, name), _FLAG if name in flagged else "",
+        brought(row), share(left, cost), payback_months(shop, name), FLAG if name in flagged else "",
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def cohorts(shop: Shop) -> Part:
     value = sum(of.value for of in sums.values())
     risked = sum(sums[each].value for each in AT_RISK if each in sums)
     remarks = []
-    if any(each in sums for each in AT_RISK) and value > 0:
+    if risked > 0 < value:
         remarks.append(f"{risked / value:.0%} of the value to date is with customers at risk or lapsed.")
     if not shop.tally.has_predictions:
         remarks.append("Predicted value: profiles hold no prediction yet.")

@@ -57,6 +57,7 @@ _add(
     verdict=("verdict", "*Costs more than it brings*: in the last two whole periods one after the other."),
     line=("line", "A sum that the report and the customers' values both have."),
     model=("model", "How the touches before an order share it."),
+    level=("satisfaction", "Of a customer by all evidence, the older the less; unknown without any."),
     unit=("unit", "Minor units of the shop's currency, or a share."),
 )
 _add(
@@ -70,7 +71,10 @@ _add(
         "heard",
         "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
     ),
-    satisfied=("satisfied", "Of those heard, who were satisfied: seven tenths of the best or more on average."),
+    satisfied=(
+        "satisfied",
+        "Of those heard, who were satisfied on average: from `satisfaction.satisfied_from_permille` on.",
+    ),
     promoting=(
         "promoting",
         "People who sent a friend, praised us in public, or gave a recommendation score of nine tenths or more.",
@@ -81,14 +85,17 @@ _add(
     activities=(
         "activities",
         (
-            "Of the department: marketing's touches, e-mails and recorded activities; contacts of "
-            "each; service's tickets."
+            "Of the department: marketing's touches and e-mails, service's tickets, each one's contacts and recorded "
+            "activities. Of a channel: what costs that name it say was done."
         ),
     ),
     touches=("touches", "Of people known, by the channel."),
     said=("said", "How often."),
     people_said=("by people", "By how many people."),
     mvc_said=("by MVCs", "By how many of the most valuable customers; none without tiers."),
+    kept=("kept", "Promises to customers, to date: deliveries and answers in time, messages with consent."),
+    broken=("broken", "Not done when their time had passed; messages without consent."),
+    open=("open", "Whose time has not come."),
     moves=("customers", "Who moved so."),
     payback_months=(
         "payback, months",
@@ -143,6 +150,7 @@ _add(
     customers_share=("of customers", "Of all with a purchase."),
     value_share=("of value", "Of the value of all."),
     cost_share=("of cost", "Of the cost of all."),
+    kept_share=("kept, of all", "Kept, of those kept or broken."),
     paid_back=("paid back", "Of what winning them cost, what they have left so far."),
 )
 _add(

@@ -7,6 +7,7 @@ from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, share, table
 from pipeline.analysis.report.tally import OF_NO_CHANNEL, WHOLE_TIME
 from pipeline.core.acquisition import WHOLE
+from pipeline.core.satisfaction import LEVELS
 
 
 def people(shop: Shop, step: str, period: int) -> int:
@@ -59,6 +60,12 @@ def funnel(shop: Shop) -> Part:
                 _by_period(shop),
                 shown_max=3,
             ),
+            table(
+                "satisfaction",
+                "Customers by satisfaction, as of the log's last moment",
+                "level customers customers_share",
+                _satisfaction(shop),
+            ),
             table("funnel_by_channel", "Reached and won by channel", "channel reached won", _by_channel(shop)),
         ),
         tuple(remarks),
@@ -77,6 +84,11 @@ def _by_period(shop: Shop) -> list[list[Cell]]:
             ]
         )  # fmt: skip
     return rows
+
+
+def _satisfaction(shop: Shop) -> list[list[Cell]]:
+    counts = shop.tally.satisfaction
+    return [[level, counts[level], share(counts[level], counts.total())] for level in LEVELS if counts[level]]
 
 
 def _by_channel(shop: Shop) -> list[list[Cell]]:

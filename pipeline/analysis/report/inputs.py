@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.analysis.report.channels import channel_row
+from pipeline.analysis.report.channels import FLAG, FLAGGED_AFTER, channel_row
 from pipeline.analysis.report.measures import (
     DEPARTMENTS,
     Measure,
@@ -45,7 +45,7 @@ def inputs(shop: Shop) -> Part:
         table(
             "inputs_outputs_by_channel",
             "The same by channel",
-            "channel touches spend_minor orders_attributed net_revenue_minor brought_minor",
+            "channel touches activities spend_minor orders_attributed net_revenue_minor brought_minor",
             _by_channel(shop),
             shown_max=0,
         ),
@@ -62,13 +62,27 @@ def inputs(shop: Shop) -> Part:
                 _by_tier(shop),
             )
         )
+        remarks += [
+            f"{tier.upper()} {FLAG}: profit was below zero in the last two whole periods."
+            for tier in shop.tally.keys(TIER)
+            if tier != NO_TIER and costs_more_than_it_brings(shop, tier)
+        ]
     lines = adds_up(shop)
+    if any(owed.made for owed in shop.tally.owed.values()):
+        title = "What was promised, to date: consent (marketing), delivery (sales), answers (service)"
+        tables.append(table("promises", title, "department kept broken open kept_share", _promises(shop)))
     columns = "line report_minor customers_minor difference_minor"
     tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
     wrong = [str(line[0]) for line in lines if line[3]]
     if wrong:
         remarks.append(f"Does not add up with the customers' values: {', '.join(wrong)}; see `wafa books`.")
     return Part("inputs", "Inputs against outputs", tuple(tables), tuple(remarks))
+
+
+def costs_more_than_it_brings(shop: Shop, tier: str) -> bool:
+    """Whether a tier's customers brought less than they cost in each of the last two whole periods."""
+    last = shop.whole_periods()[-FLAGGED_AFTER:]
+    return len(last) == FLAGGED_AFTER and all(profit(shop.tally.row(TIER, tier, number)) < 0 for number in last)
 
 
 def _by_period(shop: Shop) -> list[list[Cell]]:
@@ -88,12 +102,10 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for name in sorted({*shop.tally.keys(CHANNEL), *(channel for channel, _ in shop.spend)}):
         row = channel_row(shop, name)
-        orders = sum(
-            parts[0] for (model, channel), parts in shop.tally.attributed.items()
-            if channel == name and model == shop.policy.value.attribution
-        )  # fmt: skip
+        orders = shop.tally.attributed.get((shop.policy.value.attribution, name), [0])[0] / WHOLE
+        done = sum(activities_of(row, department) for department in DEPARTMENTS) - row[Measure.TOUCHES]
         rows.append(
-            [name, row[Measure.TOUCHES], shop.spent_on(name), round(orders / WHOLE, 2), net_revenue(row), brought(row)]
+            [name, row[Measure.TOUCHES], done, shop.spent_on(name), round(orders, 2), net_revenue(row), brought(row)]
         )
     return rows
 
@@ -107,6 +119,14 @@ def _by_tier(shop: Shop) -> list[list[Cell]]:
         done = sum(activities_of(row, department) for department in DEPARTMENTS)
         rows.append([tier or "none", done, cost(row), net_revenue(row), profit(row)])
     return rows
+
+
+def _promises(shop: Shop) -> list[list[Cell]]:
+    return [
+        [department, owed.kept, owed.broken, owed.open, share(owed.kept, owed.kept + owed.broken)]
+        for department, owed in sorted(shop.tally.owed.items())
+        if owed.made
+    ]
 
 
 def adds_up(shop: Shop) -> list[list[Cell]]:

@@ -34,10 +34,11 @@ def needs(shop: Shop) -> Part:
     losses: list[list[Cell]] = [
         [kind, category, reason, people]
         for (kind, category, reason), people in sorted(shop.tally.losses.items(), key=lambda each: (-each[1], each[0]))
+        if kind != "nothing" or len(shop.tally.losses) > 1
     ]
     if silent:
         told = silent - shop.tally.losses["nothing", "", ""]
-        remarks.append(f"Of {silent:,} customers at risk or lapsed, {told:,} said before what was wrong.")
+        remarks.append(f"At risk or lapsed: {silent:,}; {told:,} of them had said what was wrong.")
     return Part(
         "needs",
         "Needs: for those who make the products",

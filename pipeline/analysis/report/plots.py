@@ -87,7 +87,7 @@ def _across(axes: Axes, names: Sequence[Cell], bars: Sequence[tuple[str, str, Se
     axes.set_xlabel(label)
     axes.tick_params(axis="y", length=0)
     if len(bars) > 1:
-        axes.legend(loc="best")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _funnel(axes: Axes, part: Part, currency: str) -> None:

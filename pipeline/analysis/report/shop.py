@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named, month_of
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
-from pipeline.analysis.report.tally import SHOP, Tally
+from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
 from pipeline.core.controls import Controls
 from pipeline.core.policy import Policy
 from pipeline.schemas import logged
@@ -68,6 +68,11 @@ class Shop:
                 found[channel, period] = found.get((channel, period), 0) + part
         return found
 
+    @cached_property
+    def first_sale_day(self) -> int:
+        """The day of the first sale of all; today, without any."""
+        return min(self.tally.sales_by_day, default=self.today)
+
     def spent(self, period: int) -> int:
         """What all channels cost in a period."""
         return sum(amount for (_, number), amount in self.spend.items() if number == period)
@@ -77,9 +82,10 @@ class Shop:
         return sum(amount for (name, number), amount in self.spend.items() if name == channel and number != OUTSIDE)
 
     def row(self, period: int) -> Row:
-        """The shop's row of a period, with what channels cost in it instead of the customers' shares of it."""
+        """A period's row: customers' (with what channels cost in it in place of their shares of it) and overhead."""
         row = list(self.tally.row(SHOP, "", period))
         row[Measure.CHANNELS] = self.spent(period)
+        add(row, self.tally.row(OVERHEAD, "", period))
         return row
 
     def whole(self) -> Row:

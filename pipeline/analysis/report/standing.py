@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.core.acquisition import ChannelCost, channel_costs, shares
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
 from pipeline.core.forecast import forecast
+from pipeline.core.owed import Owed, by_department
 from pipeline.core.profile import Lifecycle, Profile, Tier
+from pipeline.core.satisfaction import satisfaction
 from pipeline.core.standing import month_of
 from pipeline.core.value import Value, value
 
@@ -26,6 +30,10 @@ class Standing(NamedTuple):
     """None: profiles have none."""
     tier_by_month: tuple[tuple[int, str], ...] = ()
     """(month since year 0, tier), the oldest first."""
+    owed: Mapping[str, Owed] = MappingProxyType({})
+    """What each department promised them, kept and broke."""
+    satisfaction: str = "unknown"
+    """Its level."""
     predicted_minor: int | None = None
     """What they will still bring; None: no model."""
 
@@ -40,6 +48,8 @@ def standing_of(profile: Profile, controls: Controls) -> Standing:
         first_purchase_at=profile.ledger.first_at,
         shares=shares(profile, controls.policy.value),
         channel_costs=channel_costs(profile, controls),
+        owed=by_department(profile, profile.as_of),
+        satisfaction=satisfaction(profile, profile.as_of, controls.policy).level,
         tier=tier,
         tier_by_month=by_month,
         predicted_minor=None if expected is None else round(expected.value_minor),

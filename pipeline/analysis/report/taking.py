@@ -22,9 +22,9 @@ from pipeline.analysis.report.tally import (
     Tally,
 )
 from pipeline.core.acquisition import WHOLE
+from pipeline.core.owed import Owed
 from pipeline.core.value import Value
 
-SATISFIED_FROM_MILLI: Final = 700
 _BAD: Final = ("complaint", "low rating", "refund", "cancellation")
 _SILENT: Final = ("at_risk", "lapsed")
 _NOTHING_SAID: Final = Wish("nothing", "", "", "")
@@ -150,7 +150,7 @@ class _Taken:
             return
         mean = round(milli / scores)
         self._count("heard", period)
-        if mean >= SATISFIED_FROM_MILLI:
+        if mean >= self.tally.satisfied_from_milli:
             self._count("satisfied", period)
         self.tally.score_milli[period] += mean
 
@@ -188,8 +188,11 @@ class _Taken:
         """Their value to date, by where they stand, by who won them and when."""
         tally, who = self.tally, self.who
         tally.value = Value(*(mine + theirs for mine, theirs in zip(tally.value, who.value, strict=True)))
+        for department, owed in who.owed.items():
+            tally.owed[department] = tally.owed.get(department, Owed()).plus(owed)
         if not self.first_at:
             return
+        tally.satisfaction[who.satisfaction] += 1
         worth, spent = who.value.value_to_date_minor, who.value.margin_minor - who.value.value_to_date_minor
         tally.has_predictions |= who.predicted_minor is not None
         for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):

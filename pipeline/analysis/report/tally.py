@@ -11,7 +11,8 @@ from typing import Final
 from pipeline.analysis.report.calendar import Calendar
 from pipeline.analysis.report.life import Wish
 from pipeline.analysis.report.measures import Row, nothing
-from pipeline.core.policy import ValueRules
+from pipeline.core.owed import Owed
+from pipeline.core.policy import Policy
 from pipeline.core.value import NOTHING, Value
 
 WHOLE_TIME: Final = -2
@@ -20,7 +21,7 @@ NO_CHANNEL: Final = "none known"
 WORD_OF_MOUTH: Final = "word of mouth"
 OF_NO_CHANNEL: Final = (WORD_OF_MOUTH, NO_CHANNEL)
 """Who came without a touch: sent by a friend, or nobody knows how."""
-SHOP, TIER, CHANNEL = "shop", "tier", "channel"
+SHOP, TIER, CHANNEL, OVERHEAD = "shop", "tier", "channel", "overhead"
 NO_TIER: Final = ""
 
 
@@ -46,14 +47,19 @@ class Moments:
 class Tally:
     """The sums."""
 
-    def __init__(self, calendar: Calendar, rules: ValueRules) -> None:
-        self.calendar, self.rules = calendar, rules
+    def __init__(self, calendar: Calendar, policy: Policy) -> None:
+        self.calendar, self.rules = calendar, policy.value
+        self.satisfied_from_milli = policy.satisfaction.satisfied_from_permille
         self.rows: dict[tuple[str, str, int], Row] = {}
         """(what, which, period) to money and doings."""
         self.people: Counter[tuple[str, str, int]] = Counter()
         """(step, channel, period) to people; who were persuaded in parts of `acquisition.WHOLE` by channel."""
         self.prospects_before = 0
         """Known before the report's time, and without a purchase until then."""
+        self.owed: dict[str, Owed] = {}
+        """Department to what it promised, kept and broke, to date."""
+        self.satisfaction: Counter[str] = Counter()
+        """Level to customers."""
         self.retained: Counter[int] = Counter()
         """Period to people who bought in it and in the one before."""
         self.score_milli: Counter[int] = Counter()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
 from pipeline.analysis.report.calendar import Calendar, PeriodKind, number_of, periods_between
 from pipeline.analysis.report.compose import composed
+from pipeline.analysis.report.overhead import take_cost
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.standing import standing_of
 from pipeline.analysis.report.table import Report
@@ -17,6 +18,7 @@ from pipeline.analysis.report.telling import Lives
 from pipeline.core.policy import DEFAULT, Policy
 from pipeline.core.step import Outcome
 from pipeline.schemas import logged
+from pipeline.schemas.shop_costs import ShopCost
 from tests.core.builders import day, seconds
 from tests.driver import Driver
 
@@ -32,11 +34,12 @@ def shop_of(
     last: date = date(2026, 3, 31),
     kind: PeriodKind = "month",
     now: float = 89,
+    costs: Sequence[ShopCost] = (),
 ) -> Shop:
     """A shop after these events (controls among them are of nobody) and controls, on a day (89 is 31 March 2026)."""
     driver = Driver(rules)
     zone = rules.shop.time_zone
-    tally = Tally(Calendar(periods_between(number_of(first), number_of(last), kind), kind, zone), rules.value)
+    tally = Tally(Calendar(periods_between(number_of(first), number_of(last), kind), kind, zone), rules)
     lives = Lives(tally.calendar, tally.category_by_product)
     lives.controls = driver.controls
     for who, event in told:
@@ -55,6 +58,8 @@ def shop_of(
     driver.control(logged.Tick(as_of=day(now)))
     for who, profile in driver.profiles.items():
         take(tally, lives.by_customer[who.encode()], standing_of(profile, driver.controls), seconds(now))
+    for cost in costs:
+        take_cost(tally, cost, tally.calendar.day(seconds(now)))
     return Shop(tally, driver.controls, seconds(now), "USD")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import subprocess
+import sys
 from datetime import date
 from html.parser import HTMLParser
 
@@ -106,6 +108,13 @@ def test_a_terminal_gets_a_page_or_two_and_is_told_of_the_rest(report: Report) -
         assert part.title in text
     assert "more rows in needs.csv (--csv)" in text
     assert "ad costs more than it brings" in text
+
+
+def test_all_but_the_page_needs_no_package_that_workers_do_without() -> None:
+    block = "import sys; sys.modules.update(dict.fromkeys(('numpy', 'scipy', 'matplotlib', 'ddsketch')))"
+    use = "import pipeline.reporting, pipeline.telling_report, pipeline.analysis.report.files"
+    done = subprocess.run([sys.executable, "-c", f"{block}; {use}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_table_has_a_figure_without_a_meaning(report: Report) -> None:

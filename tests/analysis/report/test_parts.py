@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.analysis.report.table import Cell, Report
 from pipeline.analysis.report.tally import Moments
 from pipeline.analysis.report.tiers import returned
 from pipeline.schemas import logged
+from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
 from tests.core.builders import cancelled, day, order, policy, refund, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
@@ -166,6 +168,25 @@ def test_departments_bear_what_they_spent_and_profit_is_what_is_left() -> None:
     assert row["profit_minor"] == 5_300 - 1_410 - 500 - 50 == row["profit_per_buyer_minor"]
 
 
+def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
+    """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
+    fair = ShopCost(
+        department="sales", amount_minor=900, currency="USD", occurred_at=day(2), period_start_on=date(2026, 1, 30),
+        period_end_on=date(2026, 2, 1), campaign_id="fair", activity="stand",
+    )  # fmt: skip
+    posts = ShopCost(
+        department="marketing", amount_minor=500, currency="USD", occurred_at=day(3), channel="influencer",
+        activity="post", activity_count=4,
+    )  # fmt: skip
+    found = report([("a", order(1, "A", 10_000))], revised("influencer", 500, 0), costs=[fair, posts])
+    table = found.part("inputs").table("inputs_outputs")
+    assert table.column("sales_minor") == [600, 300, 0]
+    assert table.column("marketing_minor") == [500, 0, 0], "told by its revision, and not twice"
+    assert cells(found, "inputs", "departments", department="marketing")["activities"] == 4
+    assert cells(found, "inputs", "inputs_outputs_by_channel", channel="influencer")["activities"] == 4
+    assert all(line[3] == 0 for line in found.part("inputs").table("adds_up").rows), "it is in no customer's value"
+
+
 def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
     told = [
         ("a", order(1, "A", 10_000)), ("a", refund(FEBRUARY + 1, "A", "R", 4_000)),
@@ -174,6 +195,26 @@ def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
     table = report(told).part("inputs").table("inputs_outputs")
     assert table.column("net_revenue_minor") == [10_000, -4_000, 0]
     assert table.column("margin_minor") == [5_000, -2_000, 0]
+
+
+def test_what_each_department_promised_is_told_with_how_much_of_it_was_kept() -> None:
+    told = [("a", order(1, "A")), ("a", order(2, "B")), ("a", order(80, "C"))]
+    told += [
+        ("a", said(logged.OrderPromised, on, order_id=name, promised_at=day(due)))
+        for name, on, due in (("A", 1, 4), ("B", 2, 5), ("C", 80, 120))
+    ]
+    told += [("a", said(logged.OrderDelivered, 3, order_id="A")), ("a", said(logged.OrderDelivered, 6, order_id="B"))]
+    told += [("a", ticket(10, "t", "question", promised_at=day(11)))]
+    table = report(told).part("inputs").table("promises")
+    assert table.rows == (("sales", 1, 1, 1, 0.5), ("service", 0, 1, 0, 0.0))
+
+
+def test_customers_are_counted_by_how_satisfied_they_are_and_the_silent_are_unknown() -> None:
+    told = [(who, order(1, who)) for who in "abc"] + [survey("a", 80, 10.0), survey("b", 80, 0.0)]
+    table = report(told).part("funnel").table("satisfaction")
+    assert dict(zip(table.column("level"), table.column("customers"), strict=True)) == {
+        "unknown": 1, "dissatisfied": 1, "satisfied": 1,
+    }  # fmt: skip
 
 
 # -- who comes back ---------------------------------------------------------------------------------------------------

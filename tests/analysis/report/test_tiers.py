@@ -48,6 +48,19 @@ def test_each_tier_has_its_share_of_customers_value_and_cost(report: Report) -> 
     assert table.column("returned") == [None, round(small / 1_800, 4)]
 
 
+def test_a_tier_that_costs_more_than_it_brings_two_periods_running_is_named() -> None:
+    """Served for 90.00 a month from orders that leave 4.00 each."""
+    told: list[Told] = [("", fitted(0)), ("", measured(0, LINES)), ("", logged.Tick(as_of=day(1)))]
+    for month in range(3):
+        on = 31 * month + 2
+        told.append(("a", order(on, f"{month}", 1_000)))
+        told.append(("a", said(logged.ContactMade, on + 1, department="service", service_minutes=90.0)))
+    remarks = report_of(told, rules=RULES, now=95).part("inputs").remarks
+    assert any("costs more than it brings" in each for each in remarks), remarks
+    cheap = [each for each in told if not isinstance(each[1], logged.ContactMade)]
+    assert report_of(cheap, rules=RULES, now=95).part("inputs").remarks == ()
+
+
 def test_moves_from_growable_to_valuable_are_told_first(report: Report) -> None:
     moves = report.part("tiers").table("tier_moves")
     assert ("2026-02", "mgc to mvc", 1) in moves.rows

@@ -80,8 +80,8 @@ contracts: setup-dev ## write the schemas and the AsyncAPI document from the cod
 
 .PHONY: lock
 lock: setup-dev ## resolve the dependencies anew into the four locks, and the benchmarks' own
-	@$(LOCK) pyproject.toml --output-file requirements.lock
-	@$(LOCK) pyproject.toml --extra analysis --output-file requirements-analysis.lock
+	@$(LOCK) pyproject.toml --extra disk --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra disk --extra analysis --output-file requirements-analysis.lock
 	@$(LOCK) pyproject.toml --extra local --extra build --output-file requirements-local.lock
 	@$(LOCK) pyproject.toml --extra local --extra disk --extra build --extra analysis --extra dev --output-file requirements-dev.lock
 	@for engine in faust quix bytewax; do $(LOCK) bench/locks/$$engine.in --output-file bench/locks/$$engine.lock; done

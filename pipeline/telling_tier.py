@@ -16,7 +16,7 @@ TIERS: Final = {
 }
 TIER_REASONS: Final = {
     "no_purchase_yet": "they have not bought",
-    "no_forecast_yet": "no model is fitted yet (`wafa fit`)",
+    "no_forecast_yet": "no model was fitted when they were last looked at (`wafa fit`)",
     "no_population_yet": "the shop's customers are not measured yet (`wafa tiers`)",
     "not_looked_at_yet": "looked at with their next purchase, cost or review, within seven days",
     "usual": "neither among the best nor far from them",

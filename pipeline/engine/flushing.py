@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 SHARE: Final = 0.005
-"""Of a busy task's time, for flushes."""
+"""Of a task's time, for flushes, while records wait."""
+SHARE_AT_EASE: Final = 0.02
+"""The same while records come, and none waits."""
 
 
 class Flushing:
@@ -34,8 +36,8 @@ class Flushing:
     def flushed(self, at: float, took_seconds: float, *, is_left: bool, is_busy: bool) -> None:
         """A flush was committed, and took so long. `is_left`: there is more to flush; `is_busy`: records wait."""
         self._flushed_at = at
-        share = took_seconds / SHARE
-        if is_left:
-            self._rest_seconds = share if is_busy else 0.0
+        if is_left and not is_busy and at >= self._worked_at + self._every_seconds:
+            self._rest_seconds = 0.0
         else:
-            self._rest_seconds = max(self._every_seconds, share)
+            share = took_seconds / (SHARE if is_busy else SHARE_AT_EASE)
+            self._rest_seconds = share if is_left else max(self._every_seconds, share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.engine.flushing import SHARE, Flushing
+from pipeline.engine.flushing import SHARE, SHARE_AT_EASE, Flushing
 
 
 def test_a_busy_task_gives_flushes_their_share_of_time() -> None:
@@ -25,8 +25,18 @@ def test_a_task_that_has_come_to_rest_does_not_wait_for_a_slow_flush_to_be_made_
 
 def test_what_is_left_goes_out_at_once_where_nothing_else_waits() -> None:
     flushing = Flushing(1.0)
+    flushing.worked(98.0)
     flushing.flushed(100.0, 0.5, is_left=True, is_busy=False)
     assert flushing.due_at == 100.0
+
+
+def test_while_records_come_and_none_waits_flushes_get_a_larger_share_and_not_all_there_is() -> None:
+    flushing = Flushing(1.0)
+    flushing.worked(99.9)
+    flushing.flushed(100.0, 0.05, is_left=True, is_busy=False)
+    for at in (100.4, 100.8, 101.2, 101.6, 102.0, 102.4):
+        flushing.worked(at)
+    assert flushing.due_at == pytest.approx(100.0 + 0.05 / SHARE_AT_EASE)
 
 
 def test_quick_flushes_are_as_far_apart_as_the_settings_say() -> None:

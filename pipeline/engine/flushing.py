@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 SHARE: Final = 0.005
-"""Of a task's time, for flushes, while records wait."""
+"""Of a task's time, for flushes, while records wait here or the worker is behind elsewhere."""
 SHARE_AT_EASE: Final = 0.02
 """The same while records come, and none waits."""
 
@@ -34,7 +34,7 @@ class Flushing:
         self._worked_at = at
 
     def flushed(self, at: float, took_seconds: float, *, is_left: bool, is_busy: bool) -> None:
-        """A flush was committed, and took so long. `is_left`: there is more to flush; `is_busy`: records wait."""
+        """A flush was committed, and took so long. `is_left`: there is more to flush; `is_busy`: records go first."""
         self._flushed_at = at
         if is_left and not is_busy and at >= self._worked_at + self._every_seconds:
             self._rest_seconds = 0.0

@@ -10,6 +10,8 @@ from typing import Final
 
 AT_WORK_SECONDS: Final = 0.5
 """A task that began a transaction within this time is at work."""
+BEHIND_SECONDS: Final = 1.0
+"""A worker is behind for so long after the last transaction that left a whole batch waiting."""
 REST_SECONDS_MAX: Final = 0.25
 """However many are at work, none waits longer for its turn."""
 
@@ -20,10 +22,20 @@ class Pace:
     def __init__(self, transactions_per_second: float) -> None:
         self._per_second = transactions_per_second
         self._began_at: dict[str, float] = {}
+        self._behind_at = -BEHIND_SECONDS
 
-    def begin(self, task: str, now: float) -> None:
-        """A transaction of this task begins. Instants are monotonic seconds."""
+    def begin(self, task: str, now: float, *, is_behind: bool = False) -> None:
+        """A transaction of this task begins; with `is_behind` as many records wait as the next could take.
+
+        Instants are monotonic seconds.
+        """
         self._began_at[task] = now
+        if is_behind:
+            self._behind_at = now
+
+    def is_behind(self, now: float) -> bool:
+        """Whether some task of the worker had more to do lately than it could: what can wait should."""
+        return now < self._behind_at + BEHIND_SECONDS
 
     def forget(self, task: str) -> None:
         """The task is not here any more."""

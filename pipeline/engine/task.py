@@ -478,9 +478,9 @@ class Task:
         assert processor is not None
         assert producer is not None
         started_at = time.monotonic()
-        self._around.pace.begin(self._name, started_at)
-        pending, tenure = self._pending, self._tenure
-        records = [pending.popleft() for _ in range(min(len(pending), self._batch_records()))]
+        pending, tenure, most = self._pending, self._tenure, self._batch_records()
+        self._around.pace.begin(self._name, started_at, is_behind=len(pending) >= 2 * most)
+        records = [pending.popleft() for _ in range(min(len(pending), most))]
         # With nothing left: over the control records behind the last one too, so that lag can reach 0.
         next_offset = records[-1].offset + 1 if pending else max(self._fetched_to, self.position)
         batch = Batch(self.spec.topic, self.partition, records, next_offset, flush)
@@ -543,7 +543,8 @@ class Task:
             took = times.processed_at - times.started_at - count * self._seconds_per_record
             is_left = self._processor is not None and self._processor.wants_flush
             self._flushing.flushed(
-                times.committed_at, max(0.0, took), is_left=is_left, is_busy=bool(self._pending)
+                times.committed_at, max(0.0, took), is_left=is_left,
+                is_busy=bool(self._pending) or self._around.pace.is_behind(times.committed_at),
             )  # fmt: skip
         if count:
             self._flushing.worked(times.committed_at)

@@ -37,3 +37,12 @@ def test_none_waits_longer_than_stated() -> None:
     for number in range(100):
         pace.begin(str(number), 10.0)
     assert pace.next_at("7", 10.0) == pytest.approx(10.0 + REST_SECONDS_MAX)
+
+
+def test_a_worker_is_behind_for_a_second_after_a_task_of_it_left_a_whole_batch_waiting() -> None:
+    pace = Pace(250.0)
+    assert not pace.is_behind(0.5)
+    pace.begin("a", 10.0, is_behind=True)
+    pace.begin("b", 10.2)
+    assert pace.is_behind(10.9)
+    assert not pace.is_behind(11.0)

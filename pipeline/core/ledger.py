@@ -218,7 +218,7 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     while True:
         ripe = None
         if 0 < first_tick_at <= arrived:
-            due = [order for order in ledger.orders if order.arrived_at <= arrived and _dated(order) <= ripe_at]
+            due = [order for order in ledger.orders if order.arrived_at <= arrived and _told_last(order) <= ripe_at]
             ripe = _oldest(due) if due else None
         if ripe is None and is_too_long(ledger):
             if not ledger.orders:
@@ -237,12 +237,17 @@ def _dated(order: Order) -> int:
     return order.purchased_at or order.version_at
 
 
+def _told_last(order: Order) -> int:
+    """The date of the version that counts: until the ledger is folded through it, it may be told again and be known."""
+    return max(order.purchased_at, order.version_at)
+
+
 def _oldest(orders: Sequence[Order]) -> Order:
-    """The earliest dated; of several at one instant, the one of the lowest mark."""
-    dates = [order.purchased_at or order.version_at for order in orders]  # `_dated`, without 64 calls
+    """The earliest by its last version; of several at one instant, the one of the lowest mark."""
+    dates = [max(order.purchased_at, order.version_at) for order in orders]  # `_told_last`, without 64 calls
     earliest = min(dates)
     if dates.count(earliest) > 1:
-        return min((order for order in orders if _dated(order) == earliest), key=lambda each: each.order)
+        return min((order for order in orders if _told_last(order) == earliest), key=lambda each: each.order)
     return orders[dates.index(earliest)]
 
 
@@ -252,7 +257,7 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
     refunds = ledger.refunds
     if refunds:
         refunds = tuple(refund for refund in refunds if refund.order != order.order)
-    through = max(ledger.folded_through_at, _dated(order))
+    through = max(ledger.folded_through_at, _told_last(order))
     kept = worth(order, ledger.refunds)
     if not order.known or order.cancelled:
         return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through)

@@ -137,6 +137,23 @@ def test_what_is_folded_is_never_counted_twice() -> None:
     assert with_delivery(ledger, 1, at=seconds(0), arrived_at=seconds(95)) is ledger
 
 
+def test_a_version_told_again_after_its_orders_window_is_known_or_too_old_and_never_counted_twice() -> None:
+    """Day 0: 100. Day 60: the same order, now 80. What was said on day 60 comes again, whenever."""
+    ledger = bought(bought(EMPTY, 1, 0, 100), 1, 60, 80, arrived=60)
+    for on in (95, 149):
+        ledger = settled(ledger, on)
+        assert totals(bought(ledger, 1, 60, 80, arrived=on)) == (1, 80, 0, 0)
+    ledger = settled(ledger, 151)
+    assert ledger.folded_orders == 1
+    with pytest.raises(TooOld):
+        bought(ledger, 1, 60, 80, arrived=151)
+    early = bought(bought(EMPTY, 1, 0, 100), 1, 60, 80, arrived=60)
+    for order in range(2, ENTRIES_MAX + 2):
+        early = settled(bought(early, order, 1 + order / 2), 61)
+    assert find(early, 1) is not None, "others, last told of before it, fold first"
+    assert totals(bought(early, 1, 60, 80, arrived=61)) == totals(early)
+
+
 def test_an_order_is_not_let_in_again_by_the_place_a_late_delivery_held() -> None:
     ledger = with_delivery(settled(bought(EMPTY, 1, 0), 90), 1, at=seconds(91), arrived_at=seconds(91))
     with pytest.raises(TooOld):

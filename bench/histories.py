@@ -27,6 +27,6 @@ def cdnow_purchases(wheel: Path, which: Which) -> Purchases:
     return purchases_of(customers.values())
 
 
-def journey_purchases(cache: Path) -> Purchases:
-    """Complete Journey's purchase days. Raises `journey.NoData`."""
-    return purchases_of(journey.read(journey.fetch(cache)))
+def journey_purchases(wheel: Path) -> Purchases:
+    """Complete Journey's purchase days."""
+    return purchases_of(journey.read(wheel))

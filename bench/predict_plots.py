@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bench import journey
 from bench.histories import cdnow_purchases, day, journey_purchases
 from bench.overdue import both, shop
 from pipeline.analysis.calibration import brier, calibrated, features, fit_calibration, log_loss
@@ -31,7 +32,7 @@ def draw(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wheel = cdnow.fetch(CACHE, Console(stderr=True))
     sample, master = cdnow_purchases(wheel, "sample"), cdnow_purchases(wheel, "master")
-    weekly = journey_purchases(CACHE)
+    weekly = journey_purchases(journey.fetch(CACHE))
     for name, bought, on, days, step in (
         ("CDNOW, 23,570 customers, 90 days", master, day(1997, 12, 31), 90, 30),
         ("CDNOW, sample, 90 days", sample, day(1997, 12, 31), 90, 30),

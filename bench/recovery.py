@@ -155,7 +155,7 @@ def follow(engine: Engine, job: Job) -> None:
     """Follow everything, until level."""
     engine._follow_others_blocking(frozenset(), 0)  # noqa: SLF001 - as when others have the partitions
     ends = {
-        each: engine._log_bounds_blocking(f"{job.prefix}state", each)[1]  # noqa: SLF001
+        each: engine._log_bounds_blocking(f"{job.prefix}state", each)[1]  # noqa: SLF001 - measured from within
         for each in range(job.partitions)
     }
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -170,9 +170,9 @@ def follow(engine: Engine, job: Job) -> None:
 
 def snapshot_all(engine: Engine) -> None:
     """Write every partition's snapshot now: else it would wait for enough to have changed."""
-    for task in engine._tasks.values():  # noqa: SLF001
-        path = path_of(task._around.copies, task._place)  # noqa: SLF001
-        write_snapshot(path, task._state.copied(), task._mark(task._anchor, task._sequence))  # noqa: SLF001
+    for task in engine._tasks.values():  # noqa: SLF001 - measured from within
+        path = path_of(task._around.copies, task._place)  # noqa: SLF001 - measured from within
+        write_snapshot(path, task._state.copied(), task._mark(task._anchor, task._sequence))  # noqa: SLF001 - measured from within
 
 
 worst = [0.0]

@@ -66,17 +66,17 @@ def _end(message: str, code: int) -> NoReturn:
 @contextmanager
 def _explained() -> Iterator[None]:
     """Whatever can go wrong between us and the world, as a sentence and an exit code."""
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - loading it costs time that `--help` need not pay
+    from confluent_kafka import KafkaException
 
-    from pipeline.admin import BrokerRefused, BrokerUnreachable, TopicsMissing  # noqa: PLC0415
-    from pipeline.adoption import NotDelivered  # noqa: PLC0415
-    from pipeline.core.policy import BadPolicy  # noqa: PLC0415
-    from pipeline.core.rates import BadRates  # noqa: PLC0415
-    from pipeline.engine.changelog import BadChangelog  # noqa: PLC0415
-    from pipeline.engine.producer import Fenced, Uncertain  # noqa: PLC0415
-    from pipeline.inquiry import NotAnswered  # noqa: PLC0415
-    from pipeline.replaying import LogSilent  # noqa: PLC0415
-    from pipeline.serving.read import RedisUnreachable  # noqa: PLC0415
+    from pipeline.admin import BrokerRefused, BrokerUnreachable, TopicsMissing
+    from pipeline.adoption import NotDelivered
+    from pipeline.core.policy import BadPolicy
+    from pipeline.core.rates import BadRates
+    from pipeline.engine.changelog import BadChangelog
+    from pipeline.engine.producer import Fenced, Uncertain
+    from pipeline.inquiry import NotAnswered
+    from pipeline.replaying import LogSilent
+    from pipeline.serving.read import RedisUnreachable
 
     try:
         yield
@@ -97,7 +97,7 @@ def _explained() -> Iterator[None]:
 
 
 def _settings(**given: object) -> Settings:
-    from pipeline import logs  # noqa: PLC0415
+    from pipeline import logs
 
     try:
         settings = settings_module.load(**given)
@@ -145,7 +145,7 @@ def demo(
 ) -> None:
     """A real shop's history, live: starts Kafka, Valkey, worker and views here, publishes, shows, ends by itself."""
     try:
-        from pipeline.local.demo import DemoFailed, run_demo  # noqa: PLC0415
+        from pipeline.local.demo import DemoFailed, run_demo
     except ModuleNotFoundError as error:
         _end(f"{error.name} is not installed; it comes with the extra `local`: pip install 'wafa[local]'", REFUSED)
     with _explained():
@@ -162,8 +162,8 @@ def worker() -> None:
     Start several to share the work; they divide the partitions among themselves, and if one dies the others go on
     where it stood. Metrics and probes are at WAFA_METRICS_HOST and WAFA_METRICS_PORT.
     """
-    from pipeline import metrics  # noqa: PLC0415
-    from pipeline.app import CannotStart, Worker  # noqa: PLC0415
+    from pipeline import metrics
+    from pipeline.app import CannotStart, Worker
 
     settings = _settings()
     with _explained():
@@ -179,8 +179,8 @@ def worker() -> None:
 @app.command(rich_help_panel=PROCESSES)
 def views() -> None:
     """Run the views: keeps Redis current with the profiles, triggers and reputation that workers put out."""
-    from pipeline import metrics  # noqa: PLC0415
-    from pipeline.serving.views import run_views  # noqa: PLC0415
+    from pipeline import metrics
+    from pipeline.serving.views import run_views
 
     settings = _settings()
     with _explained(), _until_told() as stop:
@@ -200,9 +200,9 @@ def analyst(
     One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
     and WAFA_METRICS_PORT.
     """
-    from pipeline import metrics  # noqa: PLC0415
-    from pipeline.analyst import Analyst, Interrupted, run_analyst  # noqa: PLC0415
-    from pipeline.analyst_jobs import JOBS  # noqa: PLC0415
+    from pipeline import metrics
+    from pipeline.analyst import Analyst, Interrupted, run_analyst
+    from pipeline.analyst_jobs import JOBS
 
     settings = _settings()
     with _explained(), _until_told() as stop:
@@ -228,8 +228,8 @@ def kafka(
     ),
 ) -> None:
     """Run a Kafka broker on this machine, for trying things out: no Docker, no Java, no root. Ctrl-C stops it."""
-    from pipeline.local.process import ServerFailed  # noqa: PLC0415
-    from pipeline.local.supervisor import InUse  # noqa: PLC0415
+    from pipeline.local.process import ServerFailed
+    from pipeline.local.supervisor import InUse
 
     settings = _settings()
     with _explained():
@@ -242,7 +242,7 @@ def kafka(
 
 
 def _run_kafka(settings: Settings, data: Path, port: int | None) -> None:
-    from pipeline.local.kafka import run_kafka  # noqa: PLC0415
+    from pipeline.local.kafka import run_kafka
 
     with _until_told() as stop, run_kafka(data, cache=settings.local_cache_dir, port=port) as server:
         OUT.print(f"Kafka is up: [bold]export WAFA_KAFKA_BOOTSTRAP_SERVERS={server.bootstrap_servers}[/]")
@@ -269,8 +269,8 @@ def rebuild_command(
 
     Stop the workers first. With --check: exit 1 if the state is not what the log leads to, and nothing is changed.
     """
-    from pipeline.progress import Shown  # noqa: PLC0415
-    from pipeline.rebuilding import CannotRebuild, need_no_worker, rebuild  # noqa: PLC0415
+    from pipeline.progress import Shown
+    from pipeline.rebuilding import CannotRebuild, need_no_worker, rebuild
 
     settings = _quiet_settings()
     events = customers = differences = 0
@@ -311,10 +311,10 @@ def repartition_command(
 
     Stop the workers first, and afterwards set WAFA_LOG_PARTITIONS for every process. The old topics stay, sealed.
     """
-    from pipeline.progress import Shown  # noqa: PLC0415
-    from pipeline.rebuilding import CannotRebuild  # noqa: PLC0415
-    from pipeline.recutting import CannotRepartition  # noqa: PLC0415
-    from pipeline.repartitioning import abandon, repartition  # noqa: PLC0415
+    from pipeline.progress import Shown
+    from pipeline.rebuilding import CannotRebuild
+    from pipeline.recutting import CannotRepartition
+    from pipeline.repartitioning import abandon, repartition
 
     settings = _quiet_settings()
     if (count is None) != give_up:
@@ -345,7 +345,7 @@ def topics_create(
     fix: Annotated[bool, typer.Option("--fix", help="Also set settings that differ; partition counts stay.")] = False,
 ) -> None:
     """Make the topics that are missing. Exit 1 if any that was there differs."""
-    from pipeline.admin import create_topics  # noqa: PLC0415
+    from pipeline.admin import create_topics
 
     settings = _quiet_settings()
     with _explained():
@@ -361,7 +361,7 @@ def topics_create(
 @topics_app.command("check")
 def topics_check() -> None:
     """Compare the topics on Kafka with what Wafa needs. Exit 1 if they differ."""
-    from pipeline.admin import check_topics  # noqa: PLC0415
+    from pipeline.admin import check_topics
 
     settings = _quiet_settings()
     with _explained():
@@ -381,7 +381,7 @@ def topics_check() -> None:
 @topics_app.command("show")
 def topics_show() -> None:
     """Every topic Wafa uses: what it holds, what keys it, how it is split and kept. Asks no broker."""
-    from pipeline import topics  # noqa: PLC0415
+    from pipeline import topics
 
     settings = _quiet_settings()
     table = Table("topic", "key", "partitions", "kept", "about")
@@ -399,7 +399,7 @@ def topics_show() -> None:
 @app.command(rich_help_panel=QUESTIONS)
 def lag() -> None:
     """How far the workers are behind: records not processed yet, by topic and partition."""
-    from pipeline import admin  # noqa: PLC0415
+    from pipeline import admin
 
     settings = _quiet_settings()
     with _explained():
@@ -430,8 +430,8 @@ def policy_show(
     defaults: Annotated[bool, typer.Option("--defaults", help="The defaults, without asking Kafka.")] = False,
 ) -> None:
     """Print the policy in force as a file to edit and adopt: the last adopted, else the defaults."""
-    from pipeline.adoption import policy_in_force  # noqa: PLC0415
-    from pipeline.core.policy import default_text  # noqa: PLC0415
+    from pipeline.adoption import policy_in_force
+    from pipeline.core.policy import default_text
 
     if defaults:
         sys.stdout.write(default_text())
@@ -444,7 +444,7 @@ def policy_show(
 @policy_app.command("check")
 def policy_check(file: Annotated[Path, typer.Argument(help="A policy file (TOML).")]) -> None:
     """Check a policy file, and list every problem. Asks no broker, changes nothing."""
-    from pipeline.core.policy import load_policy, policy_hash  # noqa: PLC0415
+    from pipeline.core.policy import load_policy, policy_hash
 
     with _explained():
         policy = load_policy(_policy_text(file))
@@ -454,7 +454,7 @@ def policy_check(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
 @policy_app.command("adopt")
 def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML).")]) -> None:
     """Check a policy file and put it into force, for every worker, through the log."""
-    from pipeline.adoption import adopt_policy  # noqa: PLC0415
+    from pipeline.adoption import adopt_policy
 
     text = _policy_text(file)
     settings = _quiet_settings()
@@ -475,7 +475,7 @@ def spend(
     What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
     spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
-    from pipeline.spending import BadSpend, in_words, read_spend, revise  # noqa: PLC0415
+    from pipeline.spending import BadSpend, in_words, read_spend, revise
 
     told: dict[tuple[str, str], int | None] = {}
     if file is not None:
@@ -515,7 +515,7 @@ def fit(
     no worse than the model in force. Exit 1 if there is nothing to learn from yet. Needs the extra `analysis`.
     """
     try:
-        from pipeline.fitting import document, fit_shop, print_report  # noqa: PLC0415
+        from pipeline.fitting import document, fit_shop, print_report
     except ModuleNotFoundError as error:
         _end(
             f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
@@ -575,7 +575,7 @@ def tiers(
 def _measure(settings: Settings, models: Sequence[Any], *, dry_run: bool, is_quiet: bool) -> bool:
     """Measure by the models in force, or by these; whether there was something to measure."""
     try:
-        from pipeline import measuring  # noqa: PLC0415
+        from pipeline import measuring
     except ModuleNotFoundError as error:
         _end(
             f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
@@ -612,10 +612,10 @@ def affinity(
 
 def _associate(settings: Settings, *, dry_run: bool, is_quiet: bool) -> None:
     """Measure what goes with what, and put it into the log."""
-    from pipeline.adoption import append_control  # noqa: PLC0415
+    from pipeline.adoption import append_control
 
     try:
-        from pipeline.affinities import measure_affinity, told  # noqa: PLC0415
+        from pipeline.affinities import measure_affinity, told
     except ModuleNotFoundError as error:
         _end(
             f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
@@ -652,7 +652,7 @@ def publish(
     `email,name,consent_email,order_id,order_at,order_amount`. Lines that a worker would refuse are told, and not sent.
     Publishing a file again changes nothing.
     """
-    from pipeline.publishing import NotPublished, publish_file  # noqa: PLC0415
+    from pipeline.publishing import NotPublished, publish_file
 
     settings = _quiet_settings()
     with _explained():
@@ -701,8 +701,8 @@ def redrive(
 
     For when the cause is mended. Each letter is sent once for the same choice of reason and topic.
     """
-    from pipeline import topics  # noqa: PLC0415
-    from pipeline.redriving import redrive_letters  # noqa: PLC0415
+    from pipeline import topics
+    from pipeline.redriving import redrive_letters
 
     settings = _quiet_settings()
     plain = None if topic is None else topic.removeprefix(settings.topics_prefix)
@@ -734,8 +734,8 @@ def triggers(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """What marketing is told to do: the latest triggers, oldest first, and why each was sent."""
-    from pipeline.inquiry import follow_triggers  # noqa: PLC0415
-    from pipeline.telling import in_words  # noqa: PLC0415
+    from pipeline.inquiry import follow_triggers
+    from pipeline.telling import in_words
 
     settings = _quiet_settings()
     shown = 0
@@ -764,7 +764,7 @@ def books(
 
     Reads the state and the whole log. Exit 1 if a line differs.
     """
-    from pipeline.bookkeeping import document, print_books, read_books  # noqa: PLC0415
+    from pipeline.bookkeeping import document, print_books, read_books
 
     settings = _quiet_settings()
     with _explained():
@@ -797,9 +797,9 @@ def report(  # noqa: PLR0913 - an option is a parameter
 
     Reads the state and the whole log. What each figure means: docs/report.md.
     """
-    from pipeline.analysis.report.files import csv_files  # noqa: PLC0415
-    from pipeline.reporting import Asked, NobodyYet, read_report  # noqa: PLC0415
-    from pipeline.telling_report import print_report  # noqa: PLC0415
+    from pipeline.analysis.report.files import csv_files
+    from pipeline.reporting import Asked, NobodyYet, read_report
+    from pipeline.telling_report import print_report
 
     settings = _quiet_settings()
     with _explained():
@@ -821,7 +821,7 @@ def report(  # noqa: PLR0913 - an option is a parameter
 
 def _page(found: Report) -> str:
     try:
-        from pipeline.analysis.report.page import page  # noqa: PLC0415
+        from pipeline.analysis.report.page import page
     except ModuleNotFoundError as error:
         _end(
             f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
@@ -830,8 +830,8 @@ def _page(found: Report) -> str:
 
 
 def _goals(found: Report) -> str:
-    from pipeline import metrics  # noqa: PLC0415
-    from pipeline.analysis.report.goals import goal_figures  # noqa: PLC0415
+    from pipeline import metrics
+    from pipeline.analysis.report.goals import goal_figures
 
     metrics.show_goals(goal_figures(found))
     return metrics.goals_text()
@@ -868,10 +868,10 @@ def customer(
     With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle and tier,
     the inputs behind a prediction, or all that became of a rule's triggers and why others were never considered.
     """
-    from pipeline.core.why import QUESTIONS  # noqa: PLC0415
-    from pipeline.inquiry import customer_document, customer_ids, explanation  # noqa: PLC0415
-    from pipeline.telling import print_customer  # noqa: PLC0415
-    from pipeline.telling_why import print_explanation  # noqa: PLC0415
+    from pipeline.core.why import QUESTIONS
+    from pipeline.inquiry import customer_document, customer_ids, explanation
+    from pipeline.telling import print_customer
+    from pipeline.telling_why import print_explanation
 
     settings = _quiet_settings()
     question = None if why is None else why.replace("-", "_")
@@ -903,7 +903,7 @@ def contracts(
     ] = False,
 ) -> None:
     """Write what publishers and consumers may rely on: JSON Schemas and an AsyncAPI document, made from the models."""
-    from pipeline.schemas.contracts import documents  # noqa: PLC0415
+    from pipeline.schemas.contracts import documents
 
     stale = []
     for name, content in documents().items():

@@ -39,11 +39,11 @@ def show_channel_costs(figures: Figures) -> None:
 def fit(settings: Settings) -> Figures:
     """The shop's model learned anew from what customers did, where they lie by it, and what goes with what."""
     # Here, since numpy and scipy come with them, which only this job needs.
-    from pipeline.adoption import append_control  # noqa: PLC0415
-    from pipeline.affinities import measure_affinity  # noqa: PLC0415
-    from pipeline.analysis.fit import Fitted  # noqa: PLC0415
-    from pipeline.fitting import fit_shop  # noqa: PLC0415
-    from pipeline.measuring import NothingToMeasure, adopt_population  # noqa: PLC0415
+    from pipeline.adoption import append_control
+    from pipeline.affinities import measure_affinity
+    from pipeline.analysis.fit import Fitted
+    from pipeline.fitting import fit_shop
+    from pipeline.measuring import NothingToMeasure, adopt_population
 
     report = fit_shop(settings)
     if not isinstance(report.fitted, Fitted):
@@ -60,7 +60,7 @@ def fit(settings: Settings) -> Figures:
 
 def goals(settings: Settings) -> Figures:
     """How far the goals are, and how far they will be by the period's end; nothing before the first customer."""
-    from pipeline.reporting import NobodyYet, read_goals  # noqa: PLC0415 - what is read by this job alone
+    from pipeline.reporting import NobodyYet, read_goals
 
     try:
         return read_goals(settings)

@@ -103,7 +103,7 @@ def replay(records: Iterable[tuple[bytes, bytes]]) -> Replayed:
     for key, value in records:
         event = logged.decode(value)
         if key == logged.CONTROL_KEY:
-            driver.control(event)  # type: ignore[arg-type]  # the key says that it is one
+            driver.control(event)
         else:
-            driver.feed(event, key.decode())  # type: ignore[arg-type]
+            driver.feed(event, key.decode())
     return Replayed({customer: pack(profile) for customer, profile in driver.profiles.items()}, driver.decisions)

@@ -461,7 +461,7 @@ def test_commands_settings_and_metrics_are_found_on_the_pages() -> None:
 
 def test_every_command_is_told_to_operators() -> None:
     said = {" ".join(words[:2]) for words in commands(DOCS / "operations/README.md")}
-    for name, command in ROOT.commands.items():  # type: ignore[attr-defined]  # typer's root is a group
+    for name, command in ROOT.commands.items():
         wanted = [f"{name} {part}" for part in command.commands] if hasattr(command, "commands") else [name]
         for each in wanted:
             assert any(words == each or words.startswith(f"{each} ") for words in said), each

@@ -76,7 +76,7 @@ def test_a_traceback_carries_no_values_of_variables(lines: io.StringIO) -> None:
     except RuntimeError:
         structlog.get_logger("wafa.x").exception("failed")
         logging.getLogger("faust").exception("failed")
-    assert [line["exception"][0]["exc_type"] for line in said(lines)] == ["RuntimeError", "RuntimeError"]  # type: ignore[index]
+    assert [line["exception"][0]["exc_type"] for line in said(lines)] == ["RuntimeError", "RuntimeError"]
     assert "Secret Street" not in lines.getvalue()
 
 

@@ -124,7 +124,7 @@ class DiskState(State):
         """Every entry, one at a time, straight from the disk: nothing of it stays in memory."""
         self._write(None)
         options = _rocksdict().ReadOptions()
-        options.fill_cache(False)  # noqa: FBT003 - rocksdict's own
+        options.fill_cache(False)  # noqa: FBT003 - RocksDB's signature: no block-based filter - rocksdict's own
         options.set_readahead_size(1 << 20)
         uncommitted = dict(self._uncommitted)
         skip = len(_ENTRY)
@@ -248,6 +248,6 @@ def _options(block_cache_bytes: int) -> Any:
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_block_cache(_shared_cache(block_cache_bytes))
     blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_bloom_filter(_BLOOM_BITS, False)  # noqa: FBT003
+    blocks.set_bloom_filter(_BLOOM_BITS, False)  # noqa: FBT003 - RocksDB's signature: no block-based filter
     options.set_block_based_table_factory(blocks)
     return options

@@ -83,7 +83,7 @@ class _ForgivingBytes(bytes):
         return super().decode(encoding, errors)
 
 
-class _ForgivingBatch(default_records._DefaultRecordBatchPy):  # type: ignore[misc]
+class _ForgivingBatch(default_records._DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka has no types
     """A batch of which each record can be read, whatever the names of its headers are made of."""
 
     _buffer: Any
@@ -94,7 +94,7 @@ class _ForgivingBatch(default_records._DefaultRecordBatchPy):  # type: ignore[mi
             self._buffer = _ForgivingBytes(self._buffer)
 
 
-class _ForgivingRecords(memory_records._MemoryRecordsPy):  # type: ignore[misc]
+class _ForgivingRecords(memory_records._MemoryRecordsPy):  # type: ignore[misc]  # as above
     """The batches of a fetched partition from an offset on, read in Python, slowly: when the quick way has failed."""
 
     def __init__(self, fetched: bytes, from_offset: int) -> None:
@@ -167,7 +167,7 @@ class BatchTopic(Topic):
 
     async def decode(self, message: Message, *, propagate: bool = False) -> Event:
         """The run as an event, untouched."""
-        return self._create_event(None, message.value, message.headers, message=message)  # type: ignore[return-value]
+        return self._create_event(None, message.value, message.headers, message=message)  # type: ignore[return-value]  # Faust's own type of event
 
     def _compile_decode(self) -> None:
         """Keep `decode` as it is: the stock one compiles Faust's codecs in."""

@@ -122,8 +122,8 @@ class Changes:
 _VIEWS: Final = {topics.PROFILES.name: "profile", topics.TRIGGERS.name: "trigger", topics.REPUTATION.name: "reputation"}
 _TAKES: Final = {
     "profile": Changes._take_profile,  # noqa: SLF001 - one table of ways, beside the class that has them
-    "trigger": Changes._take_trigger,  # noqa: SLF001
-    "reputation": Changes._take_reputation,  # noqa: SLF001
+    "trigger": Changes._take_trigger,  # noqa: SLF001 - its own table
+    "reputation": Changes._take_reputation,  # noqa: SLF001 - its own table
 }
 
 

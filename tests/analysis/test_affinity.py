@@ -72,14 +72,10 @@ def test_a_customer_counts_with_the_shares_of_their_orders() -> None:
 
 
 def test_next_best_finds_the_next_basket_better_than_what_is_popular_and_new_categories_no_worse(
-    jar_cache: Path,
+    journey_wheel: Path,
 ) -> None:
     """Complete Journey, 303 product categories, 800 households: half of them learned from, the others asked."""
-    try:
-        households = journey.contents(journey.fetch(jar_cache))[:800]
-    except journey.NoData as error:
-        pytest.skip(str(error))
-    found = hits(households, 120)
+    found = hits(journey.contents(journey_wheel)[:800], 120)
     assert found.asked > 300
     assert found.next_best - found.popular >= 0.05 * found.asked
     assert found.new_popular - found.new_next_best <= 0.02 * found.asked

@@ -12,13 +12,9 @@ from bench.retention import Baskets, Row
 
 
 @pytest.fixture(scope="module")
-def baskets(jar_cache: Path) -> Baskets:
-    """Every second household: enough to tell, in seconds. Whoever cannot fetch them sees these tests skipped."""
-    try:
-        households = journey.baskets(journey.fetch(jar_cache))
-    except journey.NoData as error:
-        pytest.skip(str(error))
-    return dict(list(households.items())[::2])
+def baskets(journey_wheel: Path) -> Baskets:
+    """Every second household: enough to tell, in seconds."""
+    return dict(list(journey.baskets(journey_wheel).items())[::2])
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def job(run: Callable[..., object], *, every: float = 3600, **fields: object) -> Job:
     """A job named as its function."""
-    return Job(run.__name__, lambda settings: every, run, **fields)  # type: ignore[arg-type]
+    return Job(run.__name__, lambda settings: every, run, **fields)
 
 
 def runs(name: str, outcome: str) -> float:

@@ -125,7 +125,7 @@ def test_once_the_first_purchase_is_settled_later_touches_are_not_kept() -> None
 
 def test_spend_reaches_who_was_won_when_it_is_told_and_again_when_it_arrives_late() -> None:
     driver = live([touch(0, "search"), touch(1, "ad"), order(2)], Driver())
-    costs = lambda: {each.channel: each.cost_minor for each in channel_costs(driver.profiles["c"], driver.controls)}  # noqa: E731
+    costs = lambda: {each.channel: each.cost_minor for each in channel_costs(driver.profiles["c"], driver.controls)}  # noqa: E731 - a word for the lines below
     assert costs() == {"search": 0, "ad": 0}
     driver.control(revised("search", 9_000, 3))
     assert costs() == {"search": 1_500, "ad": 0}, "half a customer of three"
@@ -198,7 +198,7 @@ def test_a_small_channel_is_shrunk_toward_all_of_them_and_says_how_sure_it_is() 
     assert big.estimate_minor == round((100_000 + 20 * pooled) / 1_020)
     assert none.estimate_minor == round((500 + 20 * pooled) / 20), "spend that won nobody has an estimate too"
     assert small.low_minor < small.estimate_minor < small.high_minor
-    width = lambda each: (each.high_minor - each.low_minor) / each.estimate_minor  # noqa: E731
+    width = lambda each: (each.high_minor - each.low_minor) / each.estimate_minor  # noqa: E731 - a word for the lines below
     assert width(small) > 5 * width(big)
     assert small.high_minor == pytest.approx((3_000 + 20 * pooled) / (28.144 / 2), rel=0.005)  # chi-square, 42: 28.144
 

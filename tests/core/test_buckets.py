@@ -59,7 +59,7 @@ def test_the_order_of_adding_is_of_no_matter(adds: list[tuple[int, int, Measure,
     one: Buckets = ()
     for day, measure, value in naive:
         one = add(one, day, measure, value, today)
-    chance.shuffle(naive)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    chance.shuffle(naive)
     other: Buckets = ()
     for day, measure, value in naive:
         other = add(other, day, measure, value, today)

@@ -54,7 +54,7 @@ def test_tenure_is_told_by_quarters_first_and_then_by_years() -> None:
 
 def test_a_population_comes_through_the_log_as_it_was_and_survives_a_restart() -> None:
     control = logged.decode(logged.encode(measured(1)))
-    controls = adopt(INITIAL, control)  # type: ignore[arg-type]  # a control, as it was
+    controls = adopt(INITIAL, control)
     assert controls.population == SHOP
     assert from_entries(to_entries(controls)).population == SHOP
 

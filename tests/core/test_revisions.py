@@ -132,7 +132,7 @@ def test_a_revision_dated_by_a_clock_that_was_ahead_does_not_stand_for_ever() ->
     controls = after(INITIAL, counted(events={JANUARY: 1_000}, won={JANUARY: 1}, on=4_000))
     mended = counted(controls, {JANUARY: 1_200}, won={JANUARY: 1}, on=61)
     assert mended.remarks == ()
-    assert after(controls, mended).latest["ChannelCostRevised/search/2026-01"].spend_minor == 1_200  # type: ignore[union-attr]
+    assert after(controls, mended).latest["ChannelCostRevised/search/2026-01"].spend_minor == 1_200
 
 
 def test_two_that_count_at_once_do_no_harm_in_whatever_order_their_revisions_come() -> None:

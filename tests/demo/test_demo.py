@@ -95,7 +95,7 @@ def start(tmp_path: Path, jar_cache: Path, wheel: Path) -> Iterator[type[Demo]]:
         started.append(Demo(popen, tmp_path, said))
         return started[-1]
 
-    yield begin  # type: ignore[misc]
+    yield begin
     for demo in started:
         if demo.popen.poll() is None:
             demo.popen.kill()

@@ -178,7 +178,7 @@ class Job:
         ]
         assert problems == []
         for reader in self.readers:
-            self.wait(lambda: reader.count >= sum(map(len, read["out"].values())), "the live reader is level")  # noqa: B023
+            self.wait(lambda: reader.count >= sum(map(len, read["out"].values())), "the live reader is level")  # noqa: B023 - called before the loop goes on
             assert reader.seen == read["out"], "a live reader saw what is not there"
         if any(worker.poll() is None for worker in self.workers):
             state = [(number, oracle(records)[0]) for number, records in sorted(read["in"].items())]

@@ -79,7 +79,7 @@ def main() -> None:
     if limit := int(os.environ.get("FILE_BYTES", "0")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     copies = Copies(
-        kind=os.environ.get("STORE", "memory"),  # type: ignore[arg-type]  # the tests name none but those there are
+        kind=os.environ.get("STORE", "memory"),
         folder=folder / "store",
         cache_bytes=16 * 1024 * 1024,
         snapshot_seconds=0.1,

@@ -30,7 +30,7 @@ def killed_in_turn(job: Job, chain: str) -> None:
         worker = job.start(strike, batch=100)
         if strike.startswith("revok"):
             before = job.reached()
-            job.wait(lambda: job.reached() > before, "the one that will lose partitions works")  # noqa: B023
+            job.wait(lambda: job.reached() > before, "the one that will lose partitions works")  # noqa: B023 - called before the loop goes on
             job.start(batch=100)
         job.wait_until_struck(worker, strike)
     job.start()

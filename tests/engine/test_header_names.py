@@ -40,7 +40,7 @@ def batch(first_offset: int, names: Sequence[str], codec: int = NONE) -> bytearr
 
 def read(fetched: bytes, from_offset: int = 0) -> list[FetchedRecord]:
     return list(
-        _LeanRecords(TopicPartition("t", 0), _KeptRecords(fetched), [], from_offset, None, None, True, 1)  # noqa: FBT003
+        _LeanRecords(TopicPartition("t", 0), _KeptRecords(fetched), [], from_offset, None, None, True, 1)  # noqa: FBT003 - aiokafka's signature
     )
 
 

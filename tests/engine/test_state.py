@@ -58,7 +58,7 @@ class Life:
     """A task's transactions on a log of real records; what is on disk when it dies is what a kill would leave."""
 
     def __init__(self, kind: str, where: Path) -> None:
-        self.copies = Copies(kind=kind, folder=where / "0", cache_bytes=1 << 20)  # type: ignore[arg-type]
+        self.copies = Copies(kind=kind, folder=where / "0", cache_bytes=1 << 20)
         self.log: list[Message] = []
         self.sequence = self.flushed = self.deaths = 0
         self.committed: dict[bytes, bytes] = {}

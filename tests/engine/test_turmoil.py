@@ -16,7 +16,7 @@ from tests.engine.job import Job
 @pytest.mark.timeout(1800)
 def test_of_three_workers_some_die_some_leave_and_others_join_and_every_effect_comes_once(
     job: Job,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     job.disturb(60 if long else 6, seed=1)
     job.wait_until_done()

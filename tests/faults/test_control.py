@@ -85,12 +85,14 @@ def test_under_the_same_kills_wafa_is_right_and_faust_as_it_comes_is_not(
     kafka: KafkaServer,
     tmp_path: Path,
     engine: str,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if not long:
-        pytest.skip("a control for the long form")
+        pytest.skip(
+            "a control for the long form"
+        )  # says what Faust does, not whether Wafa is right: minutes for no news
     monkeypatch.setenv("GUARANTEE", engine)
     module = "tests.engine.small_job" if engine == "wafa" else "tests.faults.stock_faust"
     job = Job(kafka.bootstrap_servers, tmp_path, module=module)
@@ -112,11 +114,13 @@ def test_under_the_same_kills_wafa_is_right_and_faust_as_it_comes_is_not(
 def test_faust_as_it_comes_passes_where_nothing_is_killed(
     kafka: KafkaServer,
     tmp_path: Path,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not long:
-        pytest.skip("a control for the long form")
+        pytest.skip(
+            "a control for the long form"
+        )  # says what Faust does, not whether Wafa is right: minutes for no news
     monkeypatch.setenv("GUARANTEE", "at_least_once")
     job = Job(kafka.bootstrap_servers, tmp_path, module="tests.faults.stock_faust")
     job.create()

@@ -93,7 +93,7 @@ def test_told_to_end_with_the_broker_away_it_ends_within_its_grace(
     valkey: ValkeyServer,
     tmp_path: Path,
     jar_cache: Path,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     grace = 4.0
     with broker_behind(tmp_path / "kafka", jar_cache) as (broker, proxy):

@@ -26,7 +26,7 @@ def test_a_broker_killed_under_load_is_waited_for_and_the_work_goes_on(
     tmp_path: Path,
     jar_cache: Path,
     valkey: ValkeyServer,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     kills = 20 if long else 1
     with run_kafka(tmp_path / "kafka", cache=jar_cache, settings=QUICK_FAILOVER) as broker:
@@ -42,7 +42,7 @@ def test_a_broker_killed_under_load_is_waited_for_and_the_work_goes_on(
                 tick_untimely(shop, number, kills + 1)
                 if number < kills:
                     seen = worker.metric("wafa_commits_total{")
-                    shop.wait(lambda: worker.metric("wafa_commits_total{") > seen, "in the middle", 30)  # noqa: B023
+                    shop.wait(lambda: worker.metric("wafa_commits_total{") > seen, "in the middle", 30)  # noqa: B023 - called before the loop goes on
                     broker.kill()
                     assert worker.get("/livez")[0] == 200, "a broker that is away is no reason to be restarted"
                     broker.start()

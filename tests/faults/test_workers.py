@@ -38,7 +38,7 @@ def chunks(customers: int, rounds: int, *, seed: int) -> Iterator[list[Event]]:
 
 
 @pytest.mark.timeout(3600)
-def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: bool) -> None:  # noqa: FBT001
+def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: bool) -> None:  # noqa: FBT001 - a fixture
     kills = 200 if long else 4
     draw = random.Random(kills)
     told = {"WAFA_WORKER_BATCH_RECORDS_MAX": "50", "WAFA_STORE_STANDBY": "yes"}
@@ -54,7 +54,7 @@ def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: b
         tick_untimely(shop, number, kills)
         if draw.random() < 0.5:
             seen = workers[victim].metric("wafa_commits_total{")
-            shop.wait(lambda: has_committed_since(workers[victim], seen), "it is in the middle of it", 30)  # noqa: B023
+            shop.wait(lambda: has_committed_since(workers[victim], seen), "it is in the middle of it", 30)  # noqa: B023 - called before the loop goes on
         workers[victim].kill()
         workers[victim] = armed(shop, WAFA_STORE_DIR=stores[victim], **told)  # with what the dead one kept
     close_season(shop)
@@ -89,7 +89,7 @@ def has_committed_since(worker: Process, seen: float) -> bool:
 @pytest.mark.timeout(1800)
 def test_a_worker_stopped_beyond_its_session_wakes_to_find_its_work_done_and_doubles_nothing(
     shop: Shop,
-    long: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     rounds = 10 if long else 1
     pieces = chunks(60 * rounds, 3 * rounds, seed=3)

@@ -22,7 +22,7 @@ def test_what_channels_cost_reaches_who_was_won_by_itself_also_with_two_analysts
     for told, spent in ((cost("first", 1_000), 1_000), (cost("late", 500), 1_500), (cost("back", -100), 1_400)):
         shop.publish([told, told])
         shop.wait_until_done()
-        shop.wait(lambda spent=spent: spent_by_books(shop) == spent, f"{spent} is spread")  # type: ignore[misc]
+        shop.wait(lambda spent=spent: spent_by_books(shop) == spent, f"{spent} is spread")
     shop.publish([cost("print", 9, channel="print")])
     shop.wait(
         lambda: all(each.metric('wafa_channel_months_odd{reason="nobody_won"}') == 1 for each in analysts), "named"

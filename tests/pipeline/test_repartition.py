@@ -127,7 +127,7 @@ def test_everybody_goes_on_as_they_were_and_nothing_is_sent_twice(shop: Shop, co
     many.wait_until_done()
     assert many.state() == replayed_states(many) != before
     ids = [trigger["trigger_id"] for trigger in many.triggers()]
-    assert len(ids) == len(set(ids)) > len(said[1])  # type: ignore[arg-type]  # a list
+    assert len(ids) == len(set(ids)) > len(said[1])
     moves = [(each["trigger_id"], each["outcome"]) for each in many.decisions()]
     assert len(moves) == len(set(moves))
     assert worker.end() == 0

@@ -87,7 +87,7 @@ def test_a_policy_adopted_by_a_clock_that_was_ahead_does_not_stay_for_ever(shop:
     assert "at_risk_after_days = 70" in policy_in_force(shop.settings)
     controls = INITIAL
     for found in scan(shop.settings, topics.CONTROLS):
-        controls = adopt(controls, logged.decode(found.value or b""))  # type: ignore[arg-type]  # controls are there
+        controls = adopt(controls, logged.decode(found.value or b""))
     assert controls.policy.lifecycle.at_risk_after_days == 70, "and so workers have it"
 
 

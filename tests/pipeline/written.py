@@ -60,9 +60,9 @@ def lived(entries: Sequence[Entry]) -> Driver:
     driver = Driver()
     for key, event in entries:
         if key == logged.CONTROL_KEY:
-            driver.control(event)  # type: ignore[arg-type]  # the key says that it is one
+            driver.control(event)
         else:
-            driver.feed(event, key.decode())  # type: ignore[arg-type]
+            driver.feed(event, key.decode())
     return driver
 
 

@@ -68,7 +68,7 @@ def test_refused_lines_are_shown_and_kept_out_and_the_rest_goes_on(shop: Shop, t
     report = publish(shop, file, console)
     assert (report.published, report.refused_count) == (2, 2)
     assert [number for number, _ in report.refused] == [2, 4]
-    said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    said = console.file.getvalue().splitlines()
     assert said[0].startswith("line 2: id: expected a value, got nothing; source: expected a value, got nothing")
     assert said[1:] == ["line 4: value: expected UTF-8, got another byte at 0"]
     assert len(records(shop, topics.PURCHASES)) == 2
@@ -83,7 +83,7 @@ def test_a_million_bad_lines_are_counted_and_a_thousand_kept(
     console = quiet()
     report = publish(shop, file, console)
     assert (report.lines, report.refused_count, len(report.refused)) == (2_000, 2_000, 10)
-    assert len(console.file.getvalue().splitlines()) == 11  # type: ignore[attr-defined]  # a StringIO
+    assert len(console.file.getvalue().splitlines()) == 11
 
 
 def test_a_customer_list_published_again_is_the_same_events(shop: Shop, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_cost_of_winning_is_spend_by_shares_won_drawn_to_all_channels() -> None:
     found = report(WON, revised("search", 9_000, 2), revised("ad", 1_000, 1))
     search = cells(found, "channels", "channels", channel="search")
     assert (search["won"], search["spend_minor"], search["cpa_minor"]) == (1.5, 9_000, round(109_000 / 21.5))
-    assert search["cpa_low_minor"] < search["cpa_minor"] < search["cpa_high_minor"]  # type: ignore[operator]
+    assert search["cpa_low_minor"] < search["cpa_minor"] < search["cpa_high_minor"]
     assert cells(found, "channels", "channels", channel="none known")["cpa_minor"] is None
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.adoption import given_at
 from pipeline.analysis.affinity import Tally
-from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
 from pipeline.core.affinity import DISCOUNTED, RESPONSE, SCOPE, from_parameters
-from pipeline.core.codec import unpack
 from pipeline.core.days import day_of
 from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
@@ -26,18 +24,17 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
     Raises as reading Kafka does. A shop that has told no categories gets an empty table, not an error.
     """
     need_topics(settings, topics.CUSTOMER_STATE)
-    tally, before = Tally(), None
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        controls = core_controls.from_entries(partition.controls)
-        policy, before = controls.policy, core_controls.fitted_at(controls, SCOPE)
-        for packed in partition.profiles.values():
-            profile = unpack(packed)
-            tally.add(profile, policy, day_of(max(controls.tick_at, profile.as_of), policy.shop.time_zone))
+    tally, controls = Tally(), core_controls.INITIAL
+    for partition in states.partitions(settings):
+        controls = core_controls.newest(controls, partition.controls)
+        policy, tick_at = partition.controls.policy, partition.controls.tick_at
+        for _, profile in partition.customers():
+            tally.add(profile, policy, day_of(max(tick_at, profile.as_of), policy.shop.time_zone))
     found = tally.measured()
     return logged.ModelFitted(
-        fitted_at=given_at(before), scope=SCOPE, parameters=found.parameters, diagnostics=found.diagnostics
-    )
+        fitted_at=given_at(core_controls.fitted_at(controls, SCOPE)), scope=SCOPE,
+        parameters=found.parameters, diagnostics=found.diagnostics,
+    )  # fmt: skip
 
 
 def told(found: logged.ModelFitted) -> Iterator[str]:

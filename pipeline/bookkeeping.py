@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.core import controls as core_controls
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.books import NO_CHANNEL, Books, Customers, Log, reconciled
-from pipeline.core.codec import unpack
 from pipeline.core.value import Value
-from pipeline.engine.changelog import POSITION_KEY, payload_of
-from pipeline.inquiry import need_topics, scan
+from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
 from pipeline.settings import Settings
 from pipeline.telling_value import PARTS, money
-
-_CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
-_OURS: Final = b"__"
-
-
-@dataclass
-class Partition:
-    """What a partition's changelog holds."""
-
-    next_offset: int = 0
-    profiles: dict[bytes, bytes] = field(default_factory=dict)
-    controls: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_books(settings: Settings) -> Books:
@@ -43,44 +25,14 @@ def read_books(settings: Settings) -> Books:
     """
     need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
     customers, log, all_controls = Customers(), Log(), core_controls.INITIAL
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        controls = core_controls.from_entries(partition.controls)
-        for control in controls.latest.values():
-            all_controls = core_controls.adopt(all_controls, control)
-        for packed in partition.profiles.values():
-            customers.add(unpack(packed), controls)
-        for key, event in _read_log(settings, number, partition.next_offset):
-            log.tell(key, event)
+    for partition in states.partitions(settings):
+        all_controls = core_controls.newest(all_controls, partition.controls)
+        for _, profile in partition.customers():
+            customers.add(profile, partition.controls)
+        for key, event in states.lived(settings, partition):
+            if key != logged.CONTROL_KEY:
+                log.tell(key, event)
     return reconciled(customers, log, all_controls)
-
-
-def read_state(settings: Settings, number: int) -> Partition:
-    """A partition's customers and controls, packed, and how far in its log that is."""
-    found = Partition()
-    for record in scan(settings, topics.CUSTOMER_STATE, [number]):
-        key = record.key or b""
-        if key == POSITION_KEY:
-            found.next_offset = json.loads(record.value or b"{}")["next_offset"]
-        elif key.startswith(_CONTROL_PREFIX) and record.value is not None:
-            found.controls[key[len(_CONTROL_PREFIX) :].decode()] = payload_of(record.value)
-        elif not key.startswith(_OURS):
-            if record.value is None:
-                found.profiles.pop(key, None)
-            else:
-                found.profiles[key] = payload_of(record.value)
-    return found
-
-
-def _read_log(settings: Settings, number: int, next_offset: int) -> Iterator[tuple[bytes, logged.Logged]]:
-    for record in scan(settings, topics.CUSTOMER_EVENTS, [number]):
-        if record.offset >= next_offset:
-            break
-        if record.key != logged.CONTROL_KEY and record.value is not None:
-            try:
-                yield record.key or b"", logged.decode(record.value)
-            except msgspec.MsgspecError:
-                continue  # the worker refused it too
 
 
 def document(books: Books) -> dict[str, Any]:

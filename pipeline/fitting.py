@@ -14,14 +14,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.adoption import append_controls, given_at
 from pipeline.analysis.fit import Fitted, Refusal, Terms, fit_model
 from pipeline.analysis.gather import Gathering
 from pipeline.analysis.segments import segment_models
-from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import unpack
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.models import SHOP
@@ -78,15 +76,11 @@ def fit_shop(settings: Settings, *, dry_run: bool = False) -> Report:
 def _gathered(settings: Settings) -> tuple[Gathering, Controls, int]:
     """Everybody's purchases, what applies to everybody, and the latest instant anybody is known at."""
     gathered, controls, last_at = Gathering(), core_controls.INITIAL, 0
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        here = core_controls.from_entries(partition.controls)
-        for control in here.latest.values():
-            controls = core_controls.adopt(controls, control)
-        for packed in partition.profiles.values():
-            profile = unpack(packed)
+    for partition in states.partitions(settings):
+        controls = core_controls.newest(controls, partition.controls)
+        for _, profile in partition.customers():
             last_at = max(last_at, profile.as_of)
-            gathered.add(profile, here.policy)
+            gathered.add(profile, partition.controls.policy)
     return gathered, controls, last_at
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.adoption import append_control, given_at
 from pipeline.analysis.population import Customers, measured
-from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import unpack
+from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
 from pipeline.core.outlook import facts
 from pipeline.core.population import FIFTHS, GRID, SCOPE, Population, from_parameters, to_parameters
@@ -40,7 +38,9 @@ def measure_population(settings: Settings, models: Sequence[logged.ModelFitted] 
     found = measured(list(_partitions(settings, models, seen)), seen.last_day)
     if not isinstance(found, Population):
         raise NothingToMeasure(found)
-    return logged.ModelFitted(fitted_at=given_at(seen.before), scope=SCOPE, parameters=to_parameters(found))
+    return logged.ModelFitted(
+        fitted_at=given_at(core_controls.fitted_at(seen.controls, SCOPE)), scope=SCOPE, parameters=to_parameters(found)
+    )
 
 
 @dataclass
@@ -49,21 +49,19 @@ class _Seen:
 
     last_day: int = 0
     """The latest that figures are of."""
-    before: datetime | None = None
-    """When the population in force was measured."""
+    controls: Controls = core_controls.INITIAL
+    """The newest of all partitions."""
 
 
 def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], seen: _Seen) -> Iterator[Customers]:
     """Each partition's customers."""
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        controls = core_controls.from_entries(partition.controls)
-        seen.before = core_controls.fitted_at(controls, SCOPE)
+    for partition in states.partitions(settings):
+        controls = partition.controls
+        seen.controls = core_controls.newest(seen.controls, controls)
         for fitted in models:
             controls = core_controls.adopt(controls, fitted)
         zone, customers = controls.policy.shop.time_zone, Customers()
-        for packed in partition.profiles.values():
-            profile = unpack(packed)
+        for _, profile in partition.customers():
             day = day_of(max(profile.as_of, controls.tick_at), zone)
             known, bought = facts(profile, controls, day), habits(profile, zone, day)
             if known is not None and bought is not None:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-import msgspec
-
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.analysis.report.calendar import (
     Calendar,
     Period,
@@ -32,15 +30,14 @@ from pipeline.analysis.report.table import Report
 from pipeline.analysis.report.taking import take
 from pipeline.analysis.report.tally import Tally
 from pipeline.analysis.report.telling import Lives
-from pipeline.bookkeeping import Partition, read_state
 from pipeline.core import controls as core_controls
-from pipeline.core.codec import unpack
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
-from pipeline.inquiry import need_topics, scan
+from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
 from pipeline.settings import Settings
 from pipeline.spending import costs_told
+from pipeline.states import Partition
 
 _SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quarter": 730, "year": 5 * 365}
 """How far back the report looks unless told."""
@@ -72,15 +69,12 @@ def read_report(settings: Settings, asked: Asked) -> Report:
     kind = asked.kind or kind_named(controls.policy.goals.period)
     periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
     tally = Tally(Calendar(periods, kind, zone), controls.policy)
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        lives = _lives(settings, number, partition, tally)
-        here = core_controls.from_entries(partition.controls)
-        for key, packed in partition.profiles.items():
-            profile = unpack(packed)
+    for partition in states.partitions(settings):
+        lives = _lives(settings, partition, tally)
+        for key, profile in partition.customers():
             life = lives.by_customer.pop(key, None) or Life()
             life.first_at = life.first_at or profile.first_seen_at
-            take(tally, life, standing_of(profile, here), as_of)
+            take(tally, life, standing_of(profile, partition.controls), as_of)
     for cost in costs_told(settings):
         take_cost(tally, cost, day_of(as_of, zone))
     return composed(Shop(tally, controls, as_of, settings.shop_currency))
@@ -94,12 +88,9 @@ def read_goals(settings: Settings) -> dict[str, float]:
 def _span(settings: Settings) -> tuple[Controls, int, int]:
     """What is in force, the first instant of any customer, and the last one known. Raises NobodyYet."""
     controls, first_at, last_at = core_controls.INITIAL, 0, 0
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        for control in core_controls.from_entries(partition.controls).latest.values():
-            controls = core_controls.adopt(controls, control)
-        for packed in partition.profiles.values():
-            profile = unpack(packed)
+    for partition in states.partitions(settings):
+        controls = core_controls.newest(controls, partition.controls)
+        for _, profile in partition.customers():
             first_at = min(first_at or profile.first_seen_at, profile.first_seen_at)
             last_at = max(last_at, profile.as_of)
     if not last_at:
@@ -117,20 +108,12 @@ def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tupl
     return periods_between(first, last, kind)
 
 
-def _lives(settings: Settings, number: int, partition: Partition, tally: Tally) -> Lives:
+def _lives(settings: Settings, partition: Partition, tally: Tally) -> Lives:
     """A partition's log up to where its state stands, each event under the policy then in force."""
     lives = Lives(tally.calendar, tally.category_by_product)
-    for record in scan(settings, topics.CUSTOMER_EVENTS, [number]):
-        if record.offset >= partition.next_offset:
-            break
-        if record.value is None:
-            continue
-        try:
-            event = logged.decode(record.value)
-        except msgspec.MsgspecError:
-            continue  # the worker refused it too
+    for key, event in states.lived(settings, partition):
         if isinstance(event, logged.PolicyAdopted):
             lives.controls = core_controls.adopt(lives.controls, event)
-        elif record.key != logged.CONTROL_KEY:
-            lives.tell(record.key or b"", event)
+        elif key != logged.CONTROL_KEY:
+            lives.tell(key, event)
     return lives

@@ -14,12 +14,10 @@ from typing import Final
 
 import msgspec
 
-from pipeline import topics
+from pipeline import states, topics
 from pipeline.adoption import append_control
-from pipeline.bookkeeping import read_state
 from pipeline.core import controls as core_controls
 from pipeline.core.acquisition import cohort_month, shares
-from pipeline.core.codec import unpack
 from pipeline.core.controls import SCOPES_MAX, Controls
 from pipeline.core.revisions import CHANNELS_MAX, EVENTS, Odd, Remark, Revised, Spend, Won, revised
 from pipeline.core.shop_costs import ChannelMonth, summed
@@ -121,15 +119,11 @@ def _won(settings: Settings) -> tuple[Controls, Won]:
     controls = core_controls.INITIAL
     parts: dict[ChannelMonth, int] = {}
     customers: dict[ChannelMonth, int] = {}
-    for number in range(settings.partitions(topics.CUSTOMER_STATE)):
-        partition = read_state(settings, number)
-        here = core_controls.from_entries(partition.controls)
-        for control in here.latest.values():
-            controls = core_controls.adopt(controls, control)
-        for packed in partition.profiles.values():
-            profile = unpack(packed)
-            month = cohort_month(profile, here.policy.shop.time_zone) or ""
-            for channel, share in shares(profile, here.policy.value).items():
+    for partition in states.partitions(settings):
+        controls, policy = core_controls.newest(controls, partition.controls), partition.controls.policy
+        for _, profile in partition.customers():
+            month = cohort_month(profile, policy.shop.time_zone) or ""
+            for channel, share in shares(profile, policy.value).items():
                 parts[channel, month] = parts.get((channel, month), 0) + share
                 customers[channel, month] = customers.get((channel, month), 0) + 1
     return controls, Won(parts, customers)

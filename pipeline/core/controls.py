@@ -124,6 +124,13 @@ def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
     return replace(controls, models=models)
 
 
+def newest(controls: Controls, others: Controls) -> Controls:
+    """Of two partitions' controls the newest of each kind and scope: they differ only in how far each has come."""
+    for control in others.latest.values():
+        controls = adopt(controls, control)
+    return controls
+
+
 def to_entries(controls: Controls) -> dict[str, bytes]:
     """The control state for a changelog: a value for each kind and scope."""
     entries = {scope: logged.encode(control) for scope, control in controls.latest.items()}

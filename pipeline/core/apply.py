@@ -170,7 +170,7 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
     state, reason = lifecycle.silent(
         Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy, profile.pace
     )
-    days = forecast.all_days(after, zone) if state == Lifecycle.NEW or now.models.shop is not None else ()
+    days = ledgers.all_days(after, zone) if state == Lifecycle.NEW or now.models.shop is not None else ()
     if state != Lifecycle.NEW or len(days) >= now.policy.lifecycle.active_from_purchases:
         state, reason = lifecycle.ON_PURCHASE[state]
     changes: Changes = {

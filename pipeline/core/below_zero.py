@@ -49,7 +49,7 @@ def p_below_zero(timing: Timing, spend: Spend, known: Known, weeks: float, disco
     below = none if lacking > 0.0 else 0.0
     low, chance = 1, chances[0]
     for group in range(1, GROUPS_MAX):
-        high = low + 1 if low < SINGLE else max(low + 1, round(low * GROWTH))
+        high = low + 1 if low <= SINGLE else max(low + 1, round(low * GROWTH))
         beyond = chances[high - 1] if high <= SINGLE else at_least(timing, known, weeks, high)
         if beyond < _LEAST or group == GROUPS_MAX - 1:
             beyond = 0.0

@@ -11,11 +11,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from pipeline.core.marks import mark
+from pipeline.core.marks import short_mark
 from pipeline.core.profile import CASES_MAX, Case, Dealings, Settled
 from pipeline.schemas import logged
-
-SHORT: Final = 0xFFFFFFFF
 
 
 class Kind(IntEnum):
@@ -34,7 +32,7 @@ _SOLVED: Final = ("solved", "closed")
 
 def with_ticket(dealings: Dealings, event: logged.TicketEvent, at: int) -> Dealings:
     """The dealings with what a ticket's event says; the same ones if it says nothing new."""
-    key = mark(event.ticket_id) & SHORT
+    key = short_mark(event.ticket_id)
     cases = dealings.cases
     for place, before in enumerate(cases):
         if before.ticket == key:
@@ -95,22 +93,22 @@ def _earlier(before: int, at: int) -> int:
 def _settled(dealings: Dealings, cases: tuple[Case, ...], at: int) -> Dealings:
     """The dealings without the oldest case that is over; if none is, without the oldest. Its promise is counted."""
     over = [case for case in cases if case.solved_after and is_solved(case)] or cases
-    dates = [case.opened_at or _dated(case) for case in over]
+    dates = [case.opened_at or dated(case) for case in over]
     earliest = min(dates)
     oldest = over[dates.index(earliest)]
     if dates.count(earliest) > 1:
-        oldest = min((case for case in over if _dated(case) == earliest), key=lambda case: case.ticket)
+        oldest = min((case for case in over if dated(case) == earliest), key=lambda case: case.ticket)
     before = dealings.answers_settled or Settled()
     due_at, answered_at = oldest.promised_at, oldest.answered_at
     after = Settled(
         before.kept + (0 < answered_at <= due_at),
         before.broken + (0 < due_at < (answered_at or at)),
-        max(before.through_at, _dated(oldest)),
+        max(before.through_at, dated(oldest)),
     )
     kept = tuple(case for case in cases if case is not oldest)
     return replace(dealings, cases=kept, answers_settled=after)
 
 
-def _dated(case: Case) -> int:
+def dated(case: Case) -> int:
     """When we first heard of it, as far as is known."""
     return case.opened_at or case.answered_at or case.solved_at or case.reopened_at or abs(case.said_at)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.folded import as_gaps
+from pipeline.core.folded import as_gaps, with_even_past
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage
@@ -65,14 +65,15 @@ def unpack(packed: bytes) -> Profile:
     profile = _decode(memoryview(packed)[_HEADER.size :])
     if packed[0] == VERSION:
         return _with_words(profile, WORD_BY_CODE, _HEADER.unpack_from(packed)[1] or profile.next_review_at)
-    consents = (
-        replace(each, purpose_code=short(each.purpose), channel_code=short(each.channel)) for each in profile.consents
+    consents = (  # in full so far: what is in their fields is no code
+        replace(each, purpose_code=short(each.purpose_code), channel_code=short(each.channel_code))
+        for each in profile.consents
     )
-    profile = replace(profile, consents=tuple(consents))
-    if packed[0] == _BEFORE_WORDS:
-        return profile
-    ledger = _with_margins(profile.ledger)
-    return replace(profile, ledger=replace(ledger, folded_days=as_gaps(ledger.folded_days)))
+    ledger = profile.ledger
+    if packed[0] != _BEFORE_WORDS:
+        ledger = _with_margins(ledger)
+        ledger = replace(ledger, folded_days=as_gaps(ledger.folded_days))
+    return replace(profile, consents=tuple(consents), ledger=with_even_past(ledger))
 
 
 def _with_words(profile: Profile, told: Mapping[str, str], next_review_at: int) -> Profile:

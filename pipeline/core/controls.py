@@ -24,7 +24,7 @@ from pipeline.core.predict import Model
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
-"""Channel costs kept (channels x months), and as many models: beyond it a new scope is not taken up."""
+"""Scopes kept of each kind of control (channels x months of channel costs): beyond it a new one is not taken up."""
 _ALWAYS: Final = (logged.Tick, logged.PolicyAdopted)
 """Taken up however many scopes there are."""
 _FIRST: Final = "FirstTick"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import log
 from typing import Final
 
 from msgspec.structs import replace
 
-from pipeline.core.history import sum_log_gap
+from pipeline.core.days import DAY_SECONDS
+from pipeline.core.history import WEEK_DAYS, sum_log_gap
 from pipeline.core.profile import DAYS_MAX, Ledger, Past, Rest
 
 MICRO: Final = 1_000_000
@@ -70,3 +72,19 @@ def with_day(ledger: Ledger, day: int, margin_minor: int) -> tuple[list[int], Pa
         rest = replace(rest, older_days=rest.older_days + 1, gap_log_micro=rest.gap_log_micro + gap)
         days = days[1:]
     return days, Past(first, last, None if rest == _NO_REST else rest)
+
+
+def with_even_past(ledger: Ledger) -> Ledger:
+    """A ledger from before it was kept what its folded days left: each is taken to have left as much.
+
+    Of more days than are kept one by one, those before were as many as the orders that are left over, evenly apart.
+    """
+    days = folded_days(ledger)
+    if ledger.past is not None or not days:
+        return ledger
+    each = folded_brought_minor(ledger) // ledger.folded_orders
+    span = days[0] - ledger.folded_first_at // DAY_SECONDS
+    older = max(1, ledger.folded_orders - len(days)) if len(days) == DAYS_MAX and span > 0 else 0
+    apart = span / older if older else 0.0
+    rest = Rest(older_days=older, gap_log_micro=round(older * log(apart / WEEK_DAYS) * MICRO)) if older else None
+    return replace(ledger, past=Past(each, each, rest))

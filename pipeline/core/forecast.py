@@ -28,18 +28,20 @@ def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | Non
     """What is expected of a customer from the end of a day on; None before a model or a purchase."""
     zone = controls.policy.shop.time_zone
     scope = scope_of(profile, controls.models, controls.policy)
-    known = history_of(profile.ledger, zone) if scope else None
+    ledger = profile.ledger
+    live = ledgers.live_worths(ledger) if scope else []
+    known = history_with(ledger, zone, live) if scope else None
     if scope is None or known is None:
         return None
     model = controls.models.of(scope)
     found = predict(model, known, day)
-    rate = _revenue_rate(model, profile.ledger)
+    rate = _revenue_rate(model, ledgers.sum_of(ledger, live))
     return replace(found, revenue_minor=tuple(margin * rate for margin in found.margin_minor))
 
 
-def _revenue_rate(model: Model, ledger: Ledger) -> float:
+def _revenue_rate(model: Model, total: Worth) -> float:
     """Revenue for each unit of margin: their own so far, drawn to the shop's by one average purchase day."""
-    total, one = ledgers.worth_of(ledger), model.spend.mean_minor
+    one = model.spend.mean_minor
     left = max(total.brought_minor, 0)
     return (total.revenue_minor - total.refunded_minor + one * model.revenue_rate) / (left + one)
 
@@ -78,22 +80,18 @@ def history_with(ledger: Ledger, zone: str, live: Sequence[tuple[Order, Worth]])
         return of_days(margins)
     spent_days = spent_minor = 0
     rest, past = rest_of(ledger), ledger.past or Past()
-    first_day = day_of(ledger.folded_first_at, zone) if rest.older_days else days[0]
-    if folded:
-        ends = {
-            first_day if rest.older_days else folded[0]: past.first_margin_minor,
-            folded[-1]: past.last_margin_minor,
-        }
-        between = len(folded) + rest.older_days - len(ends)
-        if between:  # they are worth the folded totals less the ends
-            spent_days = between - rest.poor_days
-            spent_minor = folded_brought_minor(ledger) - sum(ends.values()) - rest.poor_minor
-            spent_minor += sum(margins.pop(day, 0) for day in folded if day not in ends)
-        for day, margin in ends.items():
-            margins[day] = margins.get(day, 0) + margin
-    margins.pop(first_day)  # the first says nothing of the next
-    rich = [margin for margin in margins.values() if margin > 0]
+    first_folded = day_of(ledger.folded_first_at, zone) if rest.older_days else folded[0]
+    ends = {first_folded: past.first_margin_minor, folded[-1]: past.last_margin_minor}
+    between = len(folded) + rest.older_days - len(ends)
+    if between:  # they are worth the folded totals less the ends
+        spent_days = between - rest.poor_days
+        spent_minor = folded_brought_minor(ledger) - sum(ends.values()) - rest.poor_minor
+        spent_minor += sum(margins.pop(day, 0) for day in folded if day not in ends)
+    for day, margin in ends.items():
+        margins[day] = margins.get(day, 0) + margin
     bought = _bought(ledger, days, zone)
+    margins.pop(bought.first_day)  # the first says nothing of the next
+    rich = [margin for margin in margins.values() if margin > 0]
     return replace(bought, spend_days=spent_days + len(rich), spend_minor=max(0, spent_minor + sum(rich)))
 
 
@@ -116,7 +114,7 @@ def _bought(ledger: Ledger, days: Sequence[int], zone: str) -> History:
     if not rest.older_days:
         return History(days[0], days[-1], len(days) - 1, sum_log_gap(days))
     gap_logs = sum_log_gap(days) + rest.gap_log_micro / MICRO
-    return History(day_of(ledger.folded_first_at, zone), days[-1], rest.older_days + len(days) - 1, gap_logs)
+    return History(day_of(ledger.first_at, zone), days[-1], rest.older_days + len(days) - 1, gap_logs)
 
 
 def pace_after(ledger: Ledger, days: Sequence[int], models: Models, policy: Policy) -> Pace | None:
@@ -139,14 +137,8 @@ def paced(profile: Profile, models: Models, policy: Policy) -> Profile:
         return profile if before is None else replace(profile, pace=None)
     if before is not None and before.reckoned_under == models.mark:
         return profile
-    days = all_days(profile.ledger, policy.shop.time_zone)
+    days = ledgers.all_days(profile.ledger, policy.shop.time_zone)
     return replace(profile, pace=pace_after(profile.ledger, days, models, policy))
-
-
-def all_days(ledger: Ledger, zone: str) -> list[int]:
-    """The distinct purchase days that are kept one by one, oldest first."""
-    days = {day_of(order.purchased_at, zone) for order in ledgers.purchases(ledger)}
-    return sorted(days.union(folded_days(ledger)))
 
 
 def overdue_at(profile: Profile) -> int | None:

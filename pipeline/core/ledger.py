@@ -189,10 +189,15 @@ def _spanned(ledger: Ledger) -> Ledger:
     return replace(ledger, first_at=first, last_at=last)
 
 
-def purchase_days(ledger: Ledger, zone: str) -> list[int]:
-    """The latest distinct purchase days, at most 32, oldest first."""
+def all_days(ledger: Ledger, zone: str) -> list[int]:
+    """The distinct purchase days that are kept one by one, oldest first."""
     days = {day_of(order.purchased_at, zone) for order in purchases(ledger)}
-    return sorted(days.union(folded_days(ledger)))[-DAYS_MAX:]
+    return sorted(days.union(folded_days(ledger)))
+
+
+def purchase_days(ledger: Ledger, zone: str) -> list[int]:
+    """The latest of them, at most 32."""
+    return all_days(ledger, zone)[-DAYS_MAX:]
 
 
 def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:

@@ -21,7 +21,12 @@ def mark(text: str) -> int:
 
 def short_mark(text: str) -> int:
     """Four bytes that stand for one of a few texts."""
-    return mark(text) & 0xFFFFFFFF
+    return shortened(mark(text))
+
+
+def shortened(of: int) -> int:
+    """The short mark of what has this mark."""
+    return of & 0xFFFFFFFF
 
 
 def event_mark(source: str, event_id: str) -> bytes:

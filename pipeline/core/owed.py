@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pipeline.core.cases import SHORT
-from pipeline.core.marks import mark
+from pipeline.core import ledger as ledgers
+from pipeline.core.marks import mark, short_mark, shortened
 from pipeline.core.profile import (
     DELIVERIES_MAX,
     EVERY_CHANNEL,
@@ -63,12 +63,12 @@ class Open(NamedTuple):
 
 def with_promise(dealings: Dealings, ledger: Ledger, order_id: str, *, promised_at: int, at: int) -> Dealings:
     """The dealings with a promise to deliver; the ledger knows whether the order has arrived already."""
-    key = mark(order_id)
-    before = _find(dealings, key & SHORT)
-    entry = next((order for order in ledger.orders if order.order == key), None)
+    key = short_mark(order_id)
+    before = _find(dealings, key)
+    entry = ledgers.find(ledger, mark(order_id))
     if before is None and (_is_too_late(dealings, at) or (entry is None and at <= ledger.folded_through_at)):
         return dealings
-    base = before or Delivery(key & SHORT)
+    base = before or Delivery(key)
     delivered_at = base.delivered_at or (entry.delivered_at if entry is not None else 0)
     after = replace(
         base, promised_at=min(base.promised_at or promised_at, promised_at), delivered_at=delivered_at,
@@ -79,21 +79,22 @@ def with_promise(dealings: Dealings, ledger: Ledger, order_id: str, *, promised_
 
 def with_shipping(dealings: Dealings, ledger: Ledger, order_id: str, *, at: int) -> Dealings:
     """The dealings with an order on its way, unless it has arrived already."""
-    key = mark(order_id)
-    before = _find(dealings, key & SHORT)
+    key = short_mark(order_id)
+    before = _find(dealings, key)
     if before is None:
-        has_arrived = any(order.order == key and order.delivered_at for order in ledger.orders)
+        entry = ledgers.find(ledger, mark(order_id))
+        has_arrived = entry is not None and entry.delivered_at > 0
         if has_arrived or _is_too_late(dealings, at) or at <= ledger.folded_through_at:
             return dealings
     elif before.delivered_at:
         return dealings
-    base = before or Delivery(key & SHORT)
+    base = before or Delivery(key)
     return _with(dealings, before, replace(base, shipped_at=min(base.shipped_at or at, at)), at)
 
 
 def with_delivery(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
     """The dealings with an order delivered, at the earliest instant said."""
-    before = _find(dealings, mark(order_id) & SHORT)
+    before = _find(dealings, short_mark(order_id))
     if before is None:
         return dealings  # the ledger keeps it, should a promise be told later
     if not before.promised_at and not before.cancelled_at:
@@ -104,10 +105,10 @@ def with_delivery(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
 
 def with_cancellation(dealings: Dealings, order_id: str, *, at: int) -> Dealings:
     """The dealings with an order void: nothing is owed, unless its day had passed already."""
-    before = _find(dealings, mark(order_id) & SHORT)
+    before = _find(dealings, short_mark(order_id))
     if before is None and _is_too_late(dealings, at):
         return dealings
-    base = before or Delivery(mark(order_id) & SHORT)
+    base = before or Delivery(short_mark(order_id))
     return _with(dealings, before, replace(base, cancelled_at=min(base.cancelled_at or at, at)), at)
 
 
@@ -127,8 +128,10 @@ def _with(dealings: Dealings, before: Delivery | None, after: Delivery, at: int)
         return dealings
     if before is not None:
         deliveries = tuple(after if each is before else each for each in dealings.deliveries)
-        return replace(dealings, deliveries=deliveries)
-    deliveries = (*dealings.deliveries, after)
+        if before.promised_at or not after.promised_at:
+            return replace(dealings, deliveries=deliveries)
+    else:
+        deliveries = (*dealings.deliveries, after)
     unpromised = [each for each in deliveries if not each.promised_at]
     if len(unpromised) > UNPROMISED_MAX:
         least = min(unpromised, key=lambda each: (each.shipped_at or each.cancelled_at, each.order))
@@ -164,7 +167,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
     """
     latest: Consent | None = None
     for consent in consents:
-        if consent.purpose == "marketing" and consent.channel in ("email", EVERY_CHANNEL):
+        if _is_to_mail(consent):
             word = (consent.changed_at, -consent.granted)
             if latest is None or word > (latest.changed_at, -latest.granted):
                 latest = consent
@@ -176,6 +179,11 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
     return not latest.valid_until or at < latest.valid_until + grace
 
 
+def _is_to_mail(consent: Consent) -> bool:
+    """Whether it is about marketing by e-mail."""
+    return consent.purpose == "marketing" and consent.channel in ("email", EVERY_CHANNEL)
+
+
 def with_message(dealings: Dealings, at: int) -> Dealings:
     """The dealings with a message sent without consent. Of the latest few the instants are kept."""
     kept = sorted((*dealings.unconsented_at, at))
@@ -185,9 +193,7 @@ def with_message(dealings: Dealings, at: int) -> Dealings:
 
 def forgiven(dealings: Dealings, consents: tuple[Consent, ...], *, grace_hours: int) -> Dealings:
     """The dealings after a word on consent: a yes from before a message, told after it, was there all the same."""
-    since = min(
-        (each.changed_at for each in consents if each.purpose == "marketing" and each.granted), default=None
-    )  # fmt: skip
+    since = min((each.changed_at for each in consents if _is_to_mail(each) and each.granted), default=None)
     if since is None:
         return dealings
     kept = tuple(
@@ -224,13 +230,18 @@ def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, bool]]:
 
 def is_promised(dealings: Dealings, order: int) -> bool:
     """Whether a day was promised for the order of this mark."""
-    key = order & SHORT
+    key = shortened(order)
     return any(each.order == key and each.promised_at for each in dealings.deliveries)
 
 
 def was_late(dealings: Dealings, at: int) -> bool:
     """Whether what was delivered at that instant came later than promised."""
     return any(each.delivered_at == at > each.promised_at > 0 for each in dealings.deliveries)
+
+
+def last_in_time_at(dealings: Dealings) -> int:
+    """The latest delivery that came no later than promised, of those kept; 0: none."""
+    return max((each.delivered_at for each in dealings.deliveries if each.delivered_at <= each.promised_at), default=0)
 
 
 def still_open(dealings: Dealings, as_of: int) -> list[Open]:

@@ -257,7 +257,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "needs.service_contacts_min": (1, 100),
     "needs.time_answers_min": (2, 100),
     "needs.price_orders_min": (1, 100),
-    "needs.price_prior_orders": (0, 100),
+    "needs.price_prior_orders": (1, 100),
     "needs.offers_only_permille": (501, 1000),
     "needs.full_price_permille": (0, 499),
     "needs.just_bought_days": (0, 365),
@@ -270,9 +270,9 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "forecast.at_risk_min_days": (1, 365),
     "forecast.at_risk_max_days": (1, 3650),
     "forecast.lapsed_after_deadlines": (2, 10),
-    "tiers.mvc_top_permille": (10, 500),
+    "tiers.mvc_top_permille": (50, 500),
     "tiers.mvc_return_permille": (0, 950),
-    "tiers.mgc_top_permille": (10, 900),
+    "tiers.mgc_top_permille": (50, 900),
     "tiers.bz_certainty_permille": (500, 999),
     "tiers.bz_serve_permille": (500, 950),
     "tiers.bz_orders_min": (2, 100),
@@ -355,7 +355,12 @@ def from_dict(document: dict[str, Any]) -> Policy:
 
 def from_logged(document: dict[str, Any]) -> Policy:
     """A policy the log holds. A section that there was not yet when it was adopted is as the defaults have it."""
-    return from_dict({section: to_dict(DEFAULT)[section] for section in _CAME_LATER} | document)
+    whole = {section: to_dict(DEFAULT)[section] for section in _CAME_LATER} | document
+    rails = whole.get("guard_rails")
+    if isinstance(rails, dict) and isinstance(rails.get("messages_window_days"), int):  # could once be a year
+        window = min(rails["messages_window_days"], MESSAGES_WINDOW_DAYS_MAX)
+        whole["guard_rails"] = {**rails, "messages_window_days": window}
+    return from_dict(whole)
 
 
 def to_dict(policy: Policy) -> dict[str, Any]:

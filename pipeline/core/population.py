@@ -45,11 +45,11 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """Of what serving costs, for each order."""
     upkeep_minor: int
     """What keeping and serving the customer in the middle costs, for each order."""
-    recency: tuple[int, ...] = ()
+    recency: tuple[int, ...]
     """Of days since the last purchase, counted downwards."""
-    frequency: tuple[int, ...] = ()
-    """Of orders in a year."""
-    monetary: tuple[int, ...] = ()
+    frequency: tuple[int, ...]
+    """Of days with a purchase in a year, at most 32."""
+    monetary: tuple[int, ...]
     """Of net revenue in a year."""
     best_ahead_minor: Mapping[str, int] = {}
     """By segment and tenure: what is expected of somebody whom nine in ten of them stay below."""

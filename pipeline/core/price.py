@@ -22,7 +22,7 @@ class Price(NamedTuple):
     fraction: float
     """Of their orders, with a discount: shrunk to the shop's share."""
     discount_fraction: float
-    """Discount in all, of the price before it."""
+    """Discount in all, of the price before it; folded orders that were given back count still."""
 
 
 def price(profile: Profile, rules: NeedsRules, usual_fraction: float | None) -> Price:
@@ -37,8 +37,8 @@ def price(profile: Profile, rules: NeedsRules, usual_fraction: float | None) -> 
     usual = 0.5 if usual_fraction is None else usual_fraction
     prior = rules.price_prior_orders
     fraction = (discounted + prior * usual) / (orders + prior)
-    _, revenue, _, discount = ledgers.totals(ledger)
-    before = revenue + discount
+    discount = ledger.folded_discount_minor + sum(order.discount_minor for order in standing)
+    before = ledger.folded_revenue_minor + sum(order.revenue_minor for order in standing) + discount
     return Price(
         _sensitivity(orders, fraction, rules), orders, discounted, round(fraction, 9),
         round(discount / before, 9) if before else 0.0,

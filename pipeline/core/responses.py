@@ -168,7 +168,12 @@ def _answers_mail(profile: Profile, policy: Policy) -> bool:
     has_answered = any(
         buckets.reaches(kept, measure, 1, since) for measure in (Measure.EMAILS_OPENED, Measure.EMAILS_CLICKED)
     )
-    return has_answered and buckets.reaches(kept, Measure.EMAILS_DELIVERED, policy.needs.response_tries_min, since)
+    least = policy.needs.response_tries_min
+    return has_answered and any(buckets.reaches(kept, measure, least, since) for measure in _MAILS)
+
+
+_MAILS: Final = (Measure.EMAILS_DELIVERED, Measure.EMAILS_OPENED, Measure.EMAILS_CLICKED)
+"""Who opened a mail had one, whether or not its delivery was told."""
 
 
 def mails(profile: Profile, today: int) -> tuple[int, int]:

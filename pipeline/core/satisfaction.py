@@ -13,8 +13,7 @@ each kind count, in whatever order they were told.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
 from math import fsum, sqrt
 from typing import Final, NamedTuple
@@ -83,13 +82,6 @@ class Satisfaction(NamedTuple):
     low: float | None
     high: float | None
     evidence: tuple[Evidence, ...]
-
-
-class Population(NamedTuple):
-    """Many customers' satisfaction: who is how, and the mean over those of whom it is known."""
-
-    customers_by_level: dict[str, int]
-    mean_fraction: float | None
 
 
 def with_said(dealings: Dealings, kind: Said, day: int, score: float) -> Dealings:
@@ -169,7 +161,7 @@ def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
     if case.said_at:
         return abs(case.said_at), "called_good" if case.said_at > 0 else "called_bad"
     if case.kind == cases.Kind.COMPLIMENT:
-        return (case.opened_at or case.solved_at or as_of), "compliment"
+        return cases.dated(case), "compliment"
     is_complaint = case.kind == cases.Kind.COMPLAINT
     if not cases.is_solved(case):
         return (as_of, "complaint_open") if is_complaint else None
@@ -177,18 +169,6 @@ def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
     is_slow = cases.is_late(case) or (case.opened_at and case.solved_at - case.opened_at > slow)
     when = "late" if is_slow else "in_time"
     return case.solved_at, f"complaint_solved_{when}" if is_complaint else f"solved_{when}"
-
-
-def combined(some: Iterable[Satisfaction]) -> Population:
-    """Many customers together; each counts once, however much they said."""
-    levels: Counter[str] = Counter(dict.fromkeys(LEVELS, 0))
-    known = []
-    for each in some:
-        levels[each.level] += 1
-        if each.fraction is not None:
-            known.append(each.fraction)
-    mean = round(fsum(known) / len(known), _DIGITS) if known else None
-    return Population(dict(levels), mean)
 
 
 def _days(series: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.policy import Policy
-from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
+from pipeline.core.profile import DAYS_MAX, Case, Order, Profile, Stage
 
 FAILED_CHECKS_MAX: Final = 2
 
@@ -75,14 +75,22 @@ def _service_at(profile: Profile) -> int:
     at = profile.service_at
     for case in reversed(profile.dealings.cases):  # what was solved last is mostly among the last
         if case.solved_after and case.answered_at + case.solved_after - 1 == at:  # `solved_at`, without a call
-            return 0 if cases.is_late(case) or case.said_at < 0 else at
+            if not (cases.is_late(case) or case.said_at < 0):
+                return at
+            return max((each.solved_at for each in profile.dealings.cases if _was_served_well(each)), default=0)
     return at
+
+
+def _was_served_well(case: Case) -> bool:
+    """Whether a ticket was solved in time, was no complaint, and was not called bad."""
+    is_good = case.kind != cases.Kind.COMPLAINT and not cases.is_late(case) and case.said_at >= 0
+    return is_good and case.solved_after > 0
 
 
 def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
     sales_at = profile.sales_at
     if sales_at and owed.was_late(profile.dealings, sales_at):
-        sales_at = 0
+        sales_at = owed.last_in_time_at(profile.dealings)
     stood, ledger = as_of - policy.stage.order_stands_days * DAY_SECONDS, profile.ledger
     if ledger.first_at > stood:
         return sales_at

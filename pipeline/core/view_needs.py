@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from pipeline.core import categories, needs, responses
 from pipeline.core.affinity import next_best
 from pipeline.core.categories import Bought
@@ -11,6 +13,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of, instant
 from pipeline.core.price import price
 from pipeline.core.profile import Profile
+from pipeline.core.quarters import quarter_of, rolled
 
 CATEGORIES_SHOWN: Final = 8
 
@@ -19,7 +22,9 @@ def needs_view(profile: Profile, controls: Controls) -> dict[str, Any]:
     """What they need and want, each thing with where it comes from."""
     policy, affinity = controls.policy, controls.affinity
     rules, zone = policy.needs, policy.shop.time_zone
-    found = categories.bought(profile, day_of(profile.as_of, zone), zone)
+    today = day_of(profile.as_of, zone)
+    profile = replace(profile, needs=rolled(profile.needs, quarter_of(today)))
+    found = categories.bought(profile, today, zone)
     suggested = next_best(found, needs.interests(profile, rules), affinity, rules)
     responded = responses.responses(profile, policy, affinity.response_fraction)
     time = responses.preferred_time(profile, policy, needs.time_zone(profile, policy))

@@ -9,10 +9,11 @@ import msgspec
 from pipeline.core import stage as stages
 from pipeline.core.codec import _HEADER, VERSION, pack, peek, unpack
 from pipeline.core.decisions import Outcome, Reason
+from pipeline.core.forecast import history_of
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
 from pipeline.core.policy import DEFAULT, Rules
-from pipeline.core.profile import Consent, Profile
+from pipeline.core.profile import Consent, Ledger, Profile
 from pipeline.core.stage import FALL_REASON, REASONS
 from pipeline.core.words import CODES_MAX, WORDS, short
 
@@ -91,3 +92,24 @@ def test_every_reason_and_rule_of_the_tables_is_a_well_known_word() -> None:
     assert told <= set(WORDS)
     assert len(set(WORDS)) == len(WORDS) <= CODES_MAX
     assert all(len(each) > 1 for each in WORDS), "no word is taken for a code"
+
+
+def test_what_was_agreed_to_on_every_channel_before_words_were_short_is_still_so() -> None:
+    """Version 2 has the words in full, `*` among them."""
+    told = Consent("marketing", "*", 0, 5)
+    fields = msgspec.msgpack.encode(Profile(first_seen_at=1, as_of=2, consents=(told,)))
+    old = unpack(_HEADER.pack(2, 0, 0, 0, 0) + fields)
+    assert [(each.purpose, each.channel) for each in old.consents] == [("marketing", "*")]
+    assert unpack(pack(old)) == old
+
+
+def test_folded_days_from_before_it_was_kept_what_they_left_are_taken_to_have_left_as_much_each() -> None:
+    """Five orders of 400, folded: the mean of the repeat days is 400."""
+    ledger = Ledger(
+        folded_orders=5, folded_revenue_minor=5_000, folded_margin_minor=2_000, folded_days=(100, 10, 10, 10, 10),
+        folded_first_at=60 * 86_400, folded_last_at=100 * 86_400, first_at=60 * 86_400, last_at=100 * 86_400,
+    )  # fmt: skip
+    fields = msgspec.msgpack.encode(Profile(first_seen_at=1, as_of=2, ledger=ledger))
+    history = history_of(unpack(_HEADER.pack(2, 0, 0, 0, 0) + fields).ledger, "UTC")
+    assert history is not None
+    assert (history.frequency, history.mean_margin_minor) == (4, 400.0)

@@ -100,6 +100,21 @@ def test_consent_for_feedback_or_by_another_channel_is_no_consent_to_a_campaign(
     assert owed(consent(0, channel=None), mail(1))["marketing"] == Owed(kept=1)
 
 
+def test_a_yes_by_sms_clears_no_campaign_by_email() -> None:
+    """SMS agreed to on day 1, a campaign by e-mail on day 2, e-mail refused on day 9: there was never a yes to it."""
+    told = [consent(1, channel="sms"), mail(2, campaign_id="spring")]
+    for events in (told, [*told, consent(9, state="revoked")]):
+        assert owed(*events)["marketing"].broken == 1
+
+
+def test_a_promise_told_of_an_order_on_its_way_counts_among_the_eight() -> None:
+    life = []
+    for number in range(0, 40, 4):
+        life += [shipped(number + each / 10, f"{number} {each}") for each in range(4)]
+        life += [promise(number + 1, number + 30, f"{number} {each}") for each in range(4)]
+    assert len(after(*life).dealings.deliveries) <= DELIVERIES_MAX
+
+
 def test_departments_and_customers_add_up() -> None:
     assert Owed(1, 2, 3).plus(Owed(4, 5, 6)) == Owed(5, 7, 9)
     assert Owed(1, 2, 3).made == 6

@@ -6,7 +6,16 @@ import tomllib
 
 import pytest
 
-from pipeline.core.policy import DEFAULT, BadPolicy, default_text, from_dict, load_policy, policy_hash, to_dict
+from pipeline.core.policy import (
+    DEFAULT,
+    BadPolicy,
+    default_text,
+    from_dict,
+    from_logged,
+    load_policy,
+    policy_hash,
+    to_dict,
+)
 from tests.core.builders import policy
 
 
@@ -102,3 +111,11 @@ def test_the_hash_changes_with_every_rule_and_with_nothing_else() -> None:
 def test_an_active_customer_needs_no_more_purchase_days_than_are_kept() -> None:
     with pytest.raises(BadPolicy, match="active_from_purchases: expected 2 to 32, got 33"):
         policy(lifecycle__active_from_purchases=33)
+
+
+def test_a_logged_cap_that_looked_back_further_than_is_kept_now_looks_back_as_far_as_it_can() -> None:
+    logged_once = to_dict(DEFAULT)
+    logged_once["guard_rails"]["messages_window_days"] = 365
+    assert from_logged(logged_once).guard_rails.messages_window_days == 31
+    with pytest.raises(BadPolicy, match="messages_window_days: expected 1 to 31, got 365"):
+        from_dict(logged_once)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.policy import DEFAULT
-from pipeline.core.satisfaction import Satisfaction, combined, satisfaction
+from pipeline.core.satisfaction import Satisfaction, satisfaction
 from pipeline.schemas import logged
-from tests.core.builders import day, order, policy, resolved, said, ticket
+from tests.core.builders import day, order, policy, resolved, said, seconds, ticket
 from tests.core.lives import STEADY
 from tests.driver import Driver
 
@@ -102,13 +102,11 @@ def test_levels_hold_from_their_bounds_on() -> None:
     assert levels == ["dissatisfied", "mixed", "mixed", "satisfied"]
 
 
-def test_customers_together_count_once_each() -> None:
-    some = [after(review(0, 1.0)), after(*(review(number, 0.0) for number in range(8)), until=7), after(order(0))]
-    population = combined(some)
-    assert population.customers_by_level == {"unknown": 1, "dissatisfied": 1, "mixed": 0, "satisfied": 1}
-    assert population.mean_fraction == pytest.approx((some[0].fraction + some[1].fraction) / 2)
-    assert combined([]).mean_fraction is None
-    assert combined(some) == combined(some[::-1])
+def test_a_compliment_known_from_an_answer_alone_ages_like_any_other() -> None:
+    answered = said(logged.TicketUpdated, 0, ticket_id="T", kind="compliment", status="pending")
+    told = [after(answered, until=until).evidence[0] for until in (0, 180)]
+    assert told[0].latest_day == told[1].latest_day == seconds(0) // 86_400
+    assert told[1].weight == pytest.approx(told[0].weight / 2), "half of it after half a year"
 
 
 PIECES = st.one_of(

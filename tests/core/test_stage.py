@@ -138,6 +138,17 @@ def test_an_order_given_back_later_no_longer_shows_that_sales_dealt_well() -> No
 # -- nobody flickers --------------------------------------------------------------------------------------------------
 
 
+def test_one_late_answer_does_not_undo_the_good_one_before_it() -> None:
+    """A question solved on day 3, in time; another on day 9, promised for day 8."""
+    driver = bought(0)
+    asked = [ticket(2, "A", "question", promised_at=day(4)), resolved(3, "A", "question")]
+    late = [ticket(6, "B", "question", promised_at=day(8)), resolved(9, "B", "question")]
+    for event in (*asked, *late):
+        driver.feed(event)
+    profile = driver.profiles["c"]
+    assert stages.dealt_at(profile, seconds(10), DEFAULT)["service"] == seconds(3)
+
+
 def moves_of(driver: Driver, life: list[Any]) -> list[tuple[int, int, int]]:
     """(when, from, to) of each move of the stage in a life."""
     moves, before = [], 0

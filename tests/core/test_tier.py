@@ -18,7 +18,7 @@ RULES = DEFAULT.tiers
 HUNDREDS = tuple(permille * 10 for permille in GRID)
 SHOP = Population(
     measured_on=20_500, customers=1_000, value=HUNDREDS, gap=HUNDREDS, serve=tuple(each // 100 for each in HUNDREDS),
-    upkeep_minor=0,
+    upkeep_minor=0, recency=(), frequency=(), monetary=(),
 )  # fmt: skip
 """Of a hundred, 85 are worth less than 8,500, 70 fall short of the best by less than 7,000, 75 cost less than 75."""
 NONE = Drags(0, 0, 0, 0, 0)

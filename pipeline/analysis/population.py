@@ -3,14 +3,16 @@
 Three rounds, since each needs the one before: what keeping and serving costs, and habits; then what is expected of
 each, less that, by those who are alike; then what each falls short of the best of their kind. A sketch (DDSketch) has
 bins of one hundredth's width: a cut it gives differs from the exact one by at most `ACCURACY` of it. Bins add up, so
-neither how customers are divided nor in which order sketches are merged changes a cut.
+neither how customers are divided nor in which order sketches are merged changes a cut. The 64 largest segments of the
+whole shop are told apart.
 Source: Masson, Rim & Lee (2019), DDSketch, PVLDB 12(12), 2195-2205.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from ddsketch import DDSketch
@@ -37,25 +39,25 @@ class Customers:
 
     def __init__(self) -> None:
         self._numbers = array("d")
-        self._segment = array("H")
+        self._segment = array("L")
         self._segments: dict[str, int] = {}
 
     def add(self, outlook: Outlook, habits: Habits) -> None:
-        """One customer more. Of the segments the first 64 are told apart."""
-        segment = self._segments.setdefault(outlook.segment, len(self._segments)) if self._has(outlook.segment) else 0
-        self._segment.append(segment)
+        """One customer more."""
+        self._segment.append(self._segments.setdefault(outlook.segment, len(self._segments)))
         self._numbers.extend([*outlook._replace(segment="")[:7], *outlook[8:], *habits])
-
-    def _has(self, segment: str) -> bool:
-        if not self._segments:
-            self._segments[EVERY] = 0
-        return segment in self._segments or len(self._segments) <= SEGMENTS_MAX
 
     def __len__(self) -> int:
         return len(self._segment)
 
-    def __iter__(self) -> Iterator[tuple[Outlook, Habits]]:
+    def by_segment(self) -> Counter[str]:
+        """How many there are of each segment."""
         names = list(self._segments)
+        return Counter({names[place]: count for place, count in Counter(self._segment).items()})
+
+    def told_apart(self, apart: Collection[str]) -> Iterator[tuple[Outlook, Habits]]:
+        """Each of them; of segments that are not told apart, as of every one."""
+        names = [name if name in apart else EVERY for name in self._segments]
         for place, segment in enumerate(self._segment):
             actual, expected, ahead, p_return, orders, upkeep, serve, tenure, categories, *bought = self._numbers[
                 place * _NUMBERS : (place + 1) * _NUMBERS
@@ -124,10 +126,12 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     count = sum(map(len, kept))
     if count < CUSTOMERS_MIN:
         return f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {count}"
-    plain = _merged(map(_costs_and_habits, kept))
+    sizes = sum((customers.by_segment() for customers in kept), Counter[str]())
+    apart = frozenset(sorted(sizes, key=lambda name: (-sizes[name], name))[:SEGMENTS_MAX])
+    plain = _merged(_costs_and_habits(customers.told_apart(apart)) for customers in kept)
     plain.widen("categories/")
     usual = plain.cut("upkeep", _WHOLE // 2)
-    expected = _merged(_worth(customers, usual) for customers in kept)
+    expected = _merged(_worth(customers.told_apart(apart), usual) for customers in kept)
     expected.widen("ahead/")
     of_best = Population(
         measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
@@ -135,7 +139,7 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
         frequency=plain.cuts("frequency", FIFTHS), monetary=plain.cuts("monetary", FIFTHS),
         best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
     )  # fmt: skip
-    gaps = _merged(_gaps(customers, of_best) for customers in kept)
+    gaps = _merged(_gaps(customers.told_apart(apart), of_best) for customers in kept)
     return _with_gaps(of_best, gaps.cuts("gap", GRID))
 
 
@@ -146,7 +150,7 @@ def _merged(parts: Iterable[Sketches]) -> Sketches:
     return whole
 
 
-def _costs_and_habits(customers: Customers) -> Sketches:
+def _costs_and_habits(customers: Iterable[tuple[Outlook, Habits]]) -> Sketches:
     found = Sketches()
     for known, bought in customers:
         found.add("upkeep", known.upkeep_minor / known.orders)
@@ -158,7 +162,7 @@ def _costs_and_habits(customers: Customers) -> Sketches:
     return found
 
 
-def _worth(customers: Customers, usual_minor: int) -> Sketches:
+def _worth(customers: Iterable[tuple[Outlook, Habits]], usual_minor: int) -> Sketches:
     found = Sketches()
     for known, _ in customers:
         ahead = ahead_minor(known, usual_minor)
@@ -167,7 +171,7 @@ def _worth(customers: Customers, usual_minor: int) -> Sketches:
     return found
 
 
-def _gaps(customers: Customers, of_best: Population) -> Sketches:
+def _gaps(customers: Iterable[tuple[Outlook, Habits]], of_best: Population) -> Sketches:
     found = Sketches()
     for known, _ in customers:
         ahead = ahead_minor(known, of_best.upkeep_minor)

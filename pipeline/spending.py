@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pipeline import states, topics
-from pipeline.adoption import append_control
+from pipeline.adoption import append_controls
 from pipeline.core import controls as core_controls
 from pipeline.core.acquisition import cohort_month, shares
 from pipeline.core.controls import SCOPES_MAX, Controls
@@ -78,8 +78,8 @@ def revise(settings: Settings, by_file: Mapping[ChannelMonth, int | None]) -> Re
     controls, won = _won(settings)
     by_events = summed(costs_told(settings), controls.policy.shop.time_zone)
     found = revised(controls, Spend(by_events, by_file), won, revised_at)
-    for revision in found.revisions:
-        append_control(settings, revision)
+    if found.revisions:
+        append_controls(settings, found.revisions)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of
 from pipeline.core.money import portion, rounded
+from pipeline.core.normal import NINE_IN_TEN
 from pipeline.core.policy import ValueRules
 from pipeline.core.profile import TOUCHES_MAX, Ledger, Profile, Touched
 from pipeline.schemas import logged
@@ -24,8 +25,6 @@ WHOLE: Final = 720_720
 """Parts of one acquisition: the least common multiple of 1 to 16."""
 _END_SHARE: Final = WHOLE * 2 // 5
 """By position the first and the last touch have two fifths each."""
-_Z: Final = 1.6448536269514722
-"""Of the standard normal distribution 90 % lie between minus this and this."""
 
 Touches = tuple[Touched, ...]
 """By channel, so that a name is there once; together at most `TOUCHES_MAX`."""
@@ -158,8 +157,8 @@ def cpa_from(mine: tuple[int, int], all_of_them: tuple[int, int], prior: int) ->
     count = acquired / WHOLE
     return Cpa(
         rounded(money * WHOLE, acquired * parts),
-        round(money / parts / _gamma_quantile(count, _Z)),
-        round(money / parts / _gamma_quantile(count, -_Z)),
+        round(money / parts / _gamma_quantile(count, NINE_IN_TEN)),
+        round(money / parts / _gamma_quantile(count, -NINE_IN_TEN)),
     )
 
 

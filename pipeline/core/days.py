@@ -50,3 +50,10 @@ def date_of(day: int) -> str:
 def instant(at: int) -> datetime:
     """An instant for eyes and wires."""
     return datetime.fromtimestamp(at, UTC)
+
+
+@lru_cache(maxsize=1_024)
+def month_of(day: int) -> int:
+    """A day's month, counted from the year 0."""
+    found = date.fromordinal(day + EPOCH_ORDINAL)
+    return found.year * 12 + found.month - 1

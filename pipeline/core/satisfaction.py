@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from pipeline.core import cases, owed
 from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.normal import NINE_IN_TEN
 from pipeline.core.policy import Policy
 from pipeline.core.profile import SAID_MAX, Case, Dealings, Profile
 
@@ -50,8 +51,6 @@ SCORES: Final = {
     "promise_broken": 0.1,
 }
 """What a ticket or promise is worth as evidence. What they said of a ticket beats what became of it."""
-_Z: Final = 1.6448536269514722
-"""A normal variable lies within so many standard deviations with 90 %."""
 _DIGITS: Final = 9
 
 
@@ -129,7 +128,7 @@ def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
     good = prior * rules.prior_permille / 1000 + fsum(scores)
     mean, total = good / (prior + weight), prior + weight
     mean = round(mean, _DIGITS)
-    half = _Z * sqrt(mean * (1.0 - mean) / (total + 1.0))
+    half = NINE_IN_TEN * sqrt(mean * (1.0 - mean) / (total + 1.0))
     low, high = round(max(mean - half, 0.0), _DIGITS), round(min(mean + half, 1.0), _DIGITS)
     return Satisfaction(_level(mean, policy), mean, low, high, tuple(found))
 

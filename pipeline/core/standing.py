@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -11,7 +9,7 @@ from msgspec.structs import replace
 from pipeline.core import tier as tiers
 from pipeline.core.below_zero import Known, p_below_zero
 from pipeline.core.controls import Controls
-from pipeline.core.days import EPOCH_ORDINAL, day_of
+from pipeline.core.days import day_of, month_of
 from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
 from pipeline.core.policy import TierRules
 from pipeline.core.population import Population, at
@@ -167,10 +165,3 @@ def months(before: Standing, today: int) -> int:
         if ends >= 2 * _OLDEST:
             ends = ends % _OLDEST + _OLDEST
     return ends
-
-
-@lru_cache(maxsize=1_024)
-def month_of(day: int) -> int:
-    """A day's month, counted from the year 0."""
-    found = date.fromordinal(day + EPOCH_ORDINAL)
-    return found.year * 12 + found.month - 1

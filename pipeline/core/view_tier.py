@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.core.controls import Controls
-from pipeline.core.days import date_of, day_of
+from pipeline.core.days import date_of, day_of, month_of
 from pipeline.core.outlook import gap_minor
 from pipeline.core.profile import Profile, Stage, Standing, Tier
 from pipeline.core.rfm import habits, rfm
-from pipeline.core.standing import month_of
 from pipeline.core.tier import Why
 from pipeline.core.treatment import treatment
 

@@ -14,9 +14,8 @@ from pipeline.analysis.report.measured import COUNTED, Counted, profit_per_buyer
 from pipeline.analysis.report.measures import net_revenue
 from pipeline.analysis.report.shop import Shop
 from pipeline.core.acquisition import cpa_from
+from pipeline.core.normal import NINE_IN_TEN
 
-_Z: Final = 1.6448536269514722
-"""Of the standard normal distribution 90 % lie between minus this and this."""
 _T: Final = {3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015}
 """The same of Student's t, by how many values the deviation is from."""
 _WEEKS: Final = 8
@@ -54,7 +53,7 @@ def sales_ahead(shop: Shop, number: int) -> Band | None:
     if len(weeks) < _PAST_MIN:
         return None
     expected = so_far + fmean(weeks) * days_left / 7
-    error = _Z * max(_error_by_weeks(weeks, days_left), _error_so_far(shop, days_left))
+    error = NINE_IN_TEN * max(_error_by_weeks(weeks, days_left), _error_so_far(shop, days_left))
     return expected, expected - error, expected + error
 
 
@@ -93,7 +92,7 @@ def share_ahead(so_far: Counted, past: Sequence[Counted], whole_ahead: float) ->
     chance = part / known
     expected = (so_far.part + whole_ahead * chance) / whole
     by_chance = whole_ahead * chance * (1 - chance) * (1 + whole_ahead / known)
-    return _within(expected, _Z * sqrt(by_chance + (whole_ahead * drift(past)) ** 2) / whole)
+    return _within(expected, NINE_IN_TEN * sqrt(by_chance + (whole_ahead * drift(past)) ** 2) / whole)
 
 
 def _within(share: float, error: float) -> Band:
@@ -108,7 +107,7 @@ def drift(past: Sequence[Counted]) -> float:
     shares = [each.part / each.whole for each in seen]
     by_chance = fmean(share * (1 - share) / each.whole for share, each in zip(shares, seen, strict=True))
     more = pvariance(shares) * len(shares) / (len(shares) - 1) - by_chance
-    return sqrt(max(0.0, more)) * _T[len(shares)] / _Z
+    return sqrt(max(0.0, more)) * _T[len(shares)] / NINE_IN_TEN
 
 
 def _share_ahead(shop: Shop, number: int, of: Callable[[Shop, int], Counted]) -> Band | None:
@@ -128,7 +127,7 @@ def _retention_ahead(shop: Shop, number: int) -> Band | None:
     chance = usual * left / max(1e-9, 1 - usual * (1 - left))
     waiting = now.whole - now.part
     by_chance = waiting * chance * (1 - chance) * (1 + waiting / whole)
-    error = _Z * sqrt(by_chance + (now.whole * left * drift(past)) ** 2) / now.whole
+    error = NINE_IN_TEN * sqrt(by_chance + (now.whole * left * drift(past)) ** 2) / now.whole
     return _within((now.part + waiting * chance) / now.whole, error)
 
 

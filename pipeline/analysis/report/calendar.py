@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final, Literal, NamedTuple, get_args
 
-from pipeline.core.days import day_of
+from pipeline.core.days import day_of, month_of
 
 PeriodKind = Literal["week", "month", "quarter", "year"]
 KINDS: Final[tuple[PeriodKind, ...]] = get_args(PeriodKind)
@@ -59,12 +59,6 @@ def date_at(day: int) -> date:
 def number_of(on: date) -> int:
     """The day of a date."""
     return on.toordinal() - _EPOCH
-
-
-def month_of(day: int) -> int:
-    """The month of a day, counted since year 0."""
-    on = date_at(day)
-    return on.year * 12 + on.month - 1
 
 
 def month_name(month: int) -> str:

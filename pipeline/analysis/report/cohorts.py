@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.analysis.report.calendar import month_name, month_of
+from pipeline.analysis.report.calendar import month_name
 from pipeline.analysis.report.figures import AGES_SHOWN
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
+from pipeline.core.days import month_of
 
 LIFECYCLES: Final = ("new", "active", "won_back", "at_risk", "lapsed")
 AT_RISK: Final = ("at_risk", "lapsed")

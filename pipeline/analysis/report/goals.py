@@ -12,7 +12,7 @@ from pipeline.analysis.report.ahead import FORECAST, Band
 from pipeline.analysis.report.measured import ACTUAL
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, Report, table
-from pipeline.core.policy import GOALS
+from pipeline.core.policy import GOALS, Policy
 
 FIGURES_SHOWN: Final = ("target", "actual", "forecast", "forecast_low", "forecast_high", "gap")
 _LESS_IS_BETTER: Final = ("cpa",)
@@ -21,13 +21,14 @@ _LESS_IS_BETTER: Final = ("cpa",)
 def goals(shop: Shop) -> Part:
     """The part: the periods of the report, where they are those of the goals."""
     title, rules = "Goals", shop.policy.goals
-    wanted = [name for name in GOALS if _target(shop, name)]
+    wanted = goals_set(shop.policy)
     if not wanted:
         return Part("goals", title, remarks=("No goal is set: see `[goals]` in the policy.",))
     if not _are_the_goals_periods(shop):
         return Part("goals", title, remarks=(f"Goals are for a {rules.period} each: use --period {rules.period}.",))
-    rows = [_row(shop, name, number) for number in range(len(shop.calendar.periods)) for name in wanted]
-    latest = rows[-2 * len(wanted) :] if len(shop.calendar.periods) > 1 else rows
+    begun = sum(period.first_day <= shop.today for period in shop.calendar.periods)  # no goal is missed beforehand
+    rows = [_row(shop, name, number) for number in range(begun) for name in wanted]
+    latest = rows[-2 * len(wanted) :]
     columns = " ".join(("period goal owner unit", *FIGURES_SHOWN))
     return Part(
         "goals",
@@ -43,18 +44,23 @@ def _are_the_goals_periods(shop: Shop) -> bool:
     return shop.calendar.kind == shop.policy.goals.period
 
 
-def _target(shop: Shop, name: str) -> float:
-    goal = getattr(shop.policy.goals, name)
+def goals_set(policy: Policy) -> list[str]:
+    """The goals that have a target."""
+    return [name for name in GOALS if _target(policy, name)]
+
+
+def _target(policy: Policy, name: str) -> float:
+    goal = getattr(policy.goals, name)
     permille = getattr(goal, "target_permille", None)
     return float(goal.target_minor) if permille is None else permille / 1000
 
 
 def _row(shop: Shop, name: str, number: int) -> list[Cell]:
-    goal, target, actual = getattr(shop.policy.goals, name), _target(shop, name), ACTUAL[name](shop, number)
+    goal, target, actual = getattr(shop.policy.goals, name), _target(shop.policy, name), ACTUAL[name](shop, number)
     unit = "money" if hasattr(goal, "target_minor") else "share"
     period = shop.calendar.periods[number]
     band: Band | None = None
-    if not shop.is_over(period) and period.first_day <= shop.today:
+    if not shop.is_over(period):
         band = FORECAST[name](shop, number)
     expected = band[0] if band else actual if shop.is_over(period) else None
     gap = None if expected is None else (expected - target) * (-1 if name in _LESS_IS_BETTER else 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named, month_of
+from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
 from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
 from pipeline.core.controls import Controls
+from pipeline.core.days import month_of
 from pipeline.core.policy import Policy
 from pipeline.schemas import logged
 

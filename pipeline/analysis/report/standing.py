@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pipeline.core.acquisition import ChannelCost, channel_costs, shares
+from pipeline.core.acquisition import shares
 from pipeline.core.controls import Controls
-from pipeline.core.days import day_of
+from pipeline.core.days import day_of, month_of
 from pipeline.core.forecast import forecast
 from pipeline.core.owed import Owed, by_department
 from pipeline.core.profile import Lifecycle, Profile, Tier
 from pipeline.core.satisfaction import satisfaction
-from pipeline.core.standing import month_of
 from pipeline.core.value import Value, value
 
 
@@ -25,7 +24,6 @@ class Standing(NamedTuple):
     first_purchase_at: int
     shares: dict[str, int]
     """Of `acquisition.WHOLE`, by the channels that won them."""
-    channel_costs: tuple[ChannelCost, ...]
     tier: str | None = None
     """None: profiles have none."""
     tier_by_month: tuple[tuple[int, str], ...] = ()
@@ -47,7 +45,6 @@ def standing_of(profile: Profile, controls: Controls) -> Standing:
         lifecycle=Lifecycle(profile.lifecycle).label,
         first_purchase_at=profile.ledger.first_at,
         shares=shares(profile, controls.policy.value),
-        channel_costs=channel_costs(profile, controls),
         owed=by_department(profile, profile.as_of),
         satisfaction=satisfaction(profile, profile.as_of, controls.policy).level,
         tier=tier,

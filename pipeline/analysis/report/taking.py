@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from pipeline.analysis.report.calendar import OUTSIDE, month_days, month_of
+from pipeline.analysis.report.calendar import OUTSIDE, month_days
 from pipeline.analysis.report.flows import flows_of, order_shares, spent_rows, split, standing_orders
 from pipeline.analysis.report.life import Life, Wish
 from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
@@ -22,6 +22,7 @@ from pipeline.analysis.report.tally import (
     Tally,
 )
 from pipeline.core.acquisition import WHOLE
+from pipeline.core.days import month_of
 from pipeline.core.owed import Owed
 from pipeline.core.value import Value
 

@@ -37,7 +37,6 @@ class Lives:
         self.controls: Controls = INITIAL
         """The policy in force at this place in the log; what else is in force says nothing here."""
         self.by_customer: dict[bytes, Life] = {}
-        self.latest_at = 0
         """The latest instant of any event."""
 
     def tell(self, customer: bytes, event: logged.Logged) -> None:
@@ -53,7 +52,6 @@ class Lives:
                 return
             life.marks = (life.marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
         life.first_at = min(life.first_at or at, at)
-        self.latest_at = max(self.latest_at, at)
         tell(self, life, event, at)
 
     # -- what handlers share ----------------------------------------------------------------------------------------

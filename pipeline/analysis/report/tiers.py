@@ -8,9 +8,8 @@ from typing import Final
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, share, table
 from pipeline.analysis.report.tally import NO_TIER, Moments
+from pipeline.core.normal import NINE_IN_TEN
 
-_Z: Final = 1.6448536269514722
-"""Of the standard normal distribution 90 % lie between minus this and this."""
 _FIRST: Final = ("mgc", "mvc")
 _ORDER: Final = ("mvc", "mgc", "rest", "bz")
 
@@ -65,7 +64,7 @@ def returned(of: Moments) -> tuple[float | None, float | None, float | None]:
     ratio = of.value / of.cost
     squares = of.value_square - 2 * ratio * of.product + ratio * ratio * of.cost_square
     error = sqrt(max(0.0, squares) * of.count / (of.count - 1)) / abs(of.cost)
-    return round(ratio, 4), round(ratio - _Z * error, 4), round(ratio + _Z * error, 4)
+    return round(ratio, 4), round(ratio - NINE_IN_TEN * error, 4), round(ratio + NINE_IN_TEN * error, 4)
 
 
 _COUNT_MIN: Final = 2

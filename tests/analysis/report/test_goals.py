@@ -226,3 +226,12 @@ def test_goals_of_the_latest_period_are_metrics_and_those_of_an_earlier_report_a
     assert 'wafa_goal_fraction{figure="target",goal="promises_kept",owner="service"} 0.9' in text
     assert 'goal="old"' not in text
     assert "wafa_events_total" not in text
+
+
+def test_a_report_that_looks_ahead_gives_the_period_there_is_now_as_metrics() -> None:
+    now, ahead = (
+        goal_figures(composed(shop_of(LIFE, rules=GOALS, last=last, now=45)))
+        for last in (date(2026, 2, 28), date(2026, 4, 30))
+    )
+    assert now["sales.sales.money.actual"] > 0
+    assert ahead == now

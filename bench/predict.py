@@ -20,12 +20,16 @@ from bench import predict_plots
 from bench.buyers import simulate
 from pipeline.analysis.counts import counted, counts_of
 from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.population import Customers, measured
 from pipeline.analysis.purchases import Purchases, States
 from pipeline.analysis.score import score
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import FEATURES, Calibration
 from pipeline.core.history import History, of_days
+from pipeline.core.outlook import Outlook
+from pipeline.core.population import Population
 from pipeline.core.predict import Model, overdue_after, predict
+from pipeline.core.rfm import Habits
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
@@ -81,6 +85,32 @@ def whole(customers: int) -> dict[str, float]:
     return {"whole_fit_seconds": time.process_time() - start, "purchase_days": len(purchases.day)}
 
 
+def population(customers: int) -> dict[str, float]:
+    """Processor seconds for the cuts of tiers, from the figures of a million customers of eight channels."""
+    chance = np.random.default_rng(6)
+    expected, actual = chance.lognormal(8.0, 1.2, customers), chance.normal(2_000.0, 3_000.0, customers)
+    small = chance.integers(0, [20, 3_000, 400, 8, 5, 9, 400, 12, 50_000], (customers, 9))
+    gathered = Customers()
+    for ahead, worth, numbers in zip(expected.tolist(), actual.tolist(), small.tolist(), strict=True):
+        orders, upkeep, serve, channel, tenure, categories, *habits = numbers
+        outlook = Outlook(
+            round(worth),
+            ahead,
+            ahead / 1_500.0,
+            0.5,
+            orders + 1,
+            upkeep,
+            serve,
+            f"channel {channel}",
+            tenure,
+            categories,
+        )
+        gathered.add(outlook, Habits(*habits))
+    start = time.process_time()
+    assert isinstance(measured([gathered], 20_500), Population)
+    return {"population_seconds": time.process_time() - start}
+
+
 def histories(count: int) -> list[tuple[History, int]]:
     """Customers of all kinds, each with a day to ask about."""
     chance = np.random.default_rng(3)
@@ -127,6 +157,7 @@ def main() -> None:
         **each(),
         **everybody(options.customers),
         **whole(options.customers),
+        **population(options.customers),
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(figures, indent=2) + "\n")

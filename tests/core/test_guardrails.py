@@ -74,5 +74,5 @@ def test_a_decision_says_what_they_want_and_what_they_had() -> None:
     assert (sent.numbers["messages_in_month"], sent.numbers["contacts_per_month_max"]) == (0, 1)
     assert (held.numbers["messages_in_month"], held.numbers["contacts_per_month_max"]) == (1, 1)
     told = why({"reasons": held.reasons, "numbers": held.numbers})
-    assert told == "they had 1 messages in 31 days, and want at most 1 a month"
+    assert told == "they want at most 1 a month, and in 31 days had 1"
     assert "contacts_per_month_max" not in shop(order(1, "A")).decisions[0].numbers, "who wishes nothing"

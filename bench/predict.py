@@ -20,12 +20,17 @@ from bench import predict_plots
 from bench.buyers import simulate
 from pipeline.analysis.counts import counted, counts_of
 from pipeline.analysis.fit import Fitted, fit_model
+from pipeline.analysis.population import Customers, measured
 from pipeline.analysis.purchases import Purchases, States
 from pipeline.analysis.score import score
+from pipeline.analysis.segments import segment_models
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import FEATURES, Calibration
 from pipeline.core.history import History, of_days
+from pipeline.core.outlook import Outlook
+from pipeline.core.population import Population
 from pipeline.core.predict import Model, overdue_after, predict
+from pipeline.core.rfm import Habits
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
@@ -66,7 +71,10 @@ def everybody(customers: int) -> dict[str, float]:
 
 
 def whole(customers: int) -> dict[str, float]:
-    """Processor seconds for everything a nightly fit does, from a million customers' purchase days of two years."""
+    """Processor seconds for everything a nightly fit does, from a million customers' purchase days of two years.
+
+    Beside the model of six weeks ago; then for the models of eight channels and of each month's newcomers.
+    """
     chance = np.random.default_rng(4)
     often = chance.geometric(0.4, customers)
     who = np.repeat(np.arange(customers), often)
@@ -75,10 +83,48 @@ def whole(customers: int) -> dict[str, float]:
     who, days = who[order], days[order]
     first = np.append(True, (np.diff(who) > 0) | (np.diff(days) > 0))
     purchases = Purchases(who[first], days[first], chance.gamma(2.0, 1_500.0, int(first.sum())))
+    earlier = fit_model(purchases, 729 - 42, alarms_a_week=1_000.0)
+    assert isinstance(earlier, Fitted), earlier
     start = time.process_time()
-    found = fit_model(purchases, 729, alarms_a_week=1_000.0)
+    found = fit_model(purchases, 729, earlier.model, alarms_a_week=1_000.0)
     assert isinstance(found, Fitted), found
-    return {"whole_fit_seconds": time.process_time() - start, "purchase_days": len(purchases.day)}
+    fitted = time.process_time()
+    channel, month = chance.integers(0, 8, customers), purchases.day[purchases.is_first] // 30
+    scopes = {f"channel/{each}": np.flatnonzero(channel == each) for each in range(8)}
+    scopes |= {f"cohort/{each}": np.flatnonzero(month == each) for each in np.unique(month)}
+    segment_models(found.model, purchases, 729, scopes)
+    return {
+        "whole_fit_seconds": fitted - start,
+        "segments_seconds": time.process_time() - fitted,
+        "segments": len(scopes),
+        "purchase_days": len(purchases.day),
+    }
+
+
+def population(customers: int) -> dict[str, float]:
+    """Processor seconds for the cuts of tiers, from the figures of a million customers of eight channels."""
+    chance = np.random.default_rng(6)
+    expected, actual = chance.lognormal(8.0, 1.2, customers), chance.normal(2_000.0, 3_000.0, customers)
+    small = chance.integers(0, [20, 3_000, 400, 8, 5, 9, 400, 12, 50_000], (customers, 9))
+    gathered = Customers()
+    for ahead, worth, numbers in zip(expected.tolist(), actual.tolist(), small.tolist(), strict=True):
+        orders, upkeep, serve, channel, tenure, categories, *habits = numbers
+        outlook = Outlook(
+            round(worth),
+            ahead,
+            ahead / 1_500.0,
+            0.5,
+            orders + 1,
+            upkeep,
+            serve,
+            f"channel {channel}",
+            tenure,
+            categories,
+        )
+        gathered.add(outlook, Habits(*habits))
+    start = time.process_time()
+    assert isinstance(measured([gathered], 20_500), Population)
+    return {"population_seconds": time.process_time() - start}
 
 
 def histories(count: int) -> list[tuple[History, int]]:
@@ -127,6 +173,7 @@ def main() -> None:
         **each(),
         **everybody(options.customers),
         **whole(options.customers),
+        **population(options.customers),
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(figures, indent=2) + "\n")

@@ -10,7 +10,9 @@ from pipeline.adoption import given_at
 from pipeline.analysis.affinity import Tally
 from pipeline.core import controls as core_controls
 from pipeline.core.affinity import DISCOUNTED, RESPONSE, SCOPE, from_parameters
+from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
+from pipeline.core.profile import Profile
 from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
 from pipeline.settings import Settings
@@ -27,9 +29,19 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
     tally, controls = Tally(), core_controls.INITIAL
     for partition in states.partitions(settings):
         controls = core_controls.newest(controls, partition.controls)
-        policy, tick_at = partition.controls.policy, partition.controls.tick_at
         for _, profile in partition.customers():
-            tally.add(profile, policy, day_of(max(tick_at, profile.as_of), policy.shop.time_zone))
+            count(tally, profile, partition.controls)
+    return table_of(tally, controls)
+
+
+def count(tally: Tally, profile: Profile, controls: Controls) -> None:
+    """One customer more, as of the latest that is known in their partition."""
+    day = day_of(max(controls.tick_at, profile.as_of), controls.policy.shop.time_zone)
+    tally.add(profile, controls.policy, day)
+
+
+def table_of(tally: Tally, controls: Controls) -> logged.ModelFitted:
+    """The table of those counted, to follow the one in force."""
     found = tally.measured()
     return logged.ModelFitted(
         fitted_at=given_at(core_controls.fitted_at(controls, SCOPE)), scope=SCOPE,

@@ -1,7 +1,7 @@
 """The shop's model, fitted to what its customers' states hold and put into the log: `ModelFitted` through the controls.
 
-Reads every customer's state, a partition at a time; keeps their purchase days. A process of its own: it needs numpy
-and scipy (the extra `analysis`), which workers do without.
+Reads every customer's state, a partition at a time; keeps their purchase days and the categories they buy of. A process
+of its own: it needs numpy and scipy (the extra `analysis`), which workers do without.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from rich.table import Table
 
 from pipeline import states, topics
 from pipeline.adoption import append_controls, given_at
+from pipeline.affinities import count
+from pipeline.analysis.affinity import Tally
 from pipeline.analysis.fit import Fitted, Refusal, Terms, fit_model
 from pipeline.analysis.gather import Gathering
 from pipeline.analysis.segments import segment_models
@@ -52,12 +54,36 @@ class Report:
         return self.told[1:]
 
 
-def fit_shop(settings: Settings, *, dry_run: bool = False) -> Report:
-    """Fit the shop's model to its customers as they stand, and put it into the log. Raises as reading Kafka does."""
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """What one reading of every customer's state leaves: all that a fit and the table of what goes with what need."""
+
+    gathered: Gathering
+    tally: Tally
+    controls: Controls
+    """What applies to everybody: the newest of all partitions."""
+    last_at: int
+    """The latest instant anybody is known at."""
+
+
+def read_everybody(settings: Settings) -> Everybody:
+    """Read the state of every customer once; a partition's is held at a time. Raises as reading Kafka does."""
     need_topics(settings, topics.CUSTOMER_STATE, topics.CONTROLS)
-    gathered, controls, last_at = _gathered(settings)
+    gathered, tally, controls, last_at = Gathering(), Tally(), core_controls.INITIAL, 0
+    for partition in states.partitions(settings):
+        controls = core_controls.newest(controls, partition.controls)
+        for _, profile in partition.customers():
+            last_at = max(last_at, profile.as_of)
+            gathered.add(profile, partition.controls.policy)
+            count(tally, profile, partition.controls)
+    return Everybody(gathered, tally, controls, last_at)
+
+
+def fit_shop(settings: Settings, everybody: Everybody, *, dry_run: bool = False) -> Report:
+    """Fit the shop's model to its customers as they stood, and put it into the log. Raises as appending does."""
+    gathered, controls = everybody.gathered, everybody.controls
     policy = controls.policy
-    day = day_of(controls.tick_at or last_at, policy.shop.time_zone) - 1
+    day = day_of(controls.tick_at or everybody.last_at, policy.shop.time_zone) - 1
     purchases = gathered.purchases
     budget = policy.forecast.alarms_per_thousand_a_week * purchases.repeat_customers(day) / 1000.0
     terms = _terms(policy.forecast, policy.value, gathered)
@@ -71,17 +97,6 @@ def fit_shop(settings: Settings, *, dry_run: bool = False) -> Report:
     if not dry_run:
         append_controls(settings, told)
     return Report(day, gathered.count, fitted, tuple(told), dry_run)
-
-
-def _gathered(settings: Settings) -> tuple[Gathering, Controls, int]:
-    """Everybody's purchases, what applies to everybody, and the latest instant anybody is known at."""
-    gathered, controls, last_at = Gathering(), core_controls.INITIAL, 0
-    for partition in states.partitions(settings):
-        controls = core_controls.newest(controls, partition.controls)
-        for _, profile in partition.customers():
-            last_at = max(last_at, profile.as_of)
-            gathered.add(profile, partition.controls.policy)
-    return gathered, controls, last_at
 
 
 def _terms(rules: ForecastRules, value: ValueRules, gathered: Gathering) -> Terms:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, gammaln, logit
 
 from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import Counts, Floats
 from pipeline.analysis.rhythm import tails
+from pipeline.analysis.search import least
 from pipeline.core.calibration import OUTCOMES_MIN, Calibration
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
@@ -79,13 +79,14 @@ def fit_calibration(
     standard = np.column_stack([np.ones(len(seen)), (seen - centre) / scale])
 
     def loss(w: Floats) -> tuple[float, Floats]:
-        odds = standard @ w
-        value = np.logaddexp(0.0, odds).sum() - came @ odds + 0.5 * (w[1:] @ w[1:])
-        slope = standard.T @ (expit(odds) - came)
+        # Not a product of matrices: the linear algebra library's threads wait for each other longer than they work.
+        odds = np.einsum("cf,f->c", standard, w)
+        value = np.logaddexp(0.0, odds).sum() - np.sum(came * odds) + 0.5 * (w[1:] @ w[1:])
+        slope = np.einsum("cf,c->f", standard, expit(odds) - came)
         slope[1:] += w[1:]
         return float(value), slope
 
-    w = minimize(loss, np.zeros(standard.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    w = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12, slope_max=1e-5).at
     weights = w[1:] / scale
     fitted = Calibration(weeks, float(w[0] - weights @ centre), tuple(float(each) for each in weights))
     if check is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,11 @@ def counted(counts: Counts) -> Counts:
 
     A repeat purchase keeps at least half a week between first and last.
     """
+    return told_apart(counts)[0]
+
+
+def told_apart(counts: Counts) -> tuple[Counts, Whole]:
+    """The same table, and which of its cells each of those given is in."""
     weeks = np.rint(counts.recency).astype(np.int64)
     tenure = np.maximum(np.rint(counts.tenure).astype(np.int64), weeks)
     times = counts.frequency.astype(np.int64)
@@ -45,12 +51,17 @@ def counted(counts: Counts) -> Counts:
     rest, last = np.divmod(keys, wide)
     often, first = np.divmod(rest, high)
     customers = np.bincount(inverse, weights=counts.customers, minlength=len(keys)).astype(np.float64)
-    return _cells(often, first, last, customers)
+    return _cells(often, first, last, customers), inverse.astype(np.int64)
 
 
-def _cells(
-    frequency: NDArray[np.int64], recency: NDArray[np.int64], tenure: NDArray[np.int64], customers: Floats
-) -> Counts:
+def table_of(table: Counts, cells: Whole) -> Counts:
+    """The table of some customers, each in one of the cells of a larger table."""
+    customers = np.bincount(cells, minlength=len(table.customers)).astype(np.float64)
+    some = customers > 0.0
+    return Counts(table.frequency[some], table.recency[some], table.tenure[some], customers[some])
+
+
+def _cells(frequency: Whole, recency: Whole, tenure: Whole, customers: Floats) -> Counts:
     bought = frequency > 0
     weeks = np.where(bought, np.maximum(recency, 0.5), 0.0)
     return Counts(frequency.astype(float), weeks, np.maximum(tenure.astype(float), weeks), customers)

@@ -10,7 +10,7 @@ from pipeline.analysis import calibration as learned
 from pipeline.analysis import spend as spending
 from pipeline.analysis import timing as buying
 from pipeline.analysis.chances import p_return
-from pipeline.analysis.counts import counted
+from pipeline.analysis.counts import Counts, counted
 from pipeline.analysis.judge import judge
 from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
@@ -73,7 +73,8 @@ def fit_model(
     and the level of "overdue" follow the latest weeks in any case.
     """
     now = states_on(purchases, day)
-    found = fit_timing(counted(now.counts))
+    table = counted(now.counts)
+    found = fit_timing(table)
     rhythm = fit_rhythm(now.counts, now.sum_log_gap)
     if not isinstance(found, TimingFit):
         return found
@@ -94,7 +95,7 @@ def fit_model(
         return_weeks=terms.return_days / 7.0,
         revenue_rate=terms.revenue_rate,
     )
-    against = None if in_force is None else _against(in_force, purchases, day, seen)
+    against = None if in_force is None else _against(in_force, purchases, (day, table), seen)
     if in_force is not None and against is not None:
         remarks.append(f"buying: as the model in force has it ({against})")
         buys = replace(buys, timing=in_force.timing, rhythm=in_force.rhythm, fitted_on=in_force.fitted_on)
@@ -105,15 +106,17 @@ def fit_model(
     return Fitted(follows, seen, tuple(remarks))
 
 
-def _against(in_force: Model, purchases: Purchases, day: int, seen: dict[str, float]) -> str | None:
+def _against(in_force: Model, purchases: Purchases, now: tuple[int, Counts], seen: dict[str, float]) -> str | None:
     """What speaks against learning anew how customers buy, beside the model in force.
 
-    A model is judged by weeks it has not seen, and so is the one in force: until they have passed it stays.
+    A model is judged by weeks it has not seen, and so is the one in force: until they have passed it stays. `now`: the
+    day, and the customers as they stand on it.
     """
+    day, after = now
     held_out = day - HELD_OUT_WEEKS * 7
     if in_force.fitted_on > held_out:
         return "it has not been in force for the weeks it would be judged by"
-    before, after = (counted(states_on(purchases, each).counts) for each in (held_out, day))
+    before = counted(states_on(purchases, held_out).counts)
     candidate = fit_timing(before)
     if not isinstance(candidate, TimingFit):
         return candidate

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.analysis.purchases import Purchases, Whole
+from pipeline.analysis.counts import Whole
+from pipeline.analysis.purchases import Purchases
 from pipeline.core import ledger as ledgers
 from pipeline.core.days import day_of
 from pipeline.core.folded import folded_brought_minor, folded_days, rest_of

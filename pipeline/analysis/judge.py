@@ -63,10 +63,13 @@ def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: 
     fits = {}
     for name in sorted(segments)[:SEGMENTS_MAX]:
         each = segments[name]
-        candidate, found = _drawn(each.before, shop_before), _drawn(each.after, shop)
-        if not (isinstance(candidate, TimingFit) and isinstance(found, TimingFit)):
+        candidate = _drawn(each.before, shop_before)
+        if not isinstance(candidate, TimingFit):
             continue
-        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain > 0.0:
+        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain <= 0.0:
+            continue
+        found = _drawn(each.after, shop)
+        if isinstance(found, TimingFit):
             fits[name] = found
     return fits
 

@@ -9,15 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.analysis.counts import Floats
-from pipeline.analysis.purchases import Purchases, Whole, bought_between
+from pipeline.analysis.counts import Floats, Whole
+from pipeline.analysis.purchases import Purchases, bought_between
 from pipeline.analysis.rhythm import heaviest, tails
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
 
 HALVINGS: Final = 40
-SPELLS_MAX: Final = 100_000
-"""Beyond so many silences the level is set on a sample, with its share of the budget."""
 LEVEL_LEAST: Final = 1e-9
 LEVEL_MOST: Final = 0.5
 """A deadline that half of a customer's own gaps exceed warns of nothing."""
@@ -129,10 +127,15 @@ def tuned(
     rule: Callable[[float], Floats], spells: Spells, days: tuple[int, int], budget: float, ends: tuple[float, float]
 ) -> float:
     """The level of a rule at which it raises `budget` alarms between two days, between `ends` (fewest, most alarms)."""
+    return _level_of(lambda level: int(alarms(spells, rule(level), *days)[0].sum()), budget, ends)
+
+
+def _level_of(alarms_at: Callable[[float], int], budget: float, ends: tuple[float, float]) -> float:
+    """The level that raises so many alarms, found by halving."""
     fewest, most = ends
     for _ in range(HALVINGS):
         middle = float(np.sqrt(fewest * most))
-        if alarms(spells, rule(middle), *days)[0].sum() < budget:
+        if alarms_at(middle) < budget:
             fewest = middle
         else:
             most = middle
@@ -141,12 +144,35 @@ def tuned(
 
 def level_for(rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float) -> float:
     """The level of "overdue" that would have kept to a weekly budget between two days."""
-    known = open_between(spells, *days)
-    step = max(1, -(-len(known.day) // SPELLS_MAX))
-    some = _only(known, slice(None, None, step))
+    begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, open_between(spells, *days), days))
+
+    def alarms_at(level: float) -> int:
+        return int(np.searchsorted(begin, level, "right") - np.searchsorted(end, level, "right"))
+
     weeks = (days[1] - days[0] + 1) / 7.0
-    ends = (LEVEL_LEAST, LEVEL_MOST)
-    return tuned(lambda level: deadlines(rhythm, some, level), some, days, alarms_a_week * weeks / step, ends)
+    return _level_of(alarms_at, alarms_a_week * weeks, (LEVEL_LEAST, LEVEL_MOST))
+
+
+def levels_of_alarms(rhythm: Rhythm, spells: Spells, days: tuple[int, int]) -> tuple[Floats, Floats]:
+    """From which level on, and below which, each silence raises its alarm within these days; both (spells,).
+
+    A deadline falls as the level rises: it is within a silence from that silence's own tail on. So each is reckoned
+    once, not once for every level that is tried. From infinity on: never; below infinity: always.
+    """
+    regular = heaviest(rhythm, spells.frequency, spells.recency, spells.sum_log_gap)
+    n = rhythm.timing.r + regular * spells.frequency
+    start = rhythm.timing.alpha / regular + spells.recency
+    until = np.minimum(days[1], spells.ends - 1) - spells.day
+    before = days[0] - 1 - spells.day
+
+    def tail_of(silent_days: Whole) -> Floats:
+        found = np.full(len(n), np.inf)
+        for k in REGULARITIES:
+            these = (regular == k) & (silent_days >= 1)
+            found[these] = tails(k, n[these], start[these], silent_days[these] / 7.0)
+        return found
+
+    return tail_of(until), tail_of(before)
 
 
 def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | None:
@@ -154,10 +180,11 @@ def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | Non
 
     Kaplan-Meier: who is still waiting counts as long as they have waited.
     """
-    spells = spells_of(purchases, 0)
-    first = (spells.frequency == 0) & (spells.day <= day)
-    came = spells.ends[first] <= day
-    waited = np.minimum(spells.ends[first], day) - spells.day[first]
+    is_first = purchases.is_first
+    firsts = np.flatnonzero(is_first & (purchases.day <= day))
+    nexts = np.minimum(firsts + 1, len(is_first) - 1)
+    came = (nexts > firsts) & ~is_first[nexts] & (purchases.day[nexts] <= day)
+    waited = np.where(came, purchases.day[nexts], day) - purchases.day[firsts]
     if came.sum() < FIRST_REPEATS_MIN:
         return None
     gaps, events = np.unique(waited[came], return_counts=True)
@@ -166,5 +193,5 @@ def weeks_to_second(purchases: Purchases, day: int, share: float) -> float | Non
     return float(gaps[np.searchsorted(arrived, share * arrived[-1])] / 7.0)
 
 
-def _only(spells: Spells, rows: NDArray[np.bool_] | slice) -> Spells:
+def _only(spells: Spells, rows: NDArray[np.bool_]) -> Spells:
     return Spells(*(getattr(spells, field.name)[rows] for field in fields(spells)))

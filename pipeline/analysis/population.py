@@ -4,7 +4,7 @@ Three rounds, since each needs the one before: what keeping and serving costs, a
 each, less that, by those who are alike; then what each falls short of the best of their kind. A sketch (DDSketch) has
 bins of one hundredth's width: a cut it gives differs from the exact one by at most `ACCURACY` of it. Bins add up, so
 neither how customers are divided nor in which order sketches are merged changes a cut. The 64 largest segments of the
-whole shop are told apart.
+whole shop are told apart. Figures are reckoned and counted by arrays, a partition at a time.
 Source: Masson, Rim & Lee (2019), DDSketch, PVLDB 12(12), 2195-2205.
 """
 
@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
 from typing import Final
 
+import numpy as np
 from ddsketch import DDSketch
+from numpy.typing import NDArray
 
-from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor
-from pipeline.core.population import EVERY, FIFTHS, GRID, SEGMENTS_MAX, Population, alike
+from pipeline.core.outlook import BREADTH_MAX, PRIOR_ORDERS, Outlook
+from pipeline.core.population import EVERY, FIFTHS, GRID, SEGMENTS_MAX, TENURES, Population, alike, best
 from pipeline.core.rfm import Habits
 
 ACCURACY: Final = 0.005
@@ -32,20 +36,49 @@ BEST: Final = 900
 _WHOLE: Final = 1000
 _NUMBERS: Final = len(Outlook._fields) - 1 + len(Habits._fields)
 """Numbers kept of a customer, eight bytes each; their segment is one more."""
+_GAMMA: Final = (1.0 + ACCURACY) / (1.0 - ACCURACY)
+"""Each bin of a sketch ends at so many times its beginning."""
+_LOG_GAMMA: Final = log(_GAMMA)
+_LEAST: Final = 1e-300
+"""What is nearer to zero is left to the sketch itself."""
+_EDGE: Final = 1e-6
+"""A figure so near the edge of a bin (in bins) is left to the sketch itself too: logarithms differ in a last digit."""
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlooks:
+    """`core.outlook.Outlook` and `core.rfm.Habits` of many; every array is (customers,)."""
+
+    actual_minor: Floats
+    expected_minor: Floats
+    orders_ahead: Floats
+    p_return: Floats
+    orders: Floats
+    upkeep_minor: Floats
+    serve_minor: Floats
+    kind: Whole
+    """Which of the shop's kinds (segment and tenure) they are of."""
+    categories: Whole
+    days_since_purchase: Floats
+    purchase_days: Floats
+    spent_minor: Floats
 
 
 class Customers:
-    """The figures of a partition's customers: some hundred bytes each, whoever they are."""
+    """The figures of a partition's customers: 104 bytes each, whoever they are."""
 
     def __init__(self) -> None:
         self._numbers = array("d")
-        self._segment = array("L")
+        self._segment = array("q")
         self._segments: dict[str, int] = {}
 
     def add(self, outlook: Outlook, habits: Habits) -> None:
         """One customer more."""
         self._segment.append(self._segments.setdefault(outlook.segment, len(self._segments)))
-        self._numbers.extend([*outlook._replace(segment="")[:7], *outlook[8:], *habits])
+        self._numbers.extend([*outlook[:7], *outlook[8:], *habits])
 
     def __len__(self) -> int:
         return len(self._segment)
@@ -55,20 +88,15 @@ class Customers:
         names = list(self._segments)
         return Counter({names[place]: count for place, count in Counter(self._segment).items()})
 
-    def told_apart(self, apart: Collection[str]) -> Iterator[tuple[Outlook, Habits]]:
-        """Each of them; of segments that are not told apart, as of every one."""
-        names = [name if name in apart else EVERY for name in self._segments]
-        for place, segment in enumerate(self._segment):
-            actual, expected, ahead, p_return, orders, upkeep, serve, tenure, categories, *bought = self._numbers[
-                place * _NUMBERS : (place + 1) * _NUMBERS
-            ]
-            yield (
-                Outlook(
-                    int(actual), expected, ahead, p_return, int(orders), int(upkeep), int(serve), names[segment],
-                    int(tenure), int(categories),
-                ),
-                Habits(*map(int, bought)),
-            )  # fmt: skip
+    def told_apart(self, apart: Sequence[str]) -> Outlooks:
+        """All of them; the last of the segments is every one that is not told apart."""
+        rows = np.frombuffer(self._numbers).reshape(-1, _NUMBERS)
+        actual, expected, ahead, p_return, orders, upkeep, serve, tenure, categories, *bought = rows.T
+        places = {name: place for place, name in enumerate(apart)}
+        segments = np.array([places.get(name, len(apart) - 1) for name in self._segments], np.int64)
+        kind = segments[np.frombuffer(self._segment, np.int64)] * TENURES + tenure.astype(np.int64)
+        counted = categories.astype(np.int64)
+        return Outlooks(actual, expected, ahead, p_return, orders, upkeep, serve, kind, counted, *bought)
 
 
 class Sketches:
@@ -77,12 +105,26 @@ class Sketches:
     def __init__(self) -> None:
         self._by_name: dict[str, DDSketch] = {}
 
-    def add(self, name: str, figure: float) -> None:
-        """One figure more."""
-        sketch = self._by_name.get(name)
-        if sketch is None:
-            sketch = self._by_name[name] = DDSketch(ACCURACY)
-        sketch.add(figure)
+    def add(self, name: str, figures: Floats) -> None:
+        """More figures: the same bins as if the library were given one after the other."""
+        if not len(figures):
+            return
+        sketch = self._by_name.setdefault(name, DDSketch(ACCURACY))
+        sizes = np.abs(figures)
+        places = np.log(np.maximum(sizes, _LEAST)) / _LOG_GAMMA
+        plain = (sizes > _LEAST) & (np.abs(places - np.rint(places)) > _EDGE)
+        for below, sign in ((figures > 0.0, 1.0), (figures < 0.0, -1.0)):
+            bins, counts = np.unique(np.ceil(places[plain & below]), return_counts=True)
+            middles = sign * 2.0 / (1.0 + _GAMMA) * np.exp(bins * _LOG_GAMMA)
+            _fill(sketch, middles, counts)
+        _fill(sketch, *np.unique(figures[~plain], return_counts=True))
+
+    def add_by_kind(self, prefix: str, names: Sequence[str], kind: Whole, figures: Floats) -> None:
+        """The same for a figure of customers of different kinds, each kind a sketch of its own."""
+        order = np.argsort(kind, kind="stable")
+        ends = np.cumsum(np.bincount(kind, minlength=len(names)))
+        for name, some in zip(names, np.split(figures[order], ends[:-1]), strict=True):
+            self.add(prefix + name, some)
 
     def merge(self, other: Sketches) -> None:
         """Whatever the other has seen."""
@@ -120,6 +162,12 @@ class Sketches:
         }
 
 
+def _fill(sketch: DDSketch, figures: Floats, counts: Whole) -> None:
+    """Each figure as often as it was counted."""
+    for figure, count in zip(figures.tolist(), counts.tolist(), strict=True):
+        sketch.add(figure, count)
+
+
 def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     """The population as of a day (since 1970), or why there is none."""
     kept = [customers for customers in partitions if len(customers)]
@@ -127,11 +175,11 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     if count < CUSTOMERS_MIN:
         return f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {count}"
     sizes = sum((customers.by_segment() for customers in kept), Counter[str]())
-    apart = frozenset(sorted(sizes, key=lambda name: (-sizes[name], name))[:SEGMENTS_MAX])
-    plain = _merged(_costs_and_habits(customers.told_apart(apart)) for customers in kept)
+    apart = (*sorted(sizes, key=lambda name: (-sizes[name], name))[:SEGMENTS_MAX], EVERY)
+    plain = _merged(_costs_and_habits(customers.told_apart(apart), apart) for customers in kept)
     plain.widen("categories/")
     usual = plain.cut("upkeep", _WHOLE // 2)
-    expected = _merged(_worth(customers.told_apart(apart), usual) for customers in kept)
+    expected = _merged(_worth(customers.told_apart(apart), apart, usual) for customers in kept)
     expected.widen("ahead/")
     of_best = Population(
         measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
@@ -139,8 +187,28 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
         frequency=plain.cuts("frequency", FIFTHS), monetary=plain.cuts("monetary", FIFTHS),
         best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
     )  # fmt: skip
-    gaps = _merged(_gaps(customers.told_apart(apart), of_best) for customers in kept)
+    gaps = _merged(_gaps(customers.told_apart(apart), apart, of_best) for customers in kept)
     return _with_gaps(of_best, gaps.cuts("gap", GRID))
+
+
+def ahead_of(known: Outlooks, usual_minor: float) -> Whole:
+    """`core.outlook.ahead_minor` for many, (customers,)."""
+    upkeep = (known.upkeep_minor + PRIOR_ORDERS * usual_minor) / (known.orders + PRIOR_ORDERS)
+    return np.rint(known.expected_minor - known.orders_ahead * upkeep).astype(np.int64)
+
+
+def gaps_of(known: Outlooks, ahead: Whole, apart: Sequence[str], of_best: Population) -> Whole:
+    """`core.outlook.gap_minor` for many, of their `potential_minor`, (customers,)."""
+    kinds = [(segment, tenure) for segment in apart for tenure in range(TENURES)]
+    best_ahead, broadest = (
+        np.array([best(found, *kind) for kind in kinds], np.int64)[known.kind]
+        for found in (of_best.best_ahead_minor, of_best.best_categories)
+    )
+    own = np.maximum(known.categories, 1)
+    broader = np.minimum(ahead * np.maximum(broadest, own) // own, ahead * BREADTH_MAX)
+    broader[(known.categories == 0) | (ahead <= 0)] = 0
+    potential = np.maximum(np.maximum(ahead, best_ahead), broader)
+    return (known.p_return * (potential - ahead)).astype(np.int64)
 
 
 def _merged(parts: Iterable[Sketches]) -> Sketches:
@@ -150,32 +218,33 @@ def _merged(parts: Iterable[Sketches]) -> Sketches:
     return whole
 
 
-def _costs_and_habits(customers: Iterable[tuple[Outlook, Habits]]) -> Sketches:
+def _kinds(apart: Sequence[str]) -> list[str]:
+    """The names of those who are alike."""
+    return [alike(segment, tenure) for segment in apart for tenure in range(TENURES)]
+
+
+def _costs_and_habits(known: Outlooks, apart: Sequence[str]) -> Sketches:
     found = Sketches()
-    for known, bought in customers:
-        found.add("upkeep", known.upkeep_minor / known.orders)
-        found.add("serve", known.serve_minor)
-        found.add("recency", -bought.days_since_purchase)
-        found.add("frequency", bought.purchase_days)
-        found.add("monetary", bought.spent_minor)
-        found.add(f"categories/{alike(known.segment, known.tenure)}", known.categories)
+    found.add("upkeep", known.upkeep_minor / known.orders)
+    found.add("serve", known.serve_minor)
+    found.add("recency", -known.days_since_purchase)
+    found.add("frequency", known.purchase_days)
+    found.add("monetary", known.spent_minor)
+    found.add_by_kind("categories/", _kinds(apart), known.kind, known.categories.astype(np.float64))
     return found
 
 
-def _worth(customers: Iterable[tuple[Outlook, Habits]], usual_minor: int) -> Sketches:
-    found = Sketches()
-    for known, _ in customers:
-        ahead = ahead_minor(known, usual_minor)
-        found.add("value", known.actual_minor + ahead)
-        found.add(f"ahead/{alike(known.segment, known.tenure)}", ahead)
+def _worth(known: Outlooks, apart: Sequence[str], usual_minor: int) -> Sketches:
+    found, ahead = Sketches(), ahead_of(known, usual_minor).astype(np.float64)
+    found.add("value", known.actual_minor + ahead)
+    found.add_by_kind("ahead/", _kinds(apart), known.kind, ahead)
     return found
 
 
-def _gaps(customers: Iterable[tuple[Outlook, Habits]], of_best: Population) -> Sketches:
+def _gaps(known: Outlooks, apart: Sequence[str], of_best: Population) -> Sketches:
     found = Sketches()
-    for known, _ in customers:
-        ahead = ahead_minor(known, of_best.upkeep_minor)
-        found.add("gap", gap_minor(known.p_return, ahead, potential_minor(known, ahead, of_best)))
+    gaps = gaps_of(known, ahead_of(known, of_best.upkeep_minor), apart, of_best)
+    found.add("gap", gaps.astype(np.float64))
     return found
 
 

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.analysis.calibration import Snapshot
-from pipeline.analysis.counts import Counts, Floats
+from pipeline.analysis.counts import Counts, Floats, Whole
 
 CUSTOMERS_MAX: Final = 20_000
 """Beyond so many a snapshot is of a sample: every so-manieth customer."""
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +37,20 @@ class Purchases:
 
     def repeat_customers(self, until: int) -> int:
         """How many had bought on two days or more by a day."""
-        return len(np.unique(self.customer[~self.is_first & (self.day <= until)]))
+        return len(self.twice_by(until))
+
+    def twice_by(self, day: int) -> Whole:
+        """Who had bought on two days or more by a day, in order."""
+        is_first = self.is_first
+        is_second = ~is_first & np.append(False, is_first[:-1])[: len(is_first)]
+        return np.asarray(self.customer[is_second & (self.day <= day)])
+
+    def of(self, customers: Whole) -> Purchases:
+        """The purchase days of some customers (in order, each once)."""
+        starts = np.searchsorted(self.customer, customers)
+        sizes = np.searchsorted(self.customer, customers, "right") - starts
+        rows = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        return Purchases(self.customer[rows], self.day[rows], self.margin_minor[rows], self.treated_on)
 
     @property
     def is_first(self) -> NDArray[np.bool_]:
@@ -113,13 +125,10 @@ def bought_between(purchases: Purchases, customer: Whole, after: int | Whole, da
 
 def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
     """Who had bought twice by a day, and whether they bought in the days after; who had an offer since is left out."""
-    states = states_on(purchases, day)
-    counted = states.counts.frequency > 0
+    twice = purchases.twice_by(day)
     if purchases.treated_on is not None:
-        counted &= purchases.treated_on[states.customer] <= day
-    twice = np.flatnonzero(counted)
-    twice = twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))]
-    returned = bought_between(purchases, states.customer[twice], day, horizon_days) > 0
-    counts = states.counts
-    some = Counts(*(each[twice] for each in (counts.frequency, counts.recency, counts.tenure, counts.customers)))
-    return Snapshot(some, states.sum_log_gap[twice], returned.astype(float))
+        twice = twice[purchases.treated_on[twice] <= day]
+    some = purchases.of(twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))])
+    states = states_on(some, day)
+    returned = bought_between(some, states.customer, day, horizon_days) > 0
+    return Snapshot(states.counts, states.sum_log_gap, returned.astype(float))

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import gammaln, logsumexp, softmax
+from scipy.special import gammaln, logsumexp, psi, softmax
 
-from pipeline.analysis.counts import Counts, Floats
-from pipeline.analysis.timing import Prior, Refusal, prior_of_shops, problem_with, timing_of
+from pipeline.analysis.counts import Counts, Floats, Whole
+from pipeline.analysis.search import least
+from pipeline.analysis.timing import Prior, Refusal, prior_of_shops, problem_with, slope_in_z, timing_of
 from pipeline.core.rhythm import REGULARITIES, Rhythm
+from pipeline.core.timing import Timing
 
 CUSTOMERS_MAX: Final = 10_000
 """Beyond so many a sample is fitted: every so-manieth customer."""
 _BOUND: Final = 12.0
+_SLOPE_MAX: Final = 1e-3
 _SHARES_SPREAD: Final = 1.5
 
 
@@ -29,7 +31,7 @@ class RhythmFit:
 
 
 def fit_rhythm(counts: Counts, sum_log_gap: Floats) -> RhythmFit | Refusal:
-    """The mixture that fits, by MAP; one row a customer. Seconds: it is for the night."""
+    """The mixture that fits, by MAP; one row a customer."""
     refusal = problem_with(counts)
     if refusal is not None:
         return refusal
@@ -41,48 +43,91 @@ def fit_rhythm(counts: Counts, sum_log_gap: Floats) -> RhythmFit | Refusal:
     prior = Prior(centre, np.append(belief.spread, [_SHARES_SPREAD, _SHARES_SPREAD]))
     total = some.total
 
-    def loss(z: Floats) -> float:
+    def loss(z: Floats) -> tuple[float, Floats]:
+        value, slope = log_likelihood(z, some, logs)
         away = (z - prior.mean) / prior.spread
-        return -(log_likelihood(z, some, logs) - 0.5 * float(away @ away)) / total
+        return -(value - 0.5 * float(away @ away)) / total, -(slope - away / prior.spread) / total
 
-    bounds = [(each - _BOUND, each + _BOUND) for each in centre]
-    found = minimize(loss, centre, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-10})
-    z = np.asarray(found.x, float)
-    if not found.success or np.any(np.abs(z - centre) >= _BOUND):
+    found = least(loss, centre, _BOUND, gain=1e-12)
+    z = found.at
+    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
         return "the search did not settle"
     first, second, third = (float(each) for each in _shares(z))
-    return RhythmFit(Rhythm(timing_of(z[:4]), (first, second, third)), log_likelihood(z, some, logs), len(logs))
+    return RhythmFit(Rhythm(timing_of(z[:4]), (first, second, third)), log_likelihood(z, some, logs)[0], len(logs))
 
 
-def log_likelihood(z: Floats, counts: Counts, sum_log_gap: Floats) -> float:
-    """How likely the customers' gaps and silences are, in logarithms."""
-    parts = by_regularity(z, counts, sum_log_gap)
-    return float(counts.customers @ logsumexp(parts, axis=0))
+def log_likelihood(z: Floats, counts: Counts, sum_log_gap: Floats) -> tuple[float, Floats]:
+    """How likely the customers' gaps and silences are, in logarithms, and its slope in z, (6,)."""
+    timing, shares = timing_of(z[:4]), _shares(z)
+    a, b = timing.a, timing.b
+    often, place = _frequencies(counts.frequency)
+    customers = np.bincount(place, counts.customers)
+    leaving = gammaln(a + b) - gammaln(b) + gammaln(b + often + 1.0) - gammaln(a + b + often + 1.0)
+    each = [_of_regularity(k, timing, counts, sum_log_gap) for k in REGULARITIES]
+    parts, by_r, by_alpha, of_left = (np.array(rows) for rows in zip(*each, strict=True))
+    parts += np.log(shares)[:, None]
+    whole = logsumexp(parts, axis=0)
+    mine = counts.customers * np.exp(parts - whole)
+    left = np.bincount(place, np.sum(mine * of_left, axis=0)) / (b + often)
+    common = psi(a + b) - psi(a + b + often + 1.0)
+    slope = slope_in_z(
+        timing,
+        (
+            float(np.sum(mine * by_r)),
+            float(np.sum(mine * by_alpha)),
+            float(np.sum(customers * common + left)),
+            float(np.sum(customers * (common - psi(b) + psi(b + often + 1.0)) - left * a / (b + often))),
+        ),
+    )
+    of_shares = mine.sum(axis=1) - customers.sum() * shares
+    value = np.sum(counts.customers * whole) + np.sum(customers * leaving)
+    return float(value), np.append(slope, of_shares[1:])
 
 
-def by_regularity(z: Floats, counts: Counts, sum_log_gap: Floats) -> Floats:
-    """Log-likelihood of each customer under each k, its share included, (regularities, customers)."""
-    timing = timing_of(z[:4])
-    x, silence = counts.frequency, counts.tenure - counts.recency
-    leaving = gammaln(timing.a + timing.b) - gammaln(timing.b) + gammaln(timing.b + x + 1.0)
-    leaving = leaving - gammaln(timing.a + timing.b + x + 1.0)
-    parts = []
-    for k, share in zip(REGULARITIES, _shares(z), strict=True):
-        n, rate = timing.r + k * x, timing.alpha / k
-        of_gaps = (k - 1) * sum_log_gap - x * gammaln(k) + gammaln(n) - gammaln(timing.r)
-        of_gaps += timing.r * np.log(rate) - n * np.log(rate + counts.recency)
-        silent = np.log(tails(k, n, rate + counts.recency, silence) + timing.a / (timing.b + x))
-        parts.append(np.log(share) + of_gaps + leaving + silent)
-    return np.array(parts)
+def _of_regularity(
+    k: int, timing: Timing, counts: Counts, sum_log_gap: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Log-likelihood of each customer's gaps and silence under k, its slopes in r, alpha and the share that left."""
+    r, x, rate = timing.r, counts.frequency, timing.alpha / k
+    often, place = _frequencies(x)
+    n, start = r + k * x, rate + counts.recency
+    log_start = np.log(start)
+    tail, by_n, by_start = _tails(k, n, start, counts.tenure - counts.recency)
+    silent = tail + (timing.a / (timing.b + often))[place]
+    of_frequency = gammaln(r + k * often) - gammaln(r) - often * gammaln(k) + r * np.log(rate)
+    value = of_frequency[place] + (k - 1) * sum_log_gap - n * log_start + np.log(silent)
+    by_r = (psi(r + k * often) - psi(r) + np.log(rate))[place] - log_start + by_n / silent
+    return value, by_r, (r / rate - n / start + by_start / silent) / k, 1.0 / silent
+
+
+def _frequencies(frequency: Floats) -> tuple[Floats, Whole]:
+    """Every frequency up to the highest, and the place of each customer's among them, (customers,)."""
+    place = frequency.astype(np.int64)
+    return np.arange(place.max(initial=0) + 1, dtype=np.float64), place
+
+
+def _tails(k: int, n: Floats, start: Floats, silence: Floats) -> tuple[Floats, Floats, Floats]:
+    """`tails`, and its slopes in n and in start."""
+    done, spread = silence / (start + silence), np.log1p(silence / start)
+    term, by_n = np.ones_like(done), np.zeros_like(done)
+    summed, summed_by_n = term, by_n
+    for step in range(1, k):
+        by_n = (by_n * (n + step - 1) + term) / step * done
+        term = term * (n + step - 1) / step * done
+        summed, summed_by_n = summed + term, summed_by_n + by_n
+    going = np.exp(-n * spread)
+    return going * summed, going * (summed_by_n - spread * summed), going * term * (n + k - 1) * done / start
 
 
 def heaviest(rhythm: Rhythm, frequency: Floats, recency: Floats, sum_log_gap: Floats) -> Floats:
     """`core.rhythm.regularity` for many: the k that explains each customer best at their last purchase."""
     timing = rhythm.timing
+    often, place = _frequencies(frequency)
     fits = []
     for k, share in zip(REGULARITIES, rhythm.shares, strict=True):
         n, rate = timing.r + k * frequency, timing.alpha / k
-        fit = np.log(max(share, 1e-300)) + (k - 1) * sum_log_gap - frequency * gammaln(k) + gammaln(n)
+        of_frequency = gammaln(timing.r + k * often) - often * gammaln(k)
+        fit = np.log(max(share, 1e-300)) + (k - 1) * sum_log_gap + of_frequency[place]
         fits.append(fit + timing.r * np.log(rate) - n * np.log(rate + recency))
     best: Floats = np.array(REGULARITIES, np.float64)[np.argmax(fits, axis=0)]
     return best

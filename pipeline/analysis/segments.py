@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from pipeline.analysis.counts import Counts, counted
+from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
 from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import SEGMENTS_MAX, Segment, fit_segments
-from pipeline.analysis.purchases import Purchases, States, Whole, states_on
+from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.timing import TimingFit, fit_timing, z_of
 from pipeline.core.predict import Model
 
@@ -26,14 +26,14 @@ def segment_models(
 
     A segment has its own way of buying and leaving, and all else from the shop. `scopes`: the customers of each.
     """
-    before, now = states_on(purchases, day - HELD_OUT_WEEKS * 7), states_on(purchases, day)
-    shop_before = fit_timing(counted(before.counts))
+    before, now = (_cells_on(purchases, each) for each in (day - HELD_OUT_WEEKS * 7, day))
+    shop_before = fit_timing(before.table)
     if not isinstance(shop_before, TimingFit):
         return {}
-    shop_now = TimingFit(shop.timing, 0.0, now.counts.total, z_of(shop.timing), np.zeros((4, 4)))
+    shop_now = TimingFit(shop.timing, 0.0, now.table.total, z_of(shop.timing), np.zeros((4, 4)))
     largest = sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope))[:SEGMENTS_MAX]
     tables = {
-        scope: Segment(_of(before, scopes[scope]), _of(now, scopes[scope]))
+        scope: Segment(before.of(scopes[scope]), now.of(scopes[scope]))
         for scope in largest
         if len(scopes[scope]) >= CUSTOMERS_MIN
     }
@@ -41,12 +41,23 @@ def segment_models(
     return {scope: (replace(shop, timing=fit.timing), fit.customers) for scope, fit in found.items()}
 
 
-def _of(states: States, customers: Whole) -> Counts:
-    """The table of some customers."""
-    is_one = np.zeros(max(states.customer.max(initial=0), customers.max(initial=0)) + 1, np.bool_)
-    is_one[customers] = True
-    rows = is_one[states.customer]
-    counts = states.counts
-    return counted(
-        Counts(*(each[rows] for each in (counts.frequency, counts.recency, counts.tenure, counts.customers)))
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """The shop's table on a day, and which of its cells each customer is in, (customers,): -1 for not yet."""
+
+    table: Counts
+    cell: Whole
+
+    def of(self, customers: Whole) -> Counts:
+        """The table of some customers."""
+        cells = self.cell[customers]
+        return table_of(self.table, cells[cells >= 0])
+
+
+def _cells_on(purchases: Purchases, day: int) -> _Cells:
+    """Everybody counted once, whatever segments they are in."""
+    states = states_on(purchases, day)
+    table, cells = told_apart(states.counts)
+    everybody = np.full(int(purchases.customer.max(initial=-1)) + 1, -1, np.int64)
+    everybody[states.customer] = cells
+    return _Cells(table, everybody)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 
 from pipeline.analysis.counts import Floats
+from pipeline.analysis.search import least
 from pipeline.core.spend import Spend
 
 Refusal = Literal["nobody has spent twice", "margins out of order", "the search did not settle"]
@@ -42,7 +42,7 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
     x, m = days[known][::step], mean_margin[known][::step]
     if not len(x):
         return "nobody has spent twice"
-    unit = float(x @ m / x.sum())
+    unit = float(np.sum(x * m) / x.sum())
     scaled = m / unit
     centre = np.array([np.log(4.0), np.log(2.5), 0.0])
 
@@ -53,15 +53,9 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
             value, slope = value - 0.5 * float(away @ away), slope - away / _SPREAD
         return -value / len(x), -slope / len(x)
 
-    bounds = [(each - _BOUND, each + _BOUND) for each in centre]
-    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds,
-                     options={"maxiter": 500, "ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
-    z = np.asarray(found.x, float)
-    if (
-        not np.isfinite(found.fun)
-        or float(np.abs(loss(z)[1]).max()) > _SLOPE_MAX
-        or np.any(np.abs(z - centre) >= _BOUND)
-    ):
+    found = least(loss, centre, _BOUND, gain=1e-15)
+    z = found.at
+    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
         return "the search did not settle"
     p, q, mean = np.exp(z[0]), 1.0 + np.exp(z[1]), np.exp(z[2]) * unit
     likelihood = _log_likelihood(z, x, scaled)[0] - len(x) * np.log(unit)

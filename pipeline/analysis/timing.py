@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, gammaln, psi
 
-from pipeline.analysis.counts import Counts, Floats
+from pipeline.analysis.counts import Counts, Floats, Whole
+from pipeline.analysis.search import curvature, least
 from pipeline.core.timing import Timing
 
 Refusal = Literal[
@@ -25,14 +25,12 @@ Refusal = Literal[
     "the search did not settle",
 ]
 """Why there is no fit."""
-ITERATIONS_MAX: Final = 500
 SPREAD_OF_SHOPS: Final = (0.7, 1.0, 1.0, 1.0)
 """How far shops differ from the guess in each part of z (standard deviations)."""
 SPREAD_OF_SEGMENTS: Final = (0.35, 0.5, 0.5, 0.5)
 """How far a cohort or channel differs from its shop."""
 _BOUND: Final = 12.0
 _SLOPE_MAX: Final = 1e-3
-_STEP: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,25 +68,21 @@ def fit_timing(
         return refusal
     guess = prior_of_shops(counts)
     belief = guess if prior == "shops" else prior
-    total = counts.total
+    total, (places, weights) = counts.total, _frequencies(counts)
 
     def loss(z: Floats) -> tuple[float, Floats]:
-        value, slope = log_likelihood(z, counts, leaves_at_first=leaves_at_first)
+        value, slope = _likelihood(z, counts, places, weights, leaves_at_first=leaves_at_first)
         if belief is not None:
             away = (z - belief.mean) / belief.spread
             value, slope = value - 0.5 * float(away @ away), slope - away / belief.spread
         return -value / total, -slope / total
 
     start = guess.mean if belief is None else belief.mean
-    bounds = [(centre - _BOUND, centre + _BOUND) for centre in start]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
-                     options={"maxiter": ITERATIONS_MAX, "ftol": 1e-14, "gtol": 1e-9})  # fmt: skip
-    z = np.asarray(found.x, float)
-    at_bound = bool(np.any(np.abs(z - start) >= _BOUND))
-    if at_bound or not np.isfinite(found.fun) or float(np.abs(loss(z)[1]).max()) > _SLOPE_MAX:
+    found = least(loss, start, _BOUND)
+    z = found.at
+    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
         return "the search did not settle"
-    curvature = np.array([(loss(z + step)[1] - loss(z - step)[1]) / (2.0 * _STEP) for step in np.eye(4) * _STEP])
-    covariance = np.linalg.pinv((curvature + curvature.T) / 2.0 * total, hermitian=True)
+    covariance = np.asarray(np.linalg.pinv(curvature(loss, z) * total, hermitian=True), np.float64)
     likelihood, _ = log_likelihood(z, counts, leaves_at_first=leaves_at_first)
     return TimingFit(timing_of(z, leaves_at_first=leaves_at_first), likelihood, total, z, covariance)
 
@@ -120,35 +114,58 @@ def z_of(timing: Timing) -> Floats:
 
 def log_likelihood(z: Floats, counts: Counts, *, leaves_at_first: bool = True) -> tuple[float, Floats]:
     """How likely what the customers did is, in logarithms, and its slope in z, (4,)."""
+    return _likelihood(z, counts, *_frequencies(counts), leaves_at_first=leaves_at_first)
+
+
+def _frequencies(counts: Counts) -> tuple[Whole, Floats]:
+    """Which of the frequencies there are each cell has, (cells,), and of how many customers each is."""
+    places = counts.frequency.astype(np.int64)
+    return places, np.bincount(places, counts.customers).astype(np.float64)
+
+
+def _likelihood(
+    z: Floats, counts: Counts, places: Whole, weights: Floats, *, leaves_at_first: bool
+) -> tuple[float, Floats]:
+    """The same, what hangs on frequency alone reckoned once for each frequency.
+
+    Sums are numpy's own: a product of long vectors wakes the linear algebra library's threads, and their waiting for
+    each other costs several times the sum.
+    """
     timing = timing_of(z, leaves_at_first=leaves_at_first)
     r, alpha, a, b = timing.r, timing.alpha, timing.a, timing.b
-    x, weights = counts.frequency, counts.customers
-    n, late, soon = r + x, np.log(alpha + counts.tenure), np.log(alpha + counts.recency)
-    shape = a + b + x + (1.0 if leaves_at_first else 0.0)
+    often = np.arange(len(weights), dtype=np.float64)
+    shape = a + b + often + (1.0 if leaves_at_first else 0.0)
+    n, until, last = r + counts.frequency, alpha + counts.tenure, alpha + counts.recency
+    late, soon = n * np.log(until), n * np.log(last)
     if leaves_at_first:
-        stays, left = np.log(b + x) - n * late, np.log(a) - n * soon
+        stays, left = np.log(b + often)[places] - late, np.log(a) - soon
+        of_b = 1.0 / (b + often)
     else:
-        least = np.maximum(b + x - 1.0, 1e-300)
-        stays, left = -n * late, np.where(x > 0, np.log(a) - np.log(least) - n * soon, -np.inf)
+        least = np.maximum(b + often - 1.0, 1e-300)
+        stays, left = -late, np.where(places > 0, np.log(a) - np.log(least)[places] - soon, -np.inf)
+        of_b = np.where(often > 0, -1.0 / least, 0.0)
     both = np.logaddexp(stays, left)
-    share_stays, share_left = np.exp(stays - both), np.exp(left - both)
-    value = gammaln(n) - gammaln(r) + r * np.log(alpha)
-    value += gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(shape) + both
-    over = share_stays / (alpha + counts.tenure) + share_left / (alpha + counts.recency)
-    by_r = weights @ (psi(n) - psi(r) + np.log(alpha) - share_stays * late - share_left * soon)
-    by_alpha = weights @ (r / alpha - n * over)
+    mine = counts.customers * np.exp(stays - both)
+    gone = counts.customers - mine
+    at_b = np.bincount(places, mine if leaves_at_first else gone, len(weights))
+    of_frequency = gammaln(r + often) - gammaln(r) + r * np.log(alpha)
+    of_frequency += gammaln(a + b) + gammaln(b + often) - gammaln(b) - gammaln(shape)
+    value = np.sum(weights * of_frequency) + np.sum(counts.customers * both)
+    by_r = np.sum(weights * (psi(r + often) - psi(r) + np.log(alpha))) - np.sum((mine * late + gone * soon) / n)
+    by_alpha = weights.sum() * r / alpha - np.sum(n * (mine / until + gone / last))
     common = psi(a + b) - psi(shape)
-    of_b = (
-        share_stays / (b + x)
-        if leaves_at_first
-        else np.where(x > 0, -share_left / np.where(x > 0, b + x - 1.0, 1.0), 0.0)
-    )
-    by_a = weights @ (common + share_left / a)
-    by_b = weights @ (common + psi(b + x) - psi(b) + of_b)
-    leaning = a * b / (a + b)
-    slope = [r * by_r + alpha * by_alpha, -alpha * by_alpha, leaning * (by_a - by_b), a * by_a + b * by_b]
-    return float(weights @ value), np.array(slope)
+    by_a = np.sum(weights * common) + gone.sum() / a
+    by_b = np.sum(weights * (common + psi(b + often) - psi(b))) + np.sum(at_b * of_b)
+    return float(value), slope_in_z(timing, (by_r, by_alpha, by_a, by_b))
+
+
+def slope_in_z(timing: Timing, by: tuple[float, float, float, float]) -> Floats:
+    """A slope in r, alpha, a and b as one in z, (4,)."""
+    by_r, by_alpha, by_a, by_b = by
+    leaning = timing.a * timing.b / (timing.a + timing.b)
+    of_rate = timing.alpha * by_alpha
+    return np.array([timing.r * by_r + of_rate, -of_rate, leaning * (by_a - by_b), timing.a * by_a + timing.b * by_b])
 
 
 def _sum(counts: Counts, column: Floats) -> float:
-    return float(counts.customers @ column)
+    return float(np.sum(counts.customers * column))

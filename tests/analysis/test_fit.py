@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
 
 from bench.buyers import simulate
 from bench.histories import day
@@ -14,7 +15,7 @@ from pipeline.analysis.counts import counted, counts_of
 from pipeline.analysis.fit import DEFAULT_LEVEL, Fitted, Terms, fit_model
 from pipeline.analysis.judge import judge
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
-from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
+from pipeline.analysis.rhythm import RhythmFit, fit_rhythm, log_likelihood
 from pipeline.analysis.score import score
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.core import predict
@@ -129,6 +130,14 @@ def test_how_regular_simulated_customers_are_is_found() -> None:
     assert isinstance(found, RhythmFit)
     assert found.rhythm.shares == pytest.approx((0.5, 0.0, 0.5), abs=0.06)
     assert found.rhythm.timing.r / found.rhythm.timing.alpha == pytest.approx(1.0, rel=0.1)
+
+
+def test_the_slope_of_the_rhythm_is_the_slope() -> None:
+    """By small differences, where all k count."""
+    counts = counts_of([0, 1, 4, 9, 9], [0.0, 3.0, 11.0, 30.0, 27.0], [20.0, 21.0, 30.0, 31.0, 90.0])
+    gaps, z = np.array([0.0, 1.1, 3.4, 9.7, 6.0]), np.array([0.5, -1.0, -0.8, 1.2, 0.4, -0.3])
+    slope = approx_fprime(z, lambda at: log_likelihood(at, counts, gaps)[0], 1e-7)
+    assert log_likelihood(z, counts, gaps)[1] == pytest.approx(slope, rel=1e-4, abs=1e-4)
 
 
 def test_spend_of_simulated_customers_is_found() -> None:

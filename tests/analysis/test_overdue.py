@@ -17,6 +17,8 @@ from pipeline.analysis.overdue import (
     alarms,
     deadlines,
     level_for,
+    levels_of_alarms,
+    open_between,
     replay,
     spells_of,
     weeks_to_second,
@@ -97,6 +99,19 @@ def test_who_still_waits_counts_as_long_as_they_have_waited() -> None:
 
 def test_too_few_second_orders_give_no_curve() -> None:
     assert weeks_to_second(purchases_of([[(0, 1.0), (7, 1.0)]] * 19), 30, 0.8) is None
+
+
+@pytest.mark.parametrize("level", [1e-6, 0.003, 0.04, 0.3])
+def test_the_levels_at_which_silences_raise_alarms_are_those_at_which_their_deadlines_do(
+    grocer: Shop, level: float
+) -> None:
+    """Each by itself, over six weeks, of regular and irregular customers."""
+    days = (grocer.window[0], grocer.window[0] + 41)
+    some = open_between(grocer.spells, *days)
+    begin, end = levels_of_alarms(grocer.rhythm, some, days)
+    fired = alarms(some, deadlines(grocer.rhythm, some, level), *days)[0]
+    assert 0 < fired.sum() < len(fired)
+    assert list((begin <= level) & (level < end)) == list(fired)
 
 
 def test_each_silence_raises_one_alarm_at_most_and_only_before_it_ends() -> None:

@@ -7,14 +7,24 @@ from math import floor
 
 import numpy as np
 import pytest
+from ddsketch import DDSketch
 
 from bench.histories import day as date_of
 from pipeline.analysis.fit import Fitted, fit_model
-from pipeline.analysis.population import ACCURACY, ALIKE_MIN, CUSTOMERS_MIN, Customers, Sketches, measured
+from pipeline.analysis.population import (
+    ACCURACY,
+    ALIKE_MIN,
+    CUSTOMERS_MIN,
+    Customers,
+    Sketches,
+    ahead_of,
+    gaps_of,
+    measured,
+)
 from pipeline.analysis.purchases import Purchases, bought_between, states_on
 from pipeline.analysis.score import score
 from pipeline.core.below_zero import Known, p_below_zero
-from pipeline.core.outlook import Outlook, ahead_minor, potential_minor
+from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor
 from pipeline.core.policy import DEFAULT
 from pipeline.core.population import (
     EVERY,
@@ -76,11 +86,52 @@ def test_a_cut_is_within_its_stated_error_of_the_exact_one(shape: str) -> None:
     }[shape]
     figures = [draw() for _ in range(20_000)]
     sketches = Sketches()
-    for figure in figures:
-        sketches.add("figure", figure)
+    sketches.add("figure", np.array(figures))
     for permille in GRID:
         true = exact(figures, permille)
         assert is_near(sketches.cut("figure", permille), true)
+
+
+@pytest.mark.parametrize("shape", ["wide", "whole numbers", "edges of bins", "around zero"])
+def test_figures_by_the_array_fill_the_bins_that_the_library_fills_one_by_one(shape: str) -> None:
+    """Scaled up, so that each of 999 cuts shows its bin in spite of being rounded; `edges`: to a last digit or two."""
+    chance = np.random.default_rng(11)
+    edge = (1.005 / 0.995) ** chance.integers(400, 2_000, 3_000)
+    figures = {
+        "wide": chance.normal(0.0, 1.0, 3_000) * 10.0 ** chance.uniform(2, 12, 3_000),
+        "whole numbers": chance.integers(-2_000, 3_000, 3_000).astype(float),
+        "edges of bins": np.concatenate([edge, np.nextafter(edge, 0.0), np.nextafter(edge, np.inf), -edge]),
+        "around zero": np.array([0.0, -0.0, 1e-320, -1e-320, 1e-300, 1e-200, 1.0, -1.0, 1e6, -1e6] * 9),
+    }[shape]
+    library, sketches = DDSketch(ACCURACY), Sketches()
+    for figure in figures.tolist():
+        library.add(figure)
+    sketches.add("figure", figures[::2])
+    sketches.add("figure", figures[1::2])
+    for permille in range(1, 1_000):
+        assert sketches.cut("figure", permille) == round(library.get_quantile_value(permille / 1_000))
+
+
+def test_gaps_by_the_array_are_those_of_the_core_customer_by_customer() -> None:
+    """Some in no category, some of a segment that is not told apart, some of whom less than nothing is expected."""
+    chance = random.Random(12)
+    people = [somebody(chance, ("email", "search", "rare")[number % 3]) for number in range(3_000)]
+    people = [
+        (each._replace(categories=chance.randrange(4), upkeep_minor=chance.randrange(30_000)), bought)
+        for each, bought in people
+    ]
+    population = measured(divided(people, 1), 20_500)
+    assert isinstance(population, Population)
+    apart = ("email", "search", EVERY)
+    known = divided(people, 1)[0].told_apart(apart)
+    ahead = ahead_of(known, 300)
+    gaps = gaps_of(known, ahead, apart, population)
+    assert (ahead < 0).any()
+    assert (gaps > 0).any()
+    for (each, _), mine, gap in zip(people, ahead.tolist(), gaps.tolist(), strict=True):
+        core = each._replace(segment=each.segment if each.segment in apart else EVERY)
+        assert mine == ahead_minor(core, 300)
+        assert gap == gap_minor(core.p_return, mine, potential_minor(core, mine, population))
 
 
 def test_neither_partitions_nor_the_order_of_merging_change_a_cut() -> None:

@@ -1,0 +1,58 @@
+"""The least of a function of a few numbers: where it is known by algebra, and where scipy finds it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize, rosen, rosen_der
+
+from pipeline.analysis.counts import Floats
+from pipeline.analysis.search import curvature, least
+
+
+def bowl(at: Floats) -> tuple[float, Floats]:
+    """Least at (1, -2, 3), a million times more bent one way than another, and slanted."""
+    bent = np.array([[1.0, 0.3, 0.0], [0.3, 1e3, 5.0], [0.0, 5.0, 1e-3 + 0.025]])
+    away = at - np.array([1.0, -2.0, 3.0])
+    return float(0.5 * away @ bent @ away), bent @ away
+
+
+def valley(at: Floats) -> tuple[float, Floats]:
+    """Rosenbrock's: long, curved and flat at the bottom; least at ones."""
+    return float(rosen(at)), np.asarray(rosen_der(at))
+
+
+def test_a_bowl_is_left_at_its_bottom_however_uneven() -> None:
+    found = least(bowl, np.zeros(3), 12.0)
+    assert found.at == pytest.approx([1.0, -2.0, 3.0], abs=1e-6)
+    assert found.is_within
+
+
+@pytest.mark.parametrize("start", [(-1.2, 1.0, 0.5, 2.0), (3.0, 3.0, -3.0, 0.0), (0.0, 0.0, 0.0, 0.0)])
+def test_a_curved_valley_is_followed_to_where_scipy_ends(start: tuple[float, ...]) -> None:
+    found = least(valley, np.array(start), 12.0)
+    other = minimize(rosen, start, jac=rosen_der, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
+    assert found.value <= other.fun + 1e-12
+    assert found.at == pytest.approx(other.x, abs=1e-5)
+    assert np.abs(found.slope).max() < 1e-4
+
+
+def test_what_falls_for_ever_ends_outside_its_bound() -> None:
+    assert not least(lambda at: (float(-at.sum()), -np.ones(2)), np.zeros(2), 12.0).is_within
+
+
+def test_what_is_no_number_is_not_stepped_into() -> None:
+    """The root's logarithm, least at 1: to the left of 0 there is nothing."""
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(at[0] - np.log(at[0])), 1.0 - 1.0 / at
+
+    found = least(loss, np.array([0.05]), 12.0)
+    assert found.at == pytest.approx([1.0], abs=1e-6)
+
+
+def test_curvature_of_a_bowl_is_its_own() -> None:
+    assert curvature(bowl, np.array([0.3, 0.1, 0.2])) == pytest.approx(
+        np.array([[1.0, 0.3, 0.0], [0.3, 1e3, 5.0], [0.0, 5.0, 0.026]]), rel=1e-6, abs=1e-6
+    )

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from bench import load
 from pipeline import topics
 from pipeline.agents import customers, ingest
@@ -36,6 +38,7 @@ from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.step import step
 from pipeline.core.timing import Timing
+from pipeline.core.view import view
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.schemas import logged
 from pipeline.schemas.parse import parse_batch
@@ -227,6 +230,20 @@ class Stages:
             profiles[key] = step(name, profiles.get(key), event, controls).profile
         return time.process_time() - before
 
+    def views(self) -> float:
+        """Seconds of a view, encoded, of each event's customer, with a model and tiers in force."""
+        controls = adopt(adopt(self.controls(), FITTED), MEASURED)
+        profiles: dict[bytes, Profile] = {}
+        for each in (*self.before, *self.log):
+            key = each.key or b""
+            profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile
+        encode = msgspec.json.Encoder().encode
+        before = time.process_time()
+        for each in self.log:
+            key = each.key or b""
+            encode(view(key.decode(), profiles[key], controls, partition=0, offset=each.offset))
+        return time.process_time() - before
+
     def decode(self) -> None:
         for each in self.log:
             logged.decode(each.value)
@@ -252,6 +269,7 @@ def main() -> None:
         ("  of it: step", min(stages.steps() for _ in range(3))),
         ("  of it: step, with a model in force", min(stages.steps(FITTED) for _ in range(3))),
         ("  of it: step, with a model and tiers", min(stages.steps(FITTED, MEASURED) for _ in range(3))),
+        ("a view, encoded, with a model and tiers", min(stages.views() for _ in range(3))),
     ]
     for name, seconds in rows:
         print(f"  {seconds / given.events * 1e6:6.2f}  {name}")

@@ -42,7 +42,7 @@ VISITS_MAX: Final = 2_000
 RECENT_MAX: Final = 1_024
 """Profiles remembered unpacked beside their bytes, a partition."""
 VIEWS_MAX: Final = 250
-"""Views put out in one transaction, some ten milliseconds of work; the rest follow in the next."""
+"""Views put out in one transaction, some twenty milliseconds of work; the rest follow in the next."""
 
 _SECONDS: Final = tuple(range(3_600))
 """The calendar's own integers: one each, not one a customer."""
@@ -299,11 +299,11 @@ class Customers:
     def _show(self, offset: int, work: _Work) -> None:
         """Put the views of changed customers out, the longest out of date first."""
         for key in list(islice(self._unseen, VIEWS_MAX)):
-            packed = work.state.get(key)
+            profile = self._profile(key, work)
             shown = None
-            if packed is not None:
+            if profile is not None:
                 at = self._views_from + offset
-                document = view(key.decode(), unpack(packed), self._controls, partition=self.partition, offset=at)
+                document = view(key.decode(), profile, self._controls, partition=self.partition, offset=at)
                 shown = _encode(document)
             work.outbox.emit(self._names.profiles, key, shown)
             del self._unseen[key]

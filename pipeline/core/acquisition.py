@@ -9,7 +9,8 @@ Shares are whole: an acquisition is 720,720 parts, which any number of touches u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import sqrt
 from typing import Final, NamedTuple
 
@@ -23,6 +24,8 @@ from pipeline.schemas import logged
 
 WHOLE: Final = 720_720
 """Parts of one acquisition: the least common multiple of 1 to 16."""
+CPAS_KEPT: Final = 4_096
+"""Costs of an acquisition remembered, by what they are reckoned from: customers of one month and channel share one."""
 _END_SHARE: Final = WHOLE * 2 // 5
 """By position the first and the last touch have two fifths each."""
 
@@ -121,8 +124,7 @@ def channel_costs(profile: Profile, controls: Controls) -> tuple[ChannelCost, ..
 
 
 def _revision(controls: Controls, channel: str, month: str | None) -> logged.ChannelCostRevised | None:
-    found = controls.latest.get(f"ChannelCostRevised/{channel}/{month}")
-    return found if isinstance(found, logged.ChannelCostRevised) else None
+    return controls.spent.get(month, {}).get(channel) if month is not None else None
 
 
 def parts_of(revision: logged.ChannelCostRevised) -> int:
@@ -141,14 +143,17 @@ def cpa(controls: Controls, channel: str, month: str) -> Cpa | None:
     Acquisitions per money spent are Poisson; their rate has a gamma prior worth `cpa_prior_customers` acquisitions at
     the cost of all channels of the month. So the estimate is (spend + m CPA0) / (acquisitions + m).
     """
-    months = list(_revisions(controls, month))
-    spend, parts = sum(each.spend_minor for each in months), sum(map(parts_of, months))
-    mine = _revision(controls, channel, month)
-    if mine is None or not parts:
+    of_month = controls.spent.get(month, {})
+    mine = of_month.get(channel)
+    if mine is None:
+        return None
+    spend, parts = sum([each.spend_minor for each in of_month.values()]), sum(map(parts_of, of_month.values()))
+    if not parts:
         return None
     return cpa_from((mine.spend_minor, parts_of(mine)), (spend, parts), controls.policy.value.cpa_prior_customers)
 
 
+@lru_cache(maxsize=CPAS_KEPT)
 def cpa_from(mine: tuple[int, int], all_of_them: tuple[int, int], prior: int) -> Cpa:
     """The same from (spend, parts won) of a channel and of all, of which something must have been won."""
     spend, parts = all_of_them
@@ -160,12 +165,6 @@ def cpa_from(mine: tuple[int, int], all_of_them: tuple[int, int], prior: int) ->
         round(money / parts / _gamma_quantile(count, NINE_IN_TEN)),
         round(money / parts / _gamma_quantile(count, -NINE_IN_TEN)),
     )
-
-
-def _revisions(controls: Controls, month: str) -> Iterator[logged.ChannelCostRevised]:
-    for control in controls.latest.values():
-        if isinstance(control, logged.ChannelCostRevised) and control.cohort_month == month:
-            yield control
 
 
 def _gamma_quantile(shape: float, z: float) -> float:

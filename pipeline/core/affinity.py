@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from pipeline.core.categories import PAIRED, Bought, Buys, code
+from pipeline.core.digits import shown
 from pipeline.core.policy import NeedsRules
 
 SCOPE: Final = "affinity"
@@ -54,7 +57,7 @@ class Affinity:
 NONE: Final = Affinity()
 
 
-class Suggestion(NamedTuple):
+class Suggestion(msgspec.Struct, frozen=True, gc=False):
     """A category to offer next."""
 
     category: str
@@ -100,7 +103,7 @@ def next_best(bought: Bought, interests: Sequence[str], affinity: Affinity, rule
             basis = "stated"
         elif category in fresh:
             basis = "own purchases"
-        found.append(Suggestion(category, round(min(score, 1.0), 9), basis, because if basis == "bought with" else ""))
+        found.append(Suggestion(category, shown(min(score, 1.0)), basis, because if basis == "bought with" else ""))
     found.sort(key=lambda each: (each.basis != "stated", -each.score, each.category))
     return found[:SUGGESTED_MAX]
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.acquisition import WHOLE, channel_costs, cohort_month, parts_of
-from pipeline.core.controls import Controls
+from pipeline.core.controls import Controls, spending
 from pipeline.core.money import portion
 from pipeline.core.profile import Profile
 from pipeline.core.value import NOTHING, Value, value
@@ -183,9 +183,7 @@ def reconciled(customers: Customers, log: Log, controls: Controls) -> Books:
 
 
 def _spends(customers: Customers, controls: Controls) -> Iterable[Spend]:
-    for _, control in sorted(controls.latest.items()):
-        if not isinstance(control, logged.ChannelCostRevised):
-            continue
+    for control in spending(controls):
         spend, parts = control.spend_minor, parts_of(control)
         here, spread = customers.spread.get((control.channel, control.cohort_month), (0, 0))
         since = portion(spend, here, parts) - spend if parts else 0

@@ -39,6 +39,9 @@ WINDOWS: Final = (7, 30, 90, 365)
 _DAYS_KEPT: Final = 90
 _WEEKS_KEPT: Final = 40
 _MONDAY: Final = 4  # day 4 since 1970 was a Monday
+_SHORTEST: Final = tuple(bisect_right(WINDOWS, age) for age in range(WINDOWS[-1]))
+"""By age in days: the place of the shortest window that a day lies in."""
+_MEASURES: Final = len(Measure)
 
 
 def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buckets:
@@ -82,17 +85,17 @@ def _aged(series: Series, cut: int, oldest: int) -> Series:
 
 def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     """By window length in days: the sum of each measure over the days up to and with `today`."""
-    sums = {window: [0] * len(Measure) for window in WINDOWS}
+    sums, longest = [[0] * _MEASURES for _ in WINDOWS], WINDOWS[-1]
     for measure, series in enumerate(buckets):
-        for day, value in _days(series):
-            age = today - day
-            if age >= 0:
-                place = bisect_right(WINDOWS, age)
-                if place < len(WINDOWS):
-                    sums[WINDOWS[place]][measure] += value
-        for shorter, longer in pairwise(WINDOWS):  # a longer window holds the shorter one
-            sums[longer][measure] += sums[shorter][measure]
-    return sums
+        if series:
+            age, numbers = today - 2 * series[0], iter(series)  # `_days`, without a generator
+            for gap, value in zip(numbers, numbers, strict=True):
+                age += gap
+                if 0 <= age < longest:
+                    sums[_SHORTEST[age]][measure] += value
+            for shorter, longer in pairwise(sums):  # a longer window holds the shorter one
+                longer[measure] += shorter[measure]
+    return dict(zip(WINDOWS, sums, strict=True))
 
 
 def total(buckets: Buckets, measure: int, first: int, last: int) -> int:
@@ -121,10 +124,10 @@ def days_with(buckets: Buckets, measure: int) -> list[int]:
 
 def _days(series: Series) -> Iterator[tuple[int, int]]:
     """(day, value) of a series, the newest first."""
-    day = 2 * series[0] if series else 0  # from which the first step, a day and no gap, leads to it
-    for place in range(0, len(series), 2):
-        day -= series[place]
-        yield day, series[place + 1]
+    day, numbers = 2 * series[0] if series else 0, iter(series)  # the first step, a day and no gap, leads to it
+    for gap, value in zip(numbers, numbers, strict=True):
+        day -= gap
+        yield day, value
 
 
 def _series(days: dict[int, int]) -> Series:

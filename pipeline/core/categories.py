@@ -12,10 +12,12 @@ from functools import lru_cache
 from math import pi, sqrt
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.days import day_of
+from pipeline.core.digits import shown
 from pipeline.core.marks import short_mark
 from pipeline.core.policy import NeedsRules
 from pipeline.core.profile import CATEGORIES_MAX, QUARTERS_KEPT, Category, Ledger, Needs, Order, Profile
@@ -36,7 +38,7 @@ _ENDS_AT: Final = (2, 3)
 """A shift ends when its distance falls below this part of what began it."""
 
 
-class Buys(NamedTuple):
+class Buys(msgspec.Struct, frozen=True, gc=False):
     """What they bought of one category, or in all: orders by quarter, the running one first, and those before."""
 
     quarters: tuple[int, ...]
@@ -63,7 +65,7 @@ class Bought(NamedTuple):
         return {name: each for name, each in self.by_category.items() if any(each.quarters)}
 
 
-class Shift(NamedTuple):
+class Shift(msgspec.Struct, frozen=True, gc=False):
     """How far what they bought of late is from what they bought before."""
 
     distance: float
@@ -200,12 +202,11 @@ def bought(profile: Profile, today: int, zone: str) -> Bought:
     names = [each.name for each in needs.categories]
     by_place: list[list[int]] = [[] for _ in names]
     days: list[int] = []
-    for order in profile.ledger.orders:
-        if order.known and not ledgers.is_void(profile.ledger, order):
-            day = day_of(order.purchased_at, zone)
-            days.append(day)
-            for place in places_of(order.categories):
-                by_place[place].append(day)
+    for order in ledgers.standing(profile.ledger):
+        day = day_of(order.purchased_at, zone)
+        days.append(day)
+        for place in places_of(order.categories):
+            by_place[place].append(day)
     in_all = _buys(needs.settled, needs.settled_older, days, needs.quarter, today)
     found = {}
     for category, own_days in zip(needs.categories, by_place, strict=True):
@@ -230,8 +231,8 @@ def _buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, 
         else:
             older += 1
     recent, weight = sum(quarters), older * OLDER_WEIGHT
-    for place, count in enumerate(quarters):
-        weight += count * WEIGHTS[place]
+    for count, each in zip(quarters, WEIGHTS, strict=True):
+        weight += count * each
     return Buys(tuple(quarters), older, last, recent + older, weight)
 
 
@@ -253,7 +254,7 @@ def shift(found: Bought, orders_min: int) -> Shift | None:
         share = kinds[name].orders / (news + olds)
         by_chance += sqrt(2 / pi * share * (1 - share) * (1 / news + 1 / olds)) / 2
     distance = max(sum(map(abs, gains.values())) / 2 - by_chance, 0.0)
-    return Shift(round(distance, 9), max(gains, key=lambda name: gains[name]), min(gains, key=lambda name: gains[name]))
+    return Shift(shown(distance), max(gains, key=lambda name: gains[name]), min(gains, key=lambda name: gains[name]))
 
 
 def shifted_on(found: Bought, since: int, rules: NeedsRules) -> int:

@@ -42,6 +42,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """What goes with what in the shop."""
     latest: Mapping[str, logged.Control] = {}
     """The last control of each kind and scope."""
+    spent: Mapping[str, Mapping[str, logged.ChannelCostRevised]] = {}
+    """What channels spent among them, by month and by channel."""
     models: Models = NO_MODELS
     """The models among them, decoded."""
     population: Population | None = None
@@ -60,6 +62,12 @@ def fitted_at(controls: Controls, scope: str) -> datetime | None:
     """When what is in force of a scope was fitted."""
     control = controls.latest.get(f"ModelFitted/{scope}")
     return control.fitted_at if isinstance(control, logged.ModelFitted) else None
+
+
+def spending(controls: Controls) -> list[logged.ChannelCostRevised]:
+    """What channels spent, as last told: by channel, then by month."""
+    told = (each for of_month in controls.spent.values() for each in of_month.values())
+    return sorted(told, key=lambda each: (each.channel, each.cohort_month))
 
 
 def is_latest(controls: Controls, control: logged.Control) -> bool:
@@ -111,7 +119,9 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
     if isinstance(control, logged.ModelFitted):
         return _with_fitted(replace(controls, latest=latest), control)
-    return replace(controls, latest=latest)
+    month = control.cohort_month
+    of_month = {**controls.spent.get(month, {}), control.channel: control}
+    return replace(controls, latest=latest, spent={**controls.spent, month: of_month})
 
 
 def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:

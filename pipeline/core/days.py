@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, reset_tzpath
 DAY_SECONDS: Final = 86_400
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 """Of day 0."""
+DAYS_KEPT: Final = 4_096
+"""Days of which date and month are remembered."""
 _QUARTER_SECONDS: Final = 900
 
 
@@ -42,6 +44,7 @@ def _offset_seconds(quarter: int, zone: str) -> int:
     return int(offset.total_seconds()) if offset else 0
 
 
+@lru_cache(maxsize=DAYS_KEPT)
 def date_of(day: int) -> str:
     """A day as YYYY-MM-DD."""
     return date.fromordinal(day + EPOCH_ORDINAL).isoformat()
@@ -52,7 +55,12 @@ def instant(at: int) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-@lru_cache(maxsize=1_024)
+def instant_or_none(at: int) -> datetime | None:
+    """The same where 0 stands for never, and is shown as nothing."""
+    return datetime.fromtimestamp(at, UTC) if at else None
+
+
+@lru_cache(maxsize=DAYS_KEPT)
 def month_of(day: int) -> int:
     """A day's month, counted from the year 0."""
     found = date.fromordinal(day + EPOCH_ORDINAL)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from pipeline.core import view_forecast
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
+from pipeline.core.digits import DIGITS
 from pipeline.core.forecast import history_of, scope_of
 from pipeline.core.history import WEEK_DAYS, History
 from pipeline.core.lived import Life
 from pipeline.core.predict import HORIZON_DAYS, Model, to_parameters
+from pipeline.core.reckoned import reckoned
 from pipeline.core.season import factor
 from pipeline.core.spend import expected_margin
 from pipeline.core.timing import orders_if_alive, p_alive
 from pipeline.schemas import logged
-
-_DIGITS: Final = 9
 
 
 def prediction_document(life: Life) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def prediction_document(life: Life) -> dict[str, Any]:
         "model": _model(model, scope, controls),
         "purchases": _purchases(history, day),
         "made_of": _made_of(model, history, day),
-        "prediction": view_forecast.prediction(profile, controls),
+        "prediction": view_forecast.prediction(profile, controls, reckoned(profile, controls)),
     }
 
 
@@ -53,7 +53,7 @@ def _model(model: Model, scope: str, controls: Controls) -> dict[str, Any]:
         "scope": scope,
         "fitted_at": controls.models.fitted_at,
         "learned_until_on": date_of(model.fitted_on),
-        "parameters": {name: round(number, _DIGITS) for name, number in sorted(to_parameters(model).items())},
+        "parameters": {name: round(number, DIGITS) for name, number in sorted(to_parameters(model).items())},
         "diagnostics": dict(sorted(fitted.diagnostics.items())) if isinstance(fitted, logged.ModelFitted) else {},
     }
 
@@ -75,7 +75,7 @@ def _purchases(history: History, day: int) -> dict[str, Any]:
 
 def _mean_gap_days(history: History) -> float | None:
     gaps = history.frequency
-    return round((history.last_day - history.first_day) / gaps, _DIGITS) if gaps else None
+    return round((history.last_day - history.first_day) / gaps, DIGITS) if gaps else None
 
 
 def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
@@ -86,18 +86,16 @@ def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
     x, tenure = history.frequency, max(history.tenure(day), history.recency)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
     return {
-        "p_alive": round(p_alive(model.timing, x, history.recency, tenure), _DIGITS),
+        "p_alive": round(p_alive(model.timing, x, history.recency, tenure), DIGITS),
         "ahead": [
             {
                 "days": days,
-                "orders_if_they_stay": round(
-                    orders_if_alive(model.timing, x, round(tenure), days / WEEK_DAYS), _DIGITS
-                ),
-                "season_factor": round(factor(model.season, day, days / WEEK_DAYS), _DIGITS),
+                "orders_if_they_stay": round(orders_if_alive(model.timing, x, round(tenure), days / WEEK_DAYS), DIGITS),
+                "season_factor": round(factor(model.season, day, days / WEEK_DAYS), DIGITS),
             }
             for days in HORIZON_DAYS
         ],
-        "margin_an_order_minor": round(margin, _DIGITS),
-        "margin_an_order_of_the_shop_minor": round(model.spend.mean_minor, _DIGITS),
+        "margin_an_order_minor": round(margin, DIGITS),
+        "margin_an_order_of_the_shop_minor": round(model.spend.mean_minor, DIGITS),
         "is_calibrated": model.calibration is not None and x > 0,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pipeline.core import stage as stages
-from pipeline.core.days import DAY_SECONDS, instant
+from pipeline.core.days import DAY_SECONDS, instant, instant_or_none
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
 from pipeline.core.policy import Policy
@@ -89,18 +89,18 @@ def _no_facts(profile: Profile, as_of: int, policy: Policy) -> Facts:
 def _known(profile: Profile, as_of: int, policy: Policy) -> Facts:
     return {
         "identified": bool(profile.identified),
-        "need_known_at": _at(stages.need_known_at(profile)),
-        "need_answered_at": _at(stages.need_answered_at(profile)),
+        "need_known_at": instant_or_none(stages.need_known_at(profile)),
+        "need_answered_at": instant_or_none(stages.need_answered_at(profile)),
     }
 
 
 def _worked_on_together(profile: Profile, as_of: int, policy: Policy) -> Facts:
     return {
-        "last_purchase_at": _at(profile.ledger.last_at),
+        "last_purchase_at": instant_or_none(profile.ledger.last_at),
         "departments": stages.departments(profile, as_of, policy),
         "departments_asked": policy.stage.departments_for_collaborative,
         "since_at": instant(max(0, as_of - stages.cycle_days(profile, policy) * DAY_SECONDS)),
-        **{f"{name}_at": _at(at) for name, at in stages.dealt_at(profile, as_of, policy).items()},
+        **{f"{name}_at": instant_or_none(at) for name, at in stages.dealt_at(profile, as_of, policy).items()},
     }
 
 
@@ -119,7 +119,3 @@ _FACTS: Final[Mapping[str, Callable[[Profile, int, Policy], Facts]]] = {
     "loyal": _loyal,
 }
 """By condition. One without figures of its own is told by whether it holds."""
-
-
-def _at(seconds: int) -> Any:
-    return instant(seconds) if seconds else None

@@ -26,17 +26,20 @@ from pipeline.core.worth import Worth
 
 def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
     """What is expected of a customer from the end of a day on; None before a model or a purchase."""
-    zone = controls.policy.shop.time_zone
     scope = scope_of(profile, controls.models, controls.policy)
-    ledger = profile.ledger
-    live = ledgers.live_worths(ledger) if scope else []
-    known = history_with(ledger, zone, live) if scope else None
-    if scope is None or known is None:
+    if scope is None:
         return None
-    model = controls.models.of(scope)
-    found = predict(model, known, day)
-    rate = _revenue_rate(model, ledgers.sum_of(ledger, live))
-    return replace(found, revenue_minor=tuple(margin * rate for margin in found.margin_minor))
+    live = ledgers.live_worths(profile.ledger)
+    known = history_with(profile.ledger, controls.policy.shop.time_zone, live)
+    if known is None:
+        return None
+    return forecast_with(controls.models.of(scope), known, ledgers.sum_of(profile.ledger, live), day)
+
+
+def forecast_with(model: Model, known: History, of_orders: Worth, day: int) -> Prediction:
+    """The same by a model, where their history and what their orders are worth are known."""
+    found, rate = predict(model, known, day), _revenue_rate(model, of_orders)
+    return replace(found, revenue_minor=tuple([margin * rate for margin in found.margin_minor]))
 
 
 def _revenue_rate(model: Model, total: Worth) -> float:

@@ -139,6 +139,14 @@ def purchases(ledger: Ledger) -> list[Order]:
     return [order for order in ledger.orders if order.known and not order.cancelled]
 
 
+def standing(ledger: Ledger) -> list[Order]:
+    """The purchases of which something is left, as far as they may still change."""
+    if not ledger.refunds:
+        return purchases(ledger)
+    back = {refund.order for refund in ledger.refunds}
+    return [order for order in purchases(ledger) if order.order not in back or not is_void(ledger, order)]
+
+
 def totals(ledger: Ledger) -> tuple[int, int, int, int]:
     """(orders, revenue, refunded, discounts), folded ones included; revenue before refunds, in minor units."""
     orders, revenue = ledger.folded_orders, ledger.folded_revenue_minor

@@ -7,8 +7,9 @@ has a life in the policy: past it, it is shown as stale and not used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import categories, responses
@@ -37,7 +38,7 @@ _LIVES: Final = {
 """Which life of the policy each fact has."""
 
 
-class Fact(NamedTuple):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One thing we know of them."""
 
     name: str

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.digits import shown
 from pipeline.core.policy import NeedsRules
 from pipeline.core.profile import Profile
 
 Sensitivity = Literal["unknown", "full_price", "mixed", "offers_only"]
 
 
-class Price(NamedTuple):
+class Price(msgspec.Struct, frozen=True, gc=False):
     """How a customer buys with regard to price."""
 
     sensitivity: Sensitivity
@@ -31,17 +34,18 @@ def price(profile: Profile, rules: NeedsRules, usual_fraction: float | None) -> 
     `usual_fraction`: the shop's share of orders with a discount; None: one half, as long as it is not measured.
     """
     ledger, needs = profile.ledger, profile.needs
-    standing = [order for order in ledger.orders if order.known and not ledgers.is_void(ledger, order)]
+    standing = ledgers.standing(ledger)
     orders = sum(needs.settled) + needs.settled_older + len(standing)
-    discounted = needs.settled_discounted + sum(order.discount_minor > 0 for order in standing)
+    discounts = [order.discount_minor for order in standing]
+    discounted = needs.settled_discounted + len([each for each in discounts if each > 0])
     usual = 0.5 if usual_fraction is None else usual_fraction
     prior = rules.price_prior_orders
     fraction = (discounted + prior * usual) / (orders + prior)
-    discount = ledger.folded_discount_minor + sum(order.discount_minor for order in standing)
-    before = ledger.folded_revenue_minor + sum(order.revenue_minor for order in standing) + discount
+    discount = ledger.folded_discount_minor + sum(discounts)
+    before = ledger.folded_revenue_minor + sum([order.revenue_minor for order in standing]) + discount
     return Price(
-        _sensitivity(orders, fraction, rules), orders, discounted, round(fraction, 9),
-        round(discount / before, 9) if before else 0.0,
+        _sensitivity(orders, fraction, rules), orders, discounted, shown(fraction),
+        shown(discount / before) if before else 0.0,
     )  # fmt: skip
 
 

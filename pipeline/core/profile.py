@@ -7,6 +7,7 @@ Packed as arrays, so the order of fields is part of the format: add at the end, 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ class Stage(IntEnum):
     COLLABORATIVE = 2
     BONDED = 3
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name on the wire."""
         return self.name.lower()
@@ -38,7 +39,7 @@ class Lifecycle(IntEnum):
     LAPSED = 4
     WON_BACK = 5
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name on the wire."""
         return self.name.lower()
@@ -53,7 +54,7 @@ class Tier(IntEnum):
     MGC = 3
     MVC = 4
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name on the wire."""
         return self.name.lower()
@@ -380,11 +381,16 @@ class Standing(_Entry, frozen=True):
     @property
     def month_ends(self) -> tuple[Tier, ...]:
         """The tiers at the ends of the months before that of `checked_day`, the oldest first."""
-        found, left = [], self.months
-        while left > 1:
-            left, tier = divmod(left, len(Tier))
-            found.append(Tier(tier))
-        return tuple(reversed(found))
+        return month_ends(self.months)
+
+
+def month_ends(months: int) -> tuple[Tier, ...]:
+    """The same of the number that `months` is."""
+    found, left = [], months
+    while left > 1:
+        left, tier = divmod(left, len(Tier))
+        found.append(Tier(tier))
+    return tuple(reversed(found))
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):

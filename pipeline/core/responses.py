@@ -7,14 +7,17 @@ figures, orders by the ledger; neither is kept twice.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import buckets
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of, hour_of
+from pipeline.core.digits import shown
 from pipeline.core.policy import NeedsRules, Policy
 from pipeline.core.profile import ANSWERS_MAX, QUARTERS_KEPT, Heard, Needs, Profile
 from pipeline.core.quarters import counted, quarter_of, rolled
@@ -40,7 +43,7 @@ _ABOVE_CHANCE: Final = 2
 Answers = tuple[int, ...]
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """How a customer responds by one channel, over the last year."""
 
     channel: str
@@ -53,7 +56,7 @@ class Response(NamedTuple):
     """Of all these, answers and orders: shrunk to the usual."""
 
 
-class PreferredTime(NamedTuple):
+class PreferredTime(msgspec.Struct, frozen=True, gc=False):
     """The part of the day in which a customer answers and buys most."""
 
     from_hour: int
@@ -92,9 +95,10 @@ def with_answer(answers: Answers, at: int, code: int) -> Answers:
 def slots(answers: Answers) -> list[tuple[int, int]]:
     """(slot since 1970, channel's place) of each sign of life, the newest first."""
     found: list[tuple[int, int]] = []
+    at = 2 * (answers[0] >> _CODE_BITS) if answers else 0  # the first step, a slot and no gap, leads to it
     for number in answers:
-        slot = number >> _CODE_BITS
-        found.append((found[-1][0] - slot if found else slot, number & _CODES_MASK))
+        at -= number >> _CODE_BITS
+        found.append((at, number & _CODES_MASK))
     return found
 
 
@@ -126,17 +130,23 @@ def with_contact(needs: Needs, day: int, channel: str | None, what: str) -> Need
     return replace(needs, heard=tuple(heard[each] for each in sorted(heard)))
 
 
-def responses(profile: Profile, policy: Policy, usual_fraction: float | None) -> list[Response]:
+def responses(
+    profile: Profile, policy: Policy, usual_fraction: float | None, year: Sequence[int] | None = None
+) -> list[Response]:
     """How they respond by each channel that was tried or that they came by, the best first.
 
-    `usual_fraction`: how customers of the shop respond; None: as the policy says.
+    `usual_fraction`: how customers of the shop respond; None: as the policy says. `year`: the rolling figures of the
+    last 365 days, if they are reckoned already.
     """
     rules = policy.needs
     usual = rules.usual_response_permille / 1000 if usual_fraction is None else usual_fraction
     bought = _bought_after(profile, rules)
     heard = {each.channel: (sum(each.tried), sum(each.answered)) for each in profile.needs.heard}
     tried, answered = heard.get(EMAIL, (0, 0))
-    delivered, followed = mails(profile, day_of(profile.as_of, policy.shop.time_zone))
+    if year is None:
+        delivered, followed = mails(profile, day_of(profile.as_of, policy.shop.time_zone))
+    else:
+        delivered, followed = mails_of(year)
     heard[EMAIL] = (tried + delivered, max(answered, followed))  # who follows a mail is often told of as coming by it
     found = []
     for code in sorted({*heard, *bought}):
@@ -146,7 +156,7 @@ def responses(profile: Profile, policy: Policy, usual_fraction: float | None) ->
             tried = max(tried, answered)
             good = answered + orders + rules.response_prior_tries * usual
             fraction = good / (tried + orders + rules.response_prior_tries)
-            found.append(Response(CHANNELS[code], tried, answered, orders, round(fraction, 9)))
+            found.append(Response(CHANNELS[code], tried, answered, orders, shown(fraction)))
     return sorted(found, key=lambda each: (-each.fraction, -each.answered, CODES[each.channel]))
 
 
@@ -178,10 +188,16 @@ _MAILS: Final = (Measure.EMAILS_DELIVERED, Measure.EMAILS_OPENED, Measure.EMAILS
 
 def mails(profile: Profile, today: int) -> tuple[int, int]:
     """(delivered, opened or followed) of the last 365 days; of a mail opened and followed one counts."""
-    delivered, opened, clicked = (
-        buckets.total(profile.buckets, measure, today - YEAR_DAYS + 1, today)
-        for measure in (Measure.EMAILS_DELIVERED, Measure.EMAILS_OPENED, Measure.EMAILS_CLICKED)
-    )
+    first = today - YEAR_DAYS + 1
+    return _of_mails(*(buckets.total(profile.buckets, measure, first, today) for measure in _MAILS))
+
+
+def mails_of(year: Sequence[int]) -> tuple[int, int]:
+    """The same of the rolling figures of the year."""
+    return _of_mails(*(year[measure] for measure in _MAILS))
+
+
+def _of_mails(delivered: int, opened: int, clicked: int) -> tuple[int, int]:
     return delivered, max(opened, clicked)
 
 
@@ -234,4 +250,4 @@ def preferred_time(profile: Profile, policy: Policy, time_zone: str) -> Preferre
     if parts[chosen] * _PARTS < count * _ABOVE_CHANCE:
         return None
     start = chosen * HOURS_TOGETHER
-    return PreferredTime(start, start + HOURS_TOGETHER, round(parts[chosen] / count, 9), count, time_zone)
+    return PreferredTime(start, start + HOURS_TOGETHER, shown(parts[chosen] / count), count, time_zone)

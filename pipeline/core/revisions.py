@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from pipeline.core import controls as core_controls
-from pipeline.core.controls import Controls
+from pipeline.core.controls import Controls, spending
 from pipeline.core.shop_costs import ChannelMonth
 from pipeline.schemas import logged
 
@@ -104,11 +104,7 @@ def revised(controls: Controls, spend: Spend, won: Won, revised_at: datetime) ->
 
 
 def _told(controls: Controls) -> dict[ChannelMonth, logged.ChannelCostRevised]:
-    return {
-        (control.channel, control.cohort_month): control
-        for control in controls.latest.values()
-        if isinstance(control, logged.ChannelCostRevised)
-    }
+    return {(each.channel, each.cohort_month): each for each in spending(controls)}
 
 
 def _channels(told: Mapping[ChannelMonth, logged.ChannelCostRevised], spend: Spend) -> set[str]:

@@ -10,6 +10,7 @@ here the first match in a stated order counts, and what is left has a name, so t
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pipeline.core import buckets
@@ -86,9 +87,11 @@ def score(cuts: tuple[int, ...], figure: int) -> int:
 def habits(profile: Profile, zone: str, day: int) -> Habits | None:
     """When, how often and for how much somebody bought, as of a day; None for who did not."""
     days = ledgers.purchase_days(profile.ledger, zone)
-    if not days:
-        return None
-    year = buckets.figures(profile.buckets, day)[YEAR_DAYS]
+    return habits_of(days, buckets.figures(profile.buckets, day)[YEAR_DAYS], day) if days else None
+
+
+def habits_of(days: Sequence[int], year: Sequence[int], day: int) -> Habits:
+    """The same of purchase days (at least one, oldest first) and the rolling figures of the year."""
     spent = year[Measure.REVENUE_MINOR] - year[Measure.REFUNDED_MINOR]
     return Habits(max(day - days[-1], 0), sum(day - each < YEAR_DAYS for each in days), spent)
 

@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 from math import fsum, sqrt
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import cases, owed
 from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.digits import shown
 from pipeline.core.normal import NINE_IN_TEN
 from pipeline.core.policy import Policy
 from pipeline.core.profile import SAID_MAX, Case, Dealings, Profile
@@ -36,6 +38,8 @@ class Said(IntEnum):
 
 
 KINDS: Final = ("survey", "review", "mention", "ticket", "promise")
+_WEIGHT_OF: Final = {kind: f"{kind}_weight_permille" for kind in KINDS}
+"""Which of the policy's weights each kind has."""
 LEVELS: Final = ("unknown", "dissatisfied", "mixed", "satisfied")
 
 SCORES: Final = {
@@ -51,10 +55,9 @@ SCORES: Final = {
     "promise_broken": 0.1,
 }
 """What a ticket or promise is worth as evidence. What they said of a ticket beats what became of it."""
-_DIGITS: Final = 9
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """One piece of evidence."""
 
     kind: str
@@ -62,7 +65,7 @@ class Piece(NamedTuple):
     score: float
 
 
-class Evidence(NamedTuple):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """The pieces of one kind."""
 
     kind: str
@@ -73,7 +76,7 @@ class Evidence(NamedTuple):
     """What they weigh now, together."""
 
 
-class Satisfaction(NamedTuple):
+class Satisfaction(msgspec.Struct, frozen=True, gc=False):
     """A customer's satisfaction, 0 to 1, and what it rests on; None and `unknown` without evidence."""
 
     level: str
@@ -81,6 +84,9 @@ class Satisfaction(NamedTuple):
     low: float | None
     high: float | None
     evidence: tuple[Evidence, ...]
+
+
+UNKNOWN: Final = Satisfaction("unknown", None, None, None, ())
 
 
 def with_said(dealings: Dealings, kind: Said, day: int, score: float) -> Dealings:
@@ -109,27 +115,30 @@ def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
     by_kind: dict[str, list[Piece]] = {}
     for piece in pieces(profile, as_of, policy):
         by_kind.setdefault(piece.kind, []).append(piece)
+    if not by_kind:
+        return UNKNOWN
     found, scores, weights = [], [], []
     for kind in KINDS:
         some = by_kind.get(kind)
         if not some:
             continue
-        unit = getattr(rules, f"{kind}_weight_permille") / 1000
-        aged = [unit * 2.0 ** (-max(today - piece.day, 0) / rules.half_life_days) for piece in some]
-        scores += [weight * piece.score for weight, piece in zip(aged, some, strict=True)]
+        unit = getattr(rules, _WEIGHT_OF[kind]) / 1000
+        days, told = [piece.day for piece in some], [piece.score for piece in some]
+        aged = [unit * 2.0 ** (-max(today - day, 0) / rules.half_life_days) for day in days]
+        scores += [weight * score for weight, score in zip(aged, told, strict=True)]
         weights += aged
-        mean = round(fsum(piece.score for piece in some) / len(some), _DIGITS)
-        latest = max(piece.day for piece in some)
-        found.append(Evidence(kind, len(some), mean, latest, round(fsum(aged), _DIGITS)))
+        mean = shown(fsum(told) / len(some))
+        latest = max(days)
+        found.append(Evidence(kind, len(some), mean, latest, shown(fsum(aged))))
     weight = fsum(weights)
     if weight * 1000 < max(rules.least_weight_permille, 1):
         return Satisfaction("unknown", None, None, None, tuple(found))
     prior = rules.prior_weight_permille / 1000
     good = prior * rules.prior_permille / 1000 + fsum(scores)
     mean, total = good / (prior + weight), prior + weight
-    mean = round(mean, _DIGITS)
+    mean = shown(mean)
     half = NINE_IN_TEN * sqrt(mean * (1.0 - mean) / (total + 1.0))
-    low, high = round(max(mean - half, 0.0), _DIGITS), round(min(mean + half, 1.0), _DIGITS)
+    low, high = shown(max(mean - half, 0.0)), shown(min(mean + half, 1.0))
     return Satisfaction(_level(mean, policy), mean, low, high, tuple(found))
 
 

@@ -14,7 +14,7 @@ a solved complaint is no evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.core import buckets, cases, owed
@@ -137,13 +137,15 @@ def _is_dealt_with(profile: Profile, as_of: int, policy: Policy, wanted: int) ->
     return _sales_at(profile, as_of, policy) > since
 
 
-def bought_in_cycles(profile: Profile, as_of: int, policy: Policy) -> list[bool]:
-    """Whether they bought in each of the last cycles of theirs, the newest first."""
+def bought_in_cycles(
+    profile: Profile, as_of: int, policy: Policy, purchase_days: Sequence[int] | None = None
+) -> list[bool]:
+    """Whether they bought in each of the last cycles of theirs, the newest first. Their purchase days may be given."""
     zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
     today = day_of(as_of, zone)
-    days = ledgers.purchase_days(profile.ledger, zone)
+    days = ledgers.purchase_days(profile.ledger, zone) if purchase_days is None else purchase_days
     if len(days) == DAYS_MAX:  # they buy so often that these reach back less far than the buckets
-        days += buckets.days_with(profile.buckets, Measure.ORDERS)
+        days = [*days, *buckets.days_with(profile.buckets, Measure.ORDERS)]
     bought = {(today - day) // length for day in days}
     return [cycle in bought for cycle in range(cycles)]
 

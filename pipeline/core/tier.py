@@ -12,6 +12,7 @@ Below zero for another reason (acquisition, discounts, refunds) is said with tha
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from pipeline.core.outlook import gap_minor
@@ -41,7 +42,7 @@ class Why(IntEnum):
     BELOW_ZERO_MARGIN = 13
     NOT_LOOKED_AT_YET = 14
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name on the wire."""
         return self.name.lower()

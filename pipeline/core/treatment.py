@@ -9,6 +9,7 @@ to serve than they bring is at most reactive. Partnership is between two compani
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cached_property
 from typing import Final
 
 from pipeline.core.profile import Stage, Tier
@@ -22,7 +23,7 @@ class Treatment(IntEnum):
     ACCOUNTABLE = 2
     PROACTIVE = 3
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name on the wire."""
         return self.name.lower()

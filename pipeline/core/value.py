@@ -6,10 +6,11 @@ number of minor units, rounded once, and the sum is the sum of what is shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.core import ledger as ledgers
-from pipeline.core.acquisition import channel_costs
+from pipeline.core.acquisition import ChannelCost, channel_costs
 from pipeline.core.controls import Controls
 from pipeline.core.costs import MILLI
 from pipeline.core.money import rounded
@@ -67,11 +68,13 @@ def value(profile: Profile, controls: Controls) -> Value:
     return value_of(ledgers.worth_of(profile.ledger), profile, controls)
 
 
-def value_of(worth: Worth, profile: Profile, controls: Controls) -> Value:
-    """The same, where what their orders are worth is known already."""
+def value_of(worth: Worth, profile: Profile, controls: Controls, costs: Sequence[ChannelCost] | None = None) -> Value:
+    """The same, where what their orders are worth is known already, or also what winning them cost."""
+    if costs is None:
+        costs = channel_costs(profile, controls)
     return Value(
         margin_minor=worth.margin_minor,
-        channel_cost_minor=sum(each.cost_minor for each in channel_costs(profile, controls)),
+        channel_cost_minor=sum([each.cost_minor for each in costs]),
         commission_cost_minor=worth.commission_minor,
         sales_cost_minor=profile.acquisition_cost_minor,
         discount_cost_minor=worth.discount_minor,

@@ -2,67 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from pipeline.core import owed, satisfaction
 from pipeline.core import stage as stages
-from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
+from pipeline.core.days import DAY_SECONDS, date_of, instant, instant_or_none
 from pipeline.core.policy import Policy
 from pipeline.core.profile import Profile, Stage
+from pipeline.core.reckoned import Reckoned
+
+_ASKED_FROM: Final = {
+    "identity": int(Stage.BASIC),
+    "need": int(Stage.BASIC),
+    "answer": int(Stage.BASIC),
+    "purchase": int(Stage.COLLABORATIVE),
+    "departments": int(Stage.COLLABORATIVE),
+    "cycles": int(Stage.BONDED),
+    "complaint_solved": int(Stage.EXPLORATORY),
+    "time_since_fall": int(Stage.EXPLORATORY),
+}
+"""What can be missing for the next stage, and the lowest stage that asks for it."""
+_COLLABORATIVE, _BONDED = int(Stage.COLLABORATIVE), int(Stage.BONDED)
 
 
-def stage_evidence(profile: Profile, as_of: int, policy: Policy) -> dict[str, Any]:
+def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[str, Any]:
     """What the stage rests on, with its numbers and instants, and what is missing for the next."""
-    cycle_days = stages.cycle_days(profile, policy)
+    as_of, stage, cycle_days = profile.as_of, profile.stage, stages.cycle_days(profile, policy)
     since = as_of - cycle_days * DAY_SECONDS
     dealt = stages.dealt_at(profile, as_of, policy)
     recent = [name for name, at in dealt.items() if at and at > since]
-    bought = stages.bought_in_cycles(profile, as_of, policy)
-    rises_at = stages.may_rise_at(profile, policy)
-    is_enough = len(recent) >= policy.stage.departments_for_collaborative
-    missing = _missing(profile, policy, is_enough=is_enough, is_regular=all(bought), is_time=rises_at <= as_of)
+    bought = stages.bought_in_cycles(profile, as_of, policy, known.purchase_days)
+    rises_at, first_at = stages.may_rise_at(profile, policy), profile.ledger.first_at
+    need_known_at, need_answered_at = stages.need_known_at(profile), stages.need_answered_at(profile)
+    is_open, is_frozen = stages.has_open_complaint(profile), stages.is_frozen(profile, policy)
+    is_there = (
+        profile.identified,
+        need_known_at,
+        need_answered_at,
+        profile.ledger.last_at,
+        len(recent) >= policy.stage.departments_for_collaborative,
+        all(bought),
+        not is_frozen and not (is_open and stage == _COLLABORATIVE),
+        rises_at <= as_of,
+    )
     return {
         "identified": bool(profile.identified),
         "departments": recent,
         "failed_checks": profile.stage_failed_checks,
-        "need_known_at": _at(stages.need_known_at(profile)),
-        "need_answered_at": _at(stages.need_answered_at(profile)),
-        "first_purchase_at": _at(profile.ledger.first_at),
+        "need_known_at": instant_or_none(need_known_at),
+        "need_answered_at": instant_or_none(need_answered_at),
+        "first_purchase_at": instant_or_none(first_at),
         "cycle_days": cycle_days,
         "typical_gap_days": profile.dealings.gap_days or None,
-        "dealt_well": [{"department": name, "at": _at(at), "is_recent": name in recent} for name, at in dealt.items()],
+        "dealt_well": [
+            {"department": name, "at": instant_or_none(at), "is_recent": name in recent} for name, at in dealt.items()
+        ],
         "bought_in_cycles": bought,
-        "complaint_open": stages.has_open_complaint(profile),
-        "is_frozen": stages.is_frozen(profile, policy),
+        "complaint_open": is_open,
+        "is_frozen": is_frozen,
         "referrals": len(profile.referrals),
-        "next_stage": Stage(profile.stage + 1).label if profile.stage < Stage.BONDED else None,
-        "missing": list(missing),
-        "may_rise_at": _at(rises_at) if rises_at > as_of else None,
+        "next_stage": Stage(stage + 1).label if stage < _BONDED else None,
+        "missing": _missing(stage, is_there),
+        "may_rise_at": instant_or_none(rises_at) if rises_at > as_of else None,
     }
 
 
-def _missing(profile: Profile, policy: Policy, *, is_enough: bool, is_regular: bool, is_time: bool) -> Iterator[str]:
+def _missing(stage: int, is_there: Sequence[object]) -> list[str]:
     """What the next stage still wants, its own conditions and those of the stages below it."""
-    stage = profile.stage
-    is_held = stages.is_frozen(profile, policy) or (stage == Stage.COLLABORATIVE and stages.has_open_complaint(profile))
-    holds = (
-        ("identity", Stage.BASIC, profile.identified),
-        ("need", Stage.BASIC, stages.need_known_at(profile)),
-        ("answer", Stage.BASIC, stages.need_answered_at(profile)),
-        ("purchase", Stage.COLLABORATIVE, profile.ledger.last_at),
-        ("departments", Stage.COLLABORATIVE, is_enough),
-        ("cycles", Stage.BONDED, is_regular),
-        ("complaint_solved", Stage.EXPLORATORY, not is_held),
-        ("time_since_fall", Stage.EXPLORATORY, is_time),
-    )
-    if stage < Stage.BONDED:
-        yield from (what for what, asked_from, is_there in holds if stage + 1 >= asked_from and not is_there)
+    if stage >= _BONDED:
+        return []
+    told = zip(_ASKED_FROM.items(), is_there, strict=True)
+    return [what for (what, asked_from), has in told if not has and asked_from <= stage + 1]
 
 
-def satisfaction_of(profile: Profile, as_of: int, policy: Policy) -> dict[str, Any]:
+def satisfaction_of(profile: Profile, policy: Policy, known: Reckoned) -> dict[str, Any]:
     """How satisfied they are, and what that rests on."""
-    found, today = satisfaction.satisfaction(profile, as_of, policy), day_of(as_of, policy.shop.time_zone)
+    found = satisfaction.satisfaction(profile, profile.as_of, policy)
     return {
         "level": found.level,
         "fraction": found.fraction,
@@ -74,7 +90,7 @@ def satisfaction_of(profile: Profile, as_of: int, policy: Policy) -> dict[str, A
                 "count": each.pieces,
                 "mean_fraction": each.mean_fraction,
                 "latest_on": date_of(each.latest_day),
-                "age_days": max(today - each.latest_day, 0),
+                "age_days": max(known.today - each.latest_day, 0),
                 "weight": each.weight,
             }
             for each in found.evidence
@@ -90,11 +106,7 @@ def owed_to_them(profile: Profile, as_of: int) -> dict[str, Any]:
             for name, of in owed.by_department(profile, as_of).items()
         ],
         "open": [
-            {"what": each.what, "due_at": instant(each.due_at), "shipped_at": _at(each.shipped_at)}
+            {"what": each.what, "due_at": instant(each.due_at), "shipped_at": instant_or_none(each.shipped_at)}
             for each in owed.still_open(profile.dealings, as_of)
         ],
     }
-
-
-def _at(at: int) -> Any:
-    return instant(at) if at else None

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from pipeline.core import categories, needs, responses
 from pipeline.core.affinity import next_best
 from pipeline.core.categories import Bought
 from pipeline.core.controls import Controls
-from pipeline.core.days import date_of, day_of, instant
+from pipeline.core.days import date_of, instant_or_none
+from pipeline.core.digits import shown
 from pipeline.core.price import price
 from pipeline.core.profile import Profile
 from pipeline.core.quarters import quarter_of, rolled
+from pipeline.core.reckoned import Reckoned
 
 CATEGORIES_SHOWN: Final = 8
 
 
-def needs_view(profile: Profile, controls: Controls) -> dict[str, Any]:
+def needs_view(profile: Profile, controls: Controls, known: Reckoned) -> dict[str, Any]:
     """What they need and want, each thing with where it comes from."""
     policy, affinity = controls.policy, controls.affinity
     rules, zone = policy.needs, policy.shop.time_zone
-    today = day_of(profile.as_of, zone)
-    profile = replace(profile, needs=rolled(profile.needs, quarter_of(today)))
-    found = categories.bought(profile, today, zone)
+    quarter = quarter_of(known.today)
+    if 0 < profile.needs.quarter < quarter:
+        profile = replace(profile, needs=rolled(profile.needs, quarter))
+    found = categories.bought(profile, known.today, zone)
     suggested = next_best(found, needs.interests(profile, rules), affinity, rules)
-    responded = responses.responses(profile, policy, affinity.response_fraction)
+    responded = responses.responses(profile, policy, affinity.response_fraction, known.windows[responses.YEAR_DAYS])
     time = responses.preferred_time(profile, policy, needs.time_zone(profile, policy))
     return {
         "facts": [
@@ -34,16 +37,16 @@ def needs_view(profile: Profile, controls: Controls) -> dict[str, Any]:
                 "fact": each.name,
                 "value": list(each.value) if isinstance(each.value, tuple) else [str(each.value)],
                 "source": each.source,
-                "confirmed_at": instant(each.confirmed_at) if each.confirmed_at else None,
+                "confirmed_at": instant_or_none(each.confirmed_at),
                 "stale": each.is_stale,
             }
             for each in needs.facts(profile, rules)
         ],
-        "channels": [each._asdict() for each in responded],
-        "preferred_time": time._asdict() if time else None,
+        "channels": [asdict(each) for each in responded],
+        "preferred_time": asdict(time) if time else None,
         "affinity": _affinity(found),
-        "next_best": [each._asdict() for each in suggested],
-        "price": price(profile, rules, affinity.discounted_fraction)._asdict(),
+        "next_best": [asdict(each) for each in suggested],
+        "price": asdict(price(profile, rules, affinity.discounted_fraction)),
         "shift": _shift(profile.needs.shifted_on, found),
     }
 
@@ -56,7 +59,7 @@ def _affinity(found: Bought) -> list[dict[str, Any]]:
     return [
         {
             "category": name,
-            "share_fraction": round(each.weight / total, 9),
+            "share_fraction": shown(each.weight / total),
             "orders": each.orders,
             "last_on": date_of(each.last_day) if name in lately else None,
             "stale": name not in lately,
@@ -67,4 +70,4 @@ def _affinity(found: Bought) -> list[dict[str, Any]]:
 
 def _shift(since: int, found: Bought) -> dict[str, Any] | None:
     seen = categories.shift(found, 1) if since else None
-    return {"since_on": date_of(since), **seen._asdict()} if seen else None
+    return {"since_on": date_of(since), **asdict(seen)} if seen else None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from pipeline.core.controls import Controls
-from pipeline.core.days import date_of, day_of, month_of
+from pipeline.core.days import date_of, month_of
 from pipeline.core.outlook import gap_minor
-from pipeline.core.profile import Profile, Stage, Standing, Tier
-from pipeline.core.rfm import habits, rfm
+from pipeline.core.profile import Profile, Stage, Standing, Tier, month_ends
+from pipeline.core.reckoned import Reckoned
+from pipeline.core.rfm import YEAR_DAYS, habits_of, rfm
 from pipeline.core.tier import Why
 from pipeline.core.treatment import treatment
 
+MONTH_ENDS_KEPT: Final = 4_096
+"""Histories of tiers remembered as they are shown."""
 _MILLI: Final = 1000
 _NO_FIGURES: Final[dict[str, Any]] = {
     **dict.fromkeys(
@@ -49,8 +54,6 @@ def _why_unknown(profile: Profile, controls: Controls) -> Why:
 def _figures(standing: Standing) -> dict[str, Any]:
     p_return = standing.p_return_milli / _MILLI
     below = standing.p_below_zero_milli
-    months = standing.month_ends
-    first = month_of(standing.checked_day) - len(months)
     return {
         "since_on": date_of(standing.since_day),
         "checked_on": date_of(standing.checked_day),
@@ -61,18 +64,24 @@ def _figures(standing: Standing) -> dict[str, Any]:
         "p_return": p_return,
         "p_below_zero": None if below < 0 else below / _MILLI,
         "cost_to_serve_per_order_minor": standing.serve_minor,
-        "month_ends": [
-            {"month": f"{month // 12:04}-{month % 12 + 1:02}", "tier": each.label}
-            for month, each in enumerate(months, first)
-        ],
+        "month_ends": _month_ends(standing.months, month_of(standing.checked_day)),
     }
 
 
-def scores(profile: Profile, controls: Controls) -> dict[str, Any] | None:
+@lru_cache(maxsize=MONTH_ENDS_KEPT)
+def _month_ends(months: int, checked_month: int) -> Sequence[Mapping[str, str]]:
+    """The tiers at the ends of months, as a standing keeps them. Most customers have had the same."""
+    ends = month_ends(months)
+    return [
+        {"month": f"{month // 12:04}-{month % 12 + 1:02}", "tier": each.label}
+        for month, each in enumerate(ends, checked_month - len(ends))
+    ]
+
+
+def scores(controls: Controls, known: Reckoned) -> dict[str, Any] | None:
     """Recency, frequency and monetary scores; None before a purchase, or a population to be measured by."""
-    zone = controls.policy.shop.time_zone
-    bought = habits(profile, zone, day_of(profile.as_of, zone)) if controls.population else None
-    if controls.population is None or bought is None:
+    if controls.population is None or not known.purchase_days:
         return None
+    bought = habits_of(known.purchase_days, known.windows[YEAR_DAYS], known.today)
     found = rfm(controls.population, bought)
     return {**found._asdict(), **bought._asdict()}

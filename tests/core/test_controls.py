@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.controls import INITIAL, SCOPES_MAX, Controls, adopt, changed_entries, from_entries, to_entries
+from pipeline.core.controls import (
+    INITIAL,
+    SCOPES_MAX,
+    Controls,
+    adopt,
+    changed_entries,
+    from_entries,
+    spending,
+    to_entries,
+)
 from pipeline.core.policy import BadPolicy
 from pipeline.schemas import logged
 from tests.core.builders import adopted, day, policy
+from tests.core.test_acquisition import revised
 from tests.core.test_forecast import fitted
 
 
@@ -109,3 +119,15 @@ def test_scopes_are_bounded_but_time_and_policy_always_pass() -> None:
     assert adopt(models, logged.ModelFitted(fitted_at=day(1), scope="one more")) is models
     assert adopt(state, tick(1)).tick_at == day(1).timestamp()
     assert adopt(state, adopted(policy(guard_rails__messages_max=3), 1)).policy.guard_rails.messages_max == 3
+
+
+def test_what_channels_spent_is_found_by_month_as_it_is_found_by_scope() -> None:
+    told = [("search", 100, "2026-02", 2), ("email", 40, "2026-01", 3), ("search", 70, "2026-02", 1)]
+    state = INITIAL
+    for channel, spent, month, on in told:
+        state = adopt(state, revised(channel, spent, 1, on=on, month=month))
+    assert {month: {name: each.spend_minor for name, each in of.items()} for month, of in state.spent.items()} == {
+        "2026-02": {"search": 100}, "2026-01": {"email": 40},
+    }  # fmt: skip
+    assert [(each.channel, each.spend_minor) for each in spending(state)] == [("email", 40), ("search", 100)]
+    assert from_entries(to_entries(state)).spent == state.spent

@@ -8,10 +8,9 @@ from functools import cached_property
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
 from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
-from pipeline.core.controls import Controls
+from pipeline.core.controls import Controls, spending
 from pipeline.core.days import month_of
 from pipeline.core.policy import Policy
-from pipeline.schemas import logged
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,7 @@ class Shop:
     @cached_property
     def spend_by_month(self) -> dict[tuple[str, int], int]:
         """(channel, month) to what it was told to have cost."""
-        return {
-            (each.channel, month_named(each.cohort_month)): each.spend_minor
-            for _, each in sorted(self.controls.latest.items())
-            if isinstance(each, logged.ChannelCostRevised)
-        }
+        return {(each.channel, month_named(each.cohort_month)): each.spend_minor for each in spending(self.controls)}
 
     @cached_property
     def spend(self) -> dict[tuple[str, int], int]:

@@ -42,7 +42,7 @@ VISITS_MAX: Final = 2_000
 RECENT_MAX: Final = 1_024
 """Profiles remembered unpacked beside their bytes, a partition."""
 VIEWS_MAX: Final = 250
-"""Views put out in one transaction, some twenty milliseconds of work; the rest follow in the next."""
+"""Views put out in one transaction, twenty to thirty milliseconds of work; the rest follow in the next."""
 
 _SECONDS: Final = tuple(range(3_600))
 """The calendar's own integers: one each, not one a customer."""

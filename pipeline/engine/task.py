@@ -22,7 +22,7 @@ from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
 from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
 from pipeline.engine.flushing import Flushing
-from pipeline.engine.pace import Pace
+from pipeline.engine.pace import BEHIND_SECONDS, Pace
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
 from pipeline.engine.progress import Progress
@@ -449,7 +449,7 @@ class Task:
         while not self._stopping:
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
-            flush_in = max(0.0, self._flushing.due_at - now) if may_flush else None
+            flush_in = self._flush_in(now) if may_flush else None
             if flush_in == 0.0:
                 return True
             if self._pending:
@@ -463,6 +463,12 @@ class Task:
             self._wakeup.clear()
             await self._wait(timeout)
         return False
+
+    def _flush_in(self, now: float) -> float:
+        """Seconds until a flush is due. Behind, it is asked again within a second: that may be over by then."""
+        is_behind = self._around.pace.is_behind(now)
+        due_in = max(0.0, self._flushing.due_at(is_behind=is_behind) - now)
+        return min(due_in, BEHIND_SECONDS) if is_behind else due_in
 
     def _batch_records(self) -> int:
         """How many records the next transaction takes: its time's worth, or more while far more are waiting."""
@@ -479,7 +485,7 @@ class Task:
         assert producer is not None
         started_at = time.monotonic()
         pending, tenure, most = self._pending, self._tenure, self._batch_records()
-        self._around.pace.begin(self._name, started_at, is_behind=len(pending) >= 2 * most)
+        self._around.pace.begin(self._name, started_at, is_behind=self._is_full or len(pending) >= 2 * most)
         records = [pending.popleft() for _ in range(min(len(pending), most))]
         # With nothing left: over the control records behind the last one too, so that lag can reach 0.
         next_offset = records[-1].offset + 1 if pending else max(self._fetched_to, self.position)

@@ -1,7 +1,8 @@
 """When a task's next flush is due: records go first, and what is left goes out once there is time.
 
 A busy task gives flushes a small share of its time, for a worker has many tasks. One that has come to rest does not
-wait for its share: what a slow flush left, or put off, is out of date for nobody's sake.
+wait for its share: what a slow flush left, or put off, is out of date for nobody's sake. While the worker is behind
+nobody is at rest: where no record has come for a second, they wait for the processor like everything else.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ class Flushing:
         self._flushed_at = 0.0
         self._worked_at = 0.0
 
-    @property
-    def due_at(self) -> float:
-        """When the next flush is due: after its rest, or sooner where no record has come for a while."""
-        come_to_rest_at = max(self._flushed_at, self._worked_at) + self._every_seconds
-        return min(self._flushed_at + self._rest_seconds, come_to_rest_at)
+    def due_at(self, *, is_behind: bool) -> float:
+        """When the next flush is due: after its rest, or sooner where no record has come for a while.
+
+        `is_behind`: some task of the worker has more to do than it can.
+        """
+        rested_at = self._flushed_at + self._rest_seconds
+        if is_behind:
+            return rested_at
+        return min(rested_at, max(self._flushed_at, self._worked_at) + self._every_seconds)
 
     def worked(self, at: float) -> None:
         """A batch of records was committed."""

@@ -22,7 +22,7 @@ from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
 from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
 from pipeline.engine.flushing import Flushing
-from pipeline.engine.pace import Pace
+from pipeline.engine.pace import BEHIND_SECONDS, Pace, Turns
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
 from pipeline.engine.progress import Progress
@@ -104,6 +104,7 @@ class Surroundings:
     client: Mapping[str, object]
     limits: Limits
     pace: Pace
+    turns: Turns
     blocking: Executor
     log_bounds: Callable[[str, int], tuple[int, int]]
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
@@ -436,11 +437,14 @@ class Task:
             flush = await self._gather()
             if not (self._pending or flush):
                 continue
-            self._is_idle.clear()
-            try:
-                await self._transact(flush=flush)
-            finally:
-                self._is_idle.set()
+            async with self._around.turns.taken():
+                if not (self._pending or flush) or not self._is_assigned:  # taken from us while we waited
+                    continue
+                self._is_idle.clear()
+                try:
+                    await self._transact(flush=flush)
+                finally:
+                    self._is_idle.set()
 
     async def _gather(self) -> bool:
         """Wait until a batch is worth closing: full, or lingered and in its turn. True if a flush is due."""
@@ -449,7 +453,7 @@ class Task:
         while not self._stopping:
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
-            flush_in = max(0.0, self._flushing.due_at - now) if may_flush else None
+            flush_in = self._flush_in(now) if may_flush else None
             if flush_in == 0.0:
                 return True
             if self._pending:
@@ -463,6 +467,12 @@ class Task:
             self._wakeup.clear()
             await self._wait(timeout)
         return False
+
+    def _flush_in(self, now: float) -> float:
+        """Seconds until a flush is due. Behind, it is asked again within a second: that may be over by then."""
+        is_behind = self._around.pace.is_behind(now)
+        due_in = max(0.0, self._flushing.due_at(is_behind=is_behind) - now)
+        return min(due_in, BEHIND_SECONDS) if is_behind else due_in
 
     def _batch_records(self) -> int:
         """How many records the next transaction takes: its time's worth, or more while far more are waiting."""
@@ -479,7 +489,7 @@ class Task:
         assert producer is not None
         started_at = time.monotonic()
         pending, tenure, most = self._pending, self._tenure, self._batch_records()
-        self._around.pace.begin(self._name, started_at, is_behind=len(pending) >= 2 * most)
+        self._around.pace.begin(self._name, started_at, is_behind=self._is_full or len(pending) >= 2 * most)
         records = [pending.popleft() for _ in range(min(len(pending), most))]
         # With nothing left: over the control records behind the last one too, so that lag can reach 0.
         next_offset = records[-1].offset + 1 if pending else max(self._fetched_to, self.position)

@@ -15,6 +15,8 @@ DAY_SECONDS: Final = 86_400
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 """Of day 0."""
 _QUARTER_SECONDS: Final = 900
+REMEMBERED_MAX: Final = 65_536
+"""Instants remembered with their day: those in busy ledgers are asked for at every purchase."""
 
 
 reset_tzpath(())  # zone data from the pinned `tzdata` wheel alone: a replay on another machine gives the same days
@@ -25,6 +27,7 @@ def zone_named(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
 def day_of(at: int, zone: str) -> int:
     """The calendar day of an instant in the zone."""
     return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) // DAY_SECONDS

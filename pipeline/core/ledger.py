@@ -153,26 +153,17 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
 
 def worth_of(ledger: Ledger) -> Worth:
     """What all orders are worth, folded ones included."""
-    return sum_of(ledger, live_worths(ledger))
-
-
-def live_worths(ledger: Ledger) -> list[tuple[Order, Worth]]:
-    """Each order that may still change and counts as a purchase, and what it is worth."""
     back = {refund.order for refund in ledger.refunds}
-    return [
-        (order, worth(order, ledger.refunds) if order.order in back else whole(order))
-        for order in ledger.orders
-        if order.known and not order.cancelled
-    ]
+    live = [worth(order, ledger.refunds) if order.order in back else whole(order) for order in purchases(ledger)]
+    return Worth(*map(sum, zip(folded_worth(ledger), *live, strict=True)))
 
 
-def sum_of(ledger: Ledger, live: Sequence[tuple[Order, Worth]]) -> Worth:
-    """The same as `worth_of`, where it is known what those orders are worth."""
-    folded = Worth(
+def folded_worth(ledger: Ledger) -> Worth:
+    """What those are worth that cannot change any more."""
+    return Worth(
         ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_kept_minor,
         ledger.folded_margin_minor, ledger.folded_commission_minor, ledger.folded_returns_minor,
     )  # fmt: skip
-    return Worth(*map(sum, zip(folded, *[each for _, each in live], strict=True))) if live else folded
 
 
 def first_and_last(ledger: Ledger) -> tuple[int, int]:

@@ -50,6 +50,7 @@ def date_of(day: int) -> str:
     return date.fromordinal(day + EPOCH_ORDINAL).isoformat()
 
 
+@lru_cache(maxsize=1_024)
 def instant(at: int) -> datetime:
     """An instant for eyes and wires."""
     return datetime.fromtimestamp(at, UTC)

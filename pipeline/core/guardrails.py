@@ -6,7 +6,7 @@ given is not there.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.core import needs
 from pipeline.core.days import DAY_SECONDS
@@ -14,8 +14,10 @@ from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import EVERY_CHANNEL, Profile
 from pipeline.core.stage import has_open_complaint
+from pipeline.core.words import short
 
 NEVER = 2**62
+_EVERY: Final = short(EVERY_CHANNEL)
 
 
 class Stop(NamedTuple):
@@ -39,8 +41,9 @@ def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> boo
     The later of what they said of the channel and of all channels counts; a no at the same instant wins.
     """
     latest, granted = -1, 0
+    about, by = short(purpose), (short(channel), _EVERY)
     for consent in profile.consents:
-        if consent.purpose == purpose and consent.channel in (channel, EVERY_CHANNEL):
+        if consent.purpose_code == about and consent.channel_code in by:
             in_force = consent.granted if not consent.valid_until or as_of < consent.valid_until else 0
             if consent.changed_at > latest or (consent.changed_at == latest and not in_force):
                 latest, granted = consent.changed_at, in_force

@@ -35,7 +35,7 @@ def live_of(ledger: Ledger, zone: str) -> Live:
         if not order.known or order.cancelled:
             continue
         of: Order | Worth = order
-        if order.order in given_back:
+        if given_back and order.order in given_back:
             of = kept = worth(order, refunds)
             refunded += kept.refunded_minor
             returns += kept.returns_minor
@@ -44,6 +44,6 @@ def live_of(ledger: Ledger, zone: str) -> Live:
         discount += of.discount_minor
         margin += of.margin_minor
         commission += of.commission_minor
-        day = day_of(order.purchased_at, zone)
-        by_day[day] = by_day.get(day, 0) + of.margin_minor - of.discount_minor - of.commission_minor
+        day, brought = day_of(order.purchased_at, zone), of.margin_minor - of.discount_minor - of.commission_minor
+        by_day[day] = by_day[day] + brought if day in by_day else brought
     return Live(count, Worth(revenue, refunded, discount, margin, commission, returns), by_day)

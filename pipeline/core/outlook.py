@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from pipeline.core.controls import Controls
 from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
@@ -49,7 +51,7 @@ class Outlook(NamedTuple):
     """Product categories they bought in; 0 where nobody told."""
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What is known and expected of a customer on a day, whoever else there is."""
 
     day: int

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 
@@ -81,7 +81,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """Expected revenue within the three horizons; left out where only purchases are known, not their worth."""
 
 
-class Prospect(NamedTuple):
+class Prospect(msgspec.Struct, frozen=True, gc=False):
     """The part of a prediction that a tier is told from: whether they come again, and what it will be worth."""
 
     p_alive: float

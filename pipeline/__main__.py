@@ -206,10 +206,10 @@ def analyst(
     *,
     once: Annotated[bool, typer.Option("--once", help="Each job once, then end; exit 1 if one failed.")] = False,
 ) -> None:
-    """Run the analyst: counts what channels cost and fits the shop's model, on a schedule, and puts it into the log.
+    """Run the analyst: what channels cost, what to expect of customers, how far the goals are, on a schedule.
 
-    One is enough, and a second does no harm. How often: WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST
-    and WAFA_METRICS_PORT.
+    Costs and models go into the log, goals to the metrics. One is enough, and a second does no harm. How often:
+    WAFA_ANALYST_... Metrics and probes are at WAFA_METRICS_HOST and WAFA_METRICS_PORT.
     """
     from pipeline import metrics
     from pipeline.analyst import Analyst, Interrupted, run_analyst

@@ -1,7 +1,8 @@
-"""The report's figures, read from Kafka: a partition's customers and its log, once, then the next.
+"""The report's figures, read from Kafka: every customer's state twice, the log once, a partition after the other.
 
-Held meanwhile: one partition's packed customers, and of each of them a small record an order, a touch (the latest 256),
-a period and a wish; from then on sums alone.
+First the states alone, for what is in force and for the first and the last instant; then a partition's customers and
+its log together, then the next. Held meanwhile: one partition's packed customers, and of each of them a small record
+an order, a touch (the latest 256), a period and a wish; from then on sums alone.
 """
 
 from __future__ import annotations

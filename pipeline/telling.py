@@ -30,6 +30,7 @@ REASONS: Final = {
     "order_void": "the order was cancelled or given back",
     "too_many_open": "too many others wait already",
     "rule_off": "the policy switched this rule off",
+    "wish": "they want at most {contacts_per_month_max} a month, and in 31 days had {messages_in_month}",
 }
 """Each reason of a decision as a sentence; in braces its own fields and numbers."""
 OUTCOME_STYLES: Final = {"sent": "green", "held": "yellow", "withheld": "red", "expired": "dim", "cancelled": "dim"}

@@ -44,6 +44,7 @@ _IN_THE_WAY: Final = {
     "complaint_recent": "a complaint of theirs was solved only lately",
     "cap": "they had as many messages lately as the policy allows",
     "cool_down": "they had one of its kind not long ago",
+    "wish": "they had as many messages in the last month as they want",
 }
 
 

@@ -1,7 +1,8 @@
 """What the pages say is what the code does: `python -m tests.test_docs` writes the generated parts of them anew.
 
 A generated part stands between `<!-- made from the code: NAME -->` and `<!-- end -->`. Written by hand and held here:
-numbers of bounds, reasons, exit codes, log lines, links, commands with their options, settings, metrics, Redis keys.
+the tree of modules, numbers of bounds, reasons, exit codes, log lines, links, commands with their options, settings,
+metrics, Redis keys.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -262,6 +264,19 @@ def test_every_generated_part_is_on_a_page() -> None:
 
 
 # -- numbers, reasons, codes -------------------------------------------------------------------------------------------
+
+
+def test_the_tree_has_every_module_and_every_package_of_ours_once() -> None:
+    """Those of one kind stand together: `telling*.py`."""
+    tree = (DOCS / "architecture.md").read_text("utf-8").partition("## The tree")[2].split("```")[1]
+    drawn = tree.partition("pipeline/")[2].partition("\nbench/")[0]
+    named = re.findall(r"[\w*]+\.py|\w+/(?=  )", drawn)
+    assert len(named) == len(set(named))
+    ours = {path.name for path in PIPELINE.glob("*.py")} - {"__init__.py"}
+    ours |= {f"{path.parent.name}/" for path in PIPELINE.glob("*/__init__.py")}
+    assert [name for name in ours if not any(fnmatch(name, each) for each in named)] == []
+    assert [each for each in named if not any(fnmatch(name, each) for name in ours)] == []
+
 
 UNITS: Final = {
     "": 1, "KiB": 1024, "MiB": 1024**2, "ms": 0.001, "s": 1, "min": 60, "h": 3_600,

@@ -20,7 +20,7 @@ from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
 from pipeline.core.marks import mark, packed_id, short_mark, trigger_id, unpacked_id
 from pipeline.core.moment import Changes
-from pipeline.core.needs import marketing_channel
+from pipeline.core.needs import contacts_max, marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
@@ -137,7 +137,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
     `before`: as the last look left the customer; `came`: with the event applied; `after`: with everything else of its
     step. A new order makes none void that was open before it, nor does folding.
     """
-    count = len(before.considerations)
+    count, rules = len(before.considerations), controls.policy.needs
     has_stayed = (
         after.as_of < before.look_at
         and after.looked_under == short_mark(controls.policy_hash)
@@ -146,7 +146,8 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and after.consents is before.consents
         and after.tickets is before.tickets
         and after.complaint_closed_at == before.complaint_closed_at
-        and marketing_channel(after, controls.policy.needs) == marketing_channel(before, controls.policy.needs)
+        and marketing_channel(after, rules) == marketing_channel(before, rules)
+        and contacts_max(after, rules) == contacts_max(before, rules)
         and after.considerations[:count] == before.considerations
     )
     return count if has_stayed else 0
@@ -295,10 +296,14 @@ def _numbers(profile: Profile, each: Consideration, policy: Policy) -> dict[str,
     last = ledgers.first_and_last(profile.ledger)[1]
     numbers: dict[str, int | float | str] = {
         "days_since_purchase": (profile.as_of - last) // DAY_SECONDS if last else 0,
-        "messages_in_window": sum(
-            at > profile.as_of - policy.guard_rails.messages_window_days * DAY_SECONDS for at in profile.sent_at
-        ),
+        "messages_in_window": len(guardrails.messages_within(profile, policy.guard_rails.messages_window_days)),
     }
+    wish = contacts_max(profile, policy.needs)
+    if wish is not None:
+        numbers |= {
+            "messages_in_month": len(guardrails.messages_within(profile, guardrails.MONTH_DAYS)),
+            "contacts_per_month_max": wish,
+        }
     if each.rule == RETENTION_OFFER:
         orders, revenue, refunded, _ = ledgers.totals(profile.ledger)
         numbers |= {"orders": orders, "net_revenue_minor": revenue - refunded, "currency": profile.currency}

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     ORDER_VOID = "order_void"
     TOO_MANY_OPEN = "too_many_open"
     RULE_OFF = "rule_off"
+    WISH = "wish"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

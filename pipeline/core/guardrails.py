@@ -1,4 +1,4 @@
-"""What protects the customer from us: consent, an open complaint, the cap, a rule's own cool-down.
+"""What protects the customer from us: consent, an open complaint, a rule's cool-down, their own wish, the cap.
 
 Each rail answers the same question: may this go out now, and if not, why, and when may it? Consent fails closed: not
 given is not there.
@@ -12,12 +12,15 @@ from pipeline.core import needs
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
-from pipeline.core.profile import EVERY_CHANNEL, Profile
+from pipeline.core.profile import EVERY_CHANNEL, MESSAGES_MAX, MESSAGES_WINDOW_DAYS_MAX, Profile
 from pipeline.core.stage import has_open_complaint
 from pipeline.core.words import short
 
 NEVER = 2**62
 _EVERY: Final = short(EVERY_CHANNEL)
+MONTH_DAYS: Final = MESSAGES_WINDOW_DAYS_MAX
+"""A month of the customer's own wish: any so many days, as many as the longest has, so that no month has more."""
+_FINAL_IF_LONG: Final = (Reason.COOL_DOWN, Reason.WISH)
 
 
 class Stop(NamedTuple):
@@ -66,13 +69,40 @@ def first_stop(profile: Profile, name: str, policy: Policy) -> Stop | None:
     cool_at = last + rule.cool_down_days * DAY_SECONDS
     if last and as_of < cool_at:
         return Stop(Reason.COOL_DOWN, cool_at)
-    window = rails.messages_window_days * DAY_SECONDS
-    recent = [at for at in profile.sent_at if at > as_of - window]
-    if len(recent) >= rails.messages_max:
-        return Stop(Reason.CAP, sorted(recent)[-rails.messages_max] + window)
-    return None
+    return _wish(profile, policy) or _cap(profile, policy)
+
+
+def messages_within(profile: Profile, days: int) -> list[int]:
+    """When the messages of the last so many days were sent, the earliest first."""
+    since = profile.as_of - days * DAY_SECONDS
+    return sorted(at for at in profile.sent_at if at > since)
+
+
+def _wish(profile: Profile, policy: Policy) -> Stop | None:
+    """What they said they want at most, until a message is a month old, or the wish itself too old to hold.
+
+    No more messages are remembered than `MESSAGES_MAX`, so a wish for more counts as one for so many.
+    """
+    wish = needs.contacts_max(profile, policy.needs)
+    if wish is None:
+        return None
+    most = min(wish, MESSAGES_MAX)
+    recent = messages_within(profile, MONTH_DAYS)
+    if len(recent) < most:
+        return None
+    until_at = needs.contacts_max_until(profile, policy.needs)
+    return Stop(Reason.WISH, min(until_at, recent[-most] + MONTH_DAYS * DAY_SECONDS) if most else until_at)
+
+
+def _cap(profile: Profile, policy: Policy) -> Stop | None:
+    """The policy's cap over all rules, until the message that filled it is old enough."""
+    rails = policy.guard_rails
+    recent = messages_within(profile, rails.messages_window_days)
+    if len(recent) < rails.messages_max:
+        return None
+    return Stop(Reason.CAP, recent[-rails.messages_max] + rails.messages_window_days * DAY_SECONDS)
 
 
 def is_final(stop: Stop, expires_at: int) -> bool:
-    """Whether waiting is in vain: consent is asked for once, and a cool-down may outlast the message."""
-    return stop.reason is Reason.NO_CONSENT or (stop.reason is Reason.COOL_DOWN and stop.until_at >= expires_at)
+    """Whether waiting is in vain: consent is asked for once; a cool-down or their wish may outlast the message."""
+    return stop.reason is Reason.NO_CONSENT or (stop.reason in _FINAL_IF_LONG and stop.until_at >= expires_at)

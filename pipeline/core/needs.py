@@ -172,6 +172,19 @@ def marketing_channel(profile: Profile, rules: NeedsRules) -> str | None:
     return responses.CHANNELS[profile.needs.channel] or None
 
 
+def contacts_max(profile: Profile, rules: NeedsRules) -> int | None:
+    """How many messages a month they want at most, while that holds; None: as many as we see fit."""
+    said_at = profile.needs.contacts_at
+    if not said_at or not is_fresh("contacts_per_month_max", said_at, profile.as_of, rules):
+        return None
+    return profile.needs.contacts_per_month_max
+
+
+def contacts_max_until(profile: Profile, rules: NeedsRules) -> int:
+    """When that holds no longer, unless they say it again."""
+    return profile.needs.contacts_at + rules.frequency_life_days * DAY_SECONDS
+
+
 def time_zone(profile: Profile, policy: Policy) -> str:
     """Their own time zone, while it holds; else the shop's."""
     _, said_at, _ = _identity_said_at(profile)

@@ -21,6 +21,7 @@ WORDS: Final = (
     "Europe/London", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Rome", "Europe/Istanbul",
     "Africa/Cairo", "Africa/Lagos", "Asia/Riyadh", "Asia/Dubai", "Asia/Tehran", "Asia/Kolkata", "Asia/Shanghai",
     "Asia/Tokyo", "Australia/Sydney",
+    "wish",
 )  # fmt: skip
 CODES_MAX: Final = 127
 """Beyond it a character takes two bytes."""

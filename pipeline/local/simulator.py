@@ -24,11 +24,14 @@ _DAYS: Final = 7
 _CHANCES: Final = {
     # of a person
     "allows marketing": 0.78, "allows feedback": 0.70, "says so": 0.97, "states interests": 0.20,
+    "says how often": 0.25,
     # of an order
     "promised": 0.40, "delivery known": 0.93, "refund": 0.02, "in full": 0.50, "review": 0.07, "survey": 0.06,
     "ticket": 0.05, "mention": 0.02, "referral": 0.015, "call": 0.02, "gift": 0.03,
     # of a ticket
     "updated": 0.30, "resolved": 0.93,
+    # of a letter that is not due, for want of consent
+    "sent by mistake": 0.005,
     # of a letter
     "bounces": 0.004, "opened by a machine": 0.05, "clicked": 0.22, "unsubscribed": 0.02, "called spam": 0.003,
 }  # fmt: skip
@@ -83,7 +86,7 @@ class Simulator:
             self._arrive(person)
         for index, purchase in enumerate(person.purchases.get(self._week, ())):
             self._buy(person, purchase, index)
-        if gets_letter and arrives_in < 0 and person.subscribed:
+        if gets_letter and arrives_in < 0 and (person.subscribed or self._is_mistaken_for_a_subscriber(person)):
             self._write_to(person, begins_at + self._within(days=5))
 
     def _arrive(self, person: Person) -> None:
@@ -100,13 +103,17 @@ class Simulator:
         )  # fmt: skip
         for purpose in ("marketing", "feedback"):
             state = "granted" if self._happens(f"allows {purpose}") else "denied"
-            if purpose == "marketing":
-                person.subscribed = state == "granted"
-            if self._happens("says so"):  # the rest never said
+            if self._happens("says so"):  # the rest never said, which is no yes
+                if purpose == "marketing":
+                    person.subscribed = state == "granted"
                 self._say(known_at, "ConsentChanged", "web", person, purpose=purpose, channel="email", state=state)
         if self._happens("states interests"):
             interests = draw.sample(("jazz", "rock", "classical", "folk", "electronic", "soul"), 2)
-            self._say(known_at, "PreferenceStated", "web", person, interests=interests, reason_for_buying="own_use")
+            how_often = draw.choice((1, 2, 4)) if self._happens("says how often") else None
+            self._say(
+                known_at, "PreferenceStated", "web", person, interests=interests, reason_for_buying="own_use",
+                contacts_per_month_max=how_often,
+            )  # fmt: skip
 
     def _buy(self, person: Person, purchase: Purchase, index: int) -> None:
         """The real purchase, and what is invented around it."""
@@ -234,6 +241,10 @@ class Simulator:
             if self._happens(what):
                 person.subscribed = person.subscribed and kind == "EmailClicked"
                 self._say(opened_at + timedelta(minutes=2), kind, "mailer", person, by_email=True, **letter)
+
+    def _is_mistaken_for_a_subscriber(self, person: Person) -> bool:
+        """A real shop keeps a list or two that nobody took the noes out of: what it owes its customers shows them."""
+        return person.is_named and self._happens("sent by mistake")
 
     def _strangers_talk(self, begins_at: datetime) -> None:
         """Mentions by people nobody knows: they count in the brand's reputation, and for no customer."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -166,7 +167,16 @@ def _of_type(name: str, kind: Any) -> Json:
     schema = msgspec.json.schema(kind)
     if "$ref" in schema:  # a struct by itself: it is the document, not a definition in it
         schema = schema["$defs"].pop(name)
-    return _named(name, schema)
+    return _named(name, _unindented(schema))
+
+
+def _unindented(schema: Json) -> Json:
+    """With the docstrings among its descriptions as they read: Python 3.13 strips their indentation, 3.12 does not."""
+    return {
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str)
+        else _unindented(value) if isinstance(value, dict) else value
+        for key, value in schema.items()
+    }  # fmt: skip
 
 
 def _named(name: str, schema: Mapping[str, Any]) -> Json:

@@ -26,6 +26,7 @@ Reason = Literal[
     "order_void",
     "too_many_open",
     "rule_off",
+    "wish",
 ]
 Stage = Literal["exploratory", "basic", "collaborative", "bonded"]
 Lifecycle = Literal["prospect", "new", "active", "at_risk", "lapsed", "won_back"]

@@ -162,7 +162,7 @@ class PreferenceStated(Inbound):
     marketing_channel: ContactChannel | None = Field(None, description="Where they want offers and news.")
     service_channel: ContactChannel | None = Field(None, description="Where they want to be served.")
     contacts_per_month_max: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        None, description="How often at most; 0 is never."
+        None, description="How many messages they want at most in any 31 days; 0 is none. Obeyed while it is not stale."
     )
     interests: Annotated[tuple[Code, ...], Field(max_length=50)] = Field((), description="Codes of what they care for.")
     reason_for_buying: Code | None = Field(None, description="A code of the motive, such as `gift`.")

@@ -27,6 +27,7 @@ HASTY: Final = policy(
     value__service_hour_cost_minor=2_400,
     value__return_cost_minor=35,
     needs__channel_life_days=20,
+    needs__frequency_life_days=40,
     needs__response_tries_min=2,
     needs__shift_orders_min=2,
     rules__feedback_request__wait_days=3,
@@ -159,6 +160,7 @@ MOVES: Final[tuple[Move, ...]] = (
     lambda on, pick: said(logged.EmailDelivered, on, email_id=f"m{pick}", campaign_id="spring", need="shoes"),
     lambda on, pick: said(logged.EmailClicked, on, email_id=f"m{pick}", need=("shoes", None)[pick % 2]),
     lambda on, pick: said(logged.PreferenceStated, on, interests=("shoes",)),
+    lambda on, pick: said(logged.PreferenceStated, on, contacts_per_month_max=pick),
 )
 _GAPS = (0, 0.25, 1, 2, 3, 5, 11, 25)
 _LATE = (0, 0, 0, 0.5, 4)

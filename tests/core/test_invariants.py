@@ -277,6 +277,18 @@ def may_send(told: list[Any], purpose: str, channel: str, at: datetime) -> bool:
     return bool(words) and not max(words)[1]
 
 
+def wanted(told: list[Any], at: datetime) -> int | None:
+    """How many messages a month they want at most, by the last word of it that is not too old: of two, the fewer."""
+    words = [
+        (event.occurred_at, -event.contacts_per_month_max)
+        for event in told
+        if isinstance(event, logged.PreferenceStated) and event.contacts_per_month_max is not None
+    ]
+    said_at, wish = max(words, default=(at, None))
+    life = timedelta(days=HASTY.needs.frequency_life_days)
+    return None if wish is None or at >= said_at + life else -wish
+
+
 def complaints_open(told: list[Any]) -> set[str]:
     """Complaints opened and not yet solved, in the order they were told."""
     opened_now: set[str] = set()
@@ -292,7 +304,7 @@ def complaints_open(told: list[Any]) -> set[str]:
 
 @STEADY
 @given(lives)
-def test_nothing_is_sent_without_consent_during_a_complaint_over_the_cap_or_in_cool_down(life: list[Any]) -> None:
+def test_nothing_is_sent_without_consent_during_a_complaint_in_cool_down_or_too_often(life: list[Any]) -> None:
     driver, told, sent = Driver(HASTY), [], []
     rails = HASTY.guard_rails
     for event in life:
@@ -310,6 +322,8 @@ def test_nothing_is_sent_without_consent_during_a_complaint_over_the_cap_or_in_c
             assert all(at + timedelta(days=rails.complaint_cool_down_days) <= each.decided_at for at in closed)
             window = timedelta(days=rails.messages_window_days)
             assert sum(each.decided_at - one.decided_at < window for one in sent) < rails.messages_max
+            wish, month = wanted(told, each.decided_at), timedelta(days=31)
+            assert wish is None or sum(each.decided_at - one.decided_at < month for one in sent) < wish
             same = [one.decided_at for one in sent if one.rule == each.rule]
             assert all(each.decided_at - at >= timedelta(days=rule.cool_down_days) for at in same)
             assert each.decided_at < each.expires_at

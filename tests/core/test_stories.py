@@ -160,6 +160,7 @@ EVENTS: dict[str, Callable[[float, list[str]], Any]] = {
     "touch": lambda on, words: said(logged.TouchRecorded, on, channel=words[0]),
     "identified": lambda on, words: said(logged.CustomerIdentified, on, reachable_by=("email",)),
     "wants": lambda on, words: said(logged.PreferenceStated, on, interests=tuple(words)),
+    "wishes": lambda on, words: said(logged.PreferenceStated, on, contacts_per_month_max=int(words[0])),
     "contact": lambda on, words: said(logged.ContactMade, on, department=words[0]),
     "order": _order,
     "refund": _refund,

@@ -222,6 +222,14 @@ def test_an_offer_sent_is_told_and_so_is_what_holds_the_next_one() -> None:
     assert not rule["considerations"][0]["is_open"]
 
 
+def test_a_wish_for_no_messages_is_told_as_what_is_in_the_way_for_as_long_as_it_holds() -> None:
+    nothing = said(logged.PreferenceStated, 0, contacts_per_month_max=0)
+    rule = asked("retention_offer", [tick(0), consent(0), nothing, order(1), *SILENCE])["rule"]
+    ((move,),) = [each["moves"] for each in rule["considerations"]]
+    assert (move["outcome"], move["reasons"]) == ("withheld", ["wish"])
+    assert rule["in_the_way"] == {"reason": "wish", "until_at": f"{day(730):%Y-%m-%dT%H:%M:%SZ}"}
+
+
 def test_what_merely_is_not_so_is_told_with_when_it_would_be() -> None:
     """No decision says this: nobody considered anything."""
     rule = asked("retention_offer", [tick(0), consent(0), order(1), tick(30)])["rule"]

@@ -132,6 +132,27 @@ def test_some_are_said_twice(records: list[Publication]) -> None:
     assert 0.015 * len(records) < repeated < 0.03 * len(records)
 
 
+def test_letters_go_to_who_agreed_but_for_a_few_mistakes(weeks: list[Week]) -> None:
+    """Of the letters that are not due for want of consent one in 200 is sent: see the simulator's chances."""
+    agreed: set[str] = set()
+    named: Counter[str] = Counter()
+    mistaken = sent = 0
+    for event in (event for week in weeks for event in week.events):
+        match event["type"]:
+            case "CustomerIdentified":
+                named[event["email"]] += 1
+            case "ConsentChanged" if event["purpose"] == "marketing" and event["state"] == "granted":
+                agreed.add(f"{event['customer_id']}@example.com")
+            case "EmailUnsubscribed" | "EmailMarkedAsSpam" | "EmailBounced":
+                agreed.discard(event["email"])
+            case "EmailDelivered":
+                sent += 1
+                mistaken += event["email"] not in agreed
+                assert event["email"] in named, "else nobody knows the address"
+    assert sent > 10_000
+    assert 0 < mistaken < 0.005 * sent
+
+
 def test_addresses_are_nobodys(weeks: list[Week]) -> None:
     told = {event["email"] for week in weeks for event in week.events if "email" in event}
     assert len(told) > 2_357

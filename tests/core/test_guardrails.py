@@ -1,0 +1,78 @@
+"""How often a customer wants to hear from us is obeyed, however often they buy and whatever the policy allows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from itertools import accumulate
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.profile import MESSAGES_MAX
+from pipeline.schemas import logged
+from pipeline.telling import why
+from tests.core.builders import consent, day, order, policy, said
+from tests.core.lives import STEADY
+from tests.driver import Driver
+
+EAGER = policy(
+    guard_rails__messages_max=MESSAGES_MAX,
+    guard_rails__messages_window_days=1,
+    rules__feedback_request__wait_days=0,
+    rules__feedback_request__cool_down_days=0,
+)
+"""A shop that asks after every order at once."""
+MONTH = timedelta(days=31)
+
+
+def wish(on: float, most: int) -> logged.PreferenceStated:
+    return said(logged.PreferenceStated, on, contacts_per_month_max=most)
+
+
+def shop(*events: Any) -> Driver:
+    """An eager shop in which somebody agreed to be asked, after these events."""
+    driver = Driver(EAGER)
+    driver.tick(day(0))
+    for event in (consent(0, "feedback"), *events):
+        driver.feed(event)
+    return driver
+
+
+_GAPS = st.lists(st.sampled_from((0, 0.1, 0.5, 1, 3, 10, 31)), min_size=1, max_size=40)
+
+
+@STEADY
+@given(_GAPS, st.integers(0, 20))
+def test_no_31_days_and_no_month_of_the_calendar_have_more_messages_than_they_want(
+    gaps: list[float], most: int
+) -> None:
+    driver = shop(wish(0, most))
+    for number, on in enumerate(accumulate(gaps)):
+        driver.tick(day(on))
+        driver.feed(order(on, f"order {number}"))
+    driver.tick(day(sum(gaps) + 29))
+    sent = [each.decided_at for each in driver.sent("feedback_request")]
+    assert all(sum(at <= other < at + MONTH for other in sent) <= most for at in sent)
+    assert max(Counter((at.year, at.month) for at in sent).values(), default=0) <= most
+    assert bool(sent) == bool(most), "but the first is sent to whoever wants any"
+
+
+def test_who_wants_many_has_as_many_as_are_remembered_in_a_month() -> None:
+    """A profile remembers so many messages: a wish for more cannot be counted up to, and counts as one for so many."""
+    orders = [order(number, f"order {number}") for number in range(1, MESSAGES_MAX + 3)]
+    assert len(shop(*orders).sent("feedback_request")) == len(orders), "the policy allows all of them"
+    driver = shop(wish(0, 1_000), *orders)
+    assert len(driver.sent("feedback_request")) == MESSAGES_MAX
+    assert driver.decisions[-1].reasons == ("wish",)
+
+
+def test_a_decision_says_what_they_want_and_what_they_had() -> None:
+    driver = shop(wish(0, 1), order(1, "A"), order(2, "B"))
+    sent, held = driver.decisions
+    assert (sent.numbers["messages_in_month"], sent.numbers["contacts_per_month_max"]) == (0, 1)
+    assert (held.numbers["messages_in_month"], held.numbers["contacts_per_month_max"]) == (1, 1)
+    told = why({"reasons": held.reasons, "numbers": held.numbers})
+    assert told == "they want at most 1 a month, and in 31 days had 1"
+    assert "contacts_per_month_max" not in shop(order(1, "A")).decisions[0].numbers, "who wishes nothing"

@@ -13,7 +13,8 @@ from pipeline.analysis.purchases import Purchases
 from pipeline.core import ledger as ledgers
 from pipeline.core.days import day_of
 from pipeline.core.folded import folded_brought_minor, folded_days, rest_of
-from pipeline.core.forecast import live_margins, scopes_of
+from pipeline.core.forecast import scopes_of
+from pipeline.core.live import live_of
 from pipeline.core.policy import Policy
 from pipeline.core.profile import Ledger, Past, Profile
 
@@ -77,7 +78,7 @@ def purchase_rows(ledger: Ledger, zone: str) -> dict[int, float]:
     Of folded days only the first and the last are known one by one; the others share what they left in all. Days before
     those that are kept are spread evenly back to the first.
     """
-    rows: dict[int, float] = {**live_margins(ledger, zone)}
+    rows: dict[int, float] = {**live_of(ledger, zone).brought_by_day}
     kept = folded_days(ledger)
     if not kept:
         return rows

@@ -64,7 +64,9 @@ def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buc
         days = dict(_days(series))
         days[day] = days.get(day, 0) + value
         after = _series(days)
-    return (*buckets[:measure], after, *buckets[measure + 1 :])
+    kept = list(buckets)
+    kept[measure] = after
+    return tuple(kept)
 
 
 def aged(buckets: Buckets, today: int) -> Buckets:

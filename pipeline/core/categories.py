@@ -8,6 +8,7 @@ state. Beyond, the lightest is forgotten to make room, and what is forgotten han
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from math import pi, sqrt
 from typing import Final, NamedTuple
@@ -95,16 +96,15 @@ def booked(needs: Needs, ledger: Ledger, key: int, items: Sequence[Item]) -> tup
     order = ledgers.find(ledger, key)
     if order is None or order.categories != UNKNOWN:
         return needs, ledger
-    names = sorted({code(item.category) for item in items if item.category} - {""})
-    places = {each.name: place for place, each in enumerate(needs.categories)}
-    if not all(name in places for name in names):
+    names = {code(item.category) for item in items if item.category} - {""}
+    bits = [1 << place for place, each in enumerate(needs.categories) if each.name in names]
+    if len(bits) < len(names):
         needs, ledger = _widened(needs, ledger, names)
-        places = {each.name: place for place, each in enumerate(needs.categories)}
-    is_of = sum(1 << places[name] for name in names if name in places)
-    return needs, ledgers.put(ledger, replace(order, categories=is_of))
+        bits = [1 << place for place, each in enumerate(needs.categories) if each.name in names]
+    return needs, ledgers.put(ledger, replace(order, categories=sum(bits)))
 
 
-def _widened(needs: Needs, ledger: Ledger, names: Sequence[str]) -> tuple[Needs, Ledger]:
+def _widened(needs: Needs, ledger: Ledger, names: AbstractSet[str]) -> tuple[Needs, Ledger]:
     """With these categories of a new order among the customer's own, the heaviest of all; of equal ones the new."""
     in_orders = _in_orders(ledger)
     known = {each.name: each for each in needs.categories}
@@ -166,10 +166,15 @@ def tidied(needs: Needs, ledger: Ledger) -> tuple[Needs, Ledger]:
 def settled(needs: Needs, before: Ledger, after: Ledger, zone: str) -> tuple[Needs, Ledger]:
     """With the orders counted that have left the ledger. What was cancelled or all given back was no purchase."""
     here = {order.order for order in after.orders}
+    uncounted = 0
     for order in before.orders:
-        if order.order not in here and order.known and not ledgers.is_void(before, order):
+        if order.order in here:
+            continue
+        if order.known and not ledgers.is_void(before, order):
             needs = _with_settled(needs, order, quarter_of(day_of(order.purchased_at, zone)))
-    return tidied(needs, after)
+        else:
+            uncounted |= max(order.categories, 0)
+    return tidied(needs, after) if uncounted else (needs, after)
 
 
 def _with_settled(needs: Needs, order: Order, quarter: int) -> Needs:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pipeline.core.folded import as_gaps, with_even_past
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
-from pipeline.core.profile import Ledger, Lifecycle, Profile, Stage
+from pipeline.core.profile import LIFECYCLES, STAGES, Ledger, Profile
 from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
 VERSION: Final = 3
@@ -33,8 +33,6 @@ _COMPLAINT_OPEN: Final = 2
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Profile).decode
-_STAGES: Final = tuple(stage.label for stage in Stage)
-_LIFECYCLES: Final = tuple(lifecycle.label for lifecycle in Lifecycle)
 
 
 class UnknownVersion(Exception):
@@ -118,7 +116,7 @@ def _with_margins(ledger: Ledger) -> Ledger:
 def peek(packed: bytes) -> Peek:
     """The header of these bytes. Raises UnknownVersion."""
     next_review_at, stage, lifecycle = peek_codes(packed)
-    return Peek(next_review_at, _STAGES[stage], _LIFECYCLES[lifecycle])
+    return Peek(next_review_at, STAGES[stage], LIFECYCLES[lifecycle])
 
 
 def peek_codes(packed: bytes) -> tuple[int, int, int]:
@@ -130,7 +128,7 @@ def peek_codes(packed: bytes) -> tuple[int, int, int]:
 
 def labels(stage: int, lifecycle: int) -> tuple[str, str]:
     """What these numbers of a header are called."""
-    return _STAGES[stage], _LIFECYCLES[lifecycle]
+    return STAGES[stage], LIFECYCLES[lifecycle]
 
 
 def stand_alike(one: bytes, other: bytes) -> bool:

@@ -17,6 +17,8 @@ EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 DAYS_KEPT: Final = 4_096
 """Days of which date and month are remembered."""
 _QUARTER_SECONDS: Final = 900
+REMEMBERED_MAX: Final = 65_536
+"""Instants remembered with their day: those in busy ledgers are asked for at every purchase."""
 
 
 reset_tzpath(())  # zone data from the pinned `tzdata` wheel alone: a replay on another machine gives the same days
@@ -27,6 +29,7 @@ def zone_named(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
 def day_of(at: int, zone: str) -> int:
     """The calendar day of an instant in the zone."""
     return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) // DAY_SECONDS
@@ -50,6 +53,7 @@ def date_of(day: int) -> str:
     return date.fromordinal(day + EPOCH_ORDINAL).isoformat()
 
 
+@lru_cache(maxsize=1_024)
 def instant(at: int) -> datetime:
     """An instant for eyes and wires."""
     return datetime.fromtimestamp(at, UTC)

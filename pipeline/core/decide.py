@@ -7,7 +7,7 @@ considered = sent + withheld + expired + cancelled + still held.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -19,18 +19,20 @@ from pipeline.core.days import DAY_SECONDS, date_of, day_of, instant
 from pipeline.core.decisions import Decision, Outcome, Reason
 from pipeline.core.lifecycle import silence_limits
 from pipeline.core.marks import mark, packed_id, short_mark, trigger_id, unpacked_id
+from pipeline.core.moment import Changes
 from pipeline.core.needs import contacts_max, marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
     CONSIDERATIONS_MAX,
+    LIFECYCLES,
     MESSAGES_MAX,
     MESSAGES_WINDOW_DAYS_MAX,
+    STAGES,
     Consideration,
     Ledger,
     Lifecycle,
     Order,
     Profile,
-    Stage,
 )  # fmt: skip
 from pipeline.schemas import logged
 
@@ -52,32 +54,29 @@ def opened_by_silence(before: Profile | None, after: Profile, policy: Policy) ->
     spell = day_of(last, policy.shop.time_zone)
     if spell <= after.spell_considered:
         return after
-    after = replace(after, spell_considered=spell)
     caused_at = last + silence_limits(policy, after.pace)[0]
     not_before = caused_at + policy.rules.retention_offer.wait_days * DAY_SECONDS
-    return _with(after, RETENTION_OFFER, policy, _Cause(date_of(spell), "", "tick", caused_at, not_before))
+    cause = _Cause(date_of(spell), "", "tick", caused_at, not_before)
+    return replace(after, spell_considered=spell, considerations=_with(after, RETENTION_OFFER, policy, cause))
 
 
 def opened_by_event(profile: Profile, event: logged.CustomerEvent | logged.Tick, policy: Policy) -> Profile:
     """The customer with a consideration for what the event is the cause of."""
-    if isinstance(event, logged.OrderCompleted):
-        return _open_feedback(profile, event, policy)
-    if isinstance(event, logged.OrderDelivered):
-        return _hasten_feedback(profile, event, policy)
-    return profile
+    opens = _OPENED_BY.get(type(event))
+    return profile if opens is None else opens(profile, event, policy)
 
 
 def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Policy) -> Profile:
     entry = ledgers.find(profile.ledger, mark(event.order_id))
     if entry is None or entry.asked:  # none: an old order told anew, and folded since
         return profile
-    profile = replace(profile, ledger=ledgers.put(profile.ledger, replace(entry, asked=1)))
     rule = policy.rules.feedback_request
     not_before = entry.purchased_at + rule.wait_days * DAY_SECONDS
     if entry.delivered_at:
         not_before = entry.delivered_at + rule.wait_after_delivery_days * DAY_SECONDS
     cause = _Cause(event.order_id, event.id, event.source, entry.purchased_at, not_before)
-    return _with(profile, FEEDBACK_REQUEST, policy, cause)
+    asked = ledgers.put(profile.ledger, replace(entry, asked=1))
+    return replace(profile, ledger=asked, considerations=_with(profile, FEEDBACK_REQUEST, policy, cause))
 
 
 def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Policy) -> Profile:
@@ -94,6 +93,12 @@ def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Pol
     return replace(profile, considerations=held)
 
 
+_OPENED_BY: Final[dict[type, Callable[[Profile, Any, Policy], Profile]]] = {
+    logged.OrderCompleted: _open_feedback,
+    logged.OrderDelivered: _hasten_feedback,
+}
+
+
 class _Cause(NamedTuple):
     """What a consideration is opened for, and from when on its message may go out."""
 
@@ -104,23 +109,23 @@ class _Cause(NamedTuple):
     not_before_at: int
 
 
-def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> Profile:
-    """With one consideration more, if the rule is on."""
+def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> tuple[Consideration, ...]:
+    """The considerations with one more, if the rule is on."""
     rule: Rule = getattr(policy.rules, name)
     if not rule.enabled:
-        return profile
+        return profile.considerations
     expires_at = cause.not_before_at + rule.expires_after_days * DAY_SECONDS
     new = Consideration(
         name, rule.edition, cause.key, packed_id(cause.event_id), cause.source, cause.at, profile.as_of,
         cause.not_before_at, expires_at,
     )  # fmt: skip
-    return replace(profile, considerations=(*profile.considerations, new))
+    return (*profile.considerations, new)
 
 
 class Settled(NamedTuple):
-    """The customer after every open consideration was looked at, what was decided, and when to look again."""
+    """What changes in the customer when every open consideration is looked at, what is decided, when to look again."""
 
-    profile: Profile
+    changes: Changes
     decisions: tuple[Decision, ...]
     look_at: int
     """The earliest instant at which time alone can move an open consideration."""
@@ -201,12 +206,13 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
     look_at = min((_look_at(profile, each, rails) for each in held[waiting:]), default=guardrails.NEVER)
     if waiting:
         look_at = min(look_at, profile.look_at)
-    changes: dict[str, Any] = {"look_at": look_at if held else 0, "looked_under": short_mark(controls.policy_hash)}
+    changes: Changes = {"look_at": look_at if held else 0, "looked_under": short_mark(controls.policy_hash)}
     if decisions:
         last = decisions[-1]
         changes["considerations"] = tuple(held)
         changes["last_decision"] = (last.rule, last.outcome, last.reasons[0], profile.as_of)
-    return Settled(replace(profile, **changes), tuple(decisions), look_at)
+        changes["sent_at"], changes["rule_sent_at"] = profile.sent_at, profile.rule_sent_at
+    return Settled(changes, tuple(decisions), look_at)
 
 
 def _lately(sent_at: tuple[int, ...], as_of: int) -> tuple[int, ...]:
@@ -279,8 +285,8 @@ def _decision(
         expires_at=instant(each.expires_at),
         purpose=rule.purpose,
         channel=guardrails.channel_of(profile, rule, controls.policy),
-        stage=Stage(profile.stage).label,
-        lifecycle=Lifecycle(profile.lifecycle).label,
+        stage=STAGES[profile.stage],
+        lifecycle=LIFECYCLES[profile.lifecycle],
         policy_hash=controls.policy_hash,
     )
 

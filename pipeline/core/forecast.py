@@ -17,23 +17,23 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import MICRO, folded_brought_minor, folded_days, rest_of
 from pipeline.core.history import WEEK_DAYS, History, of_days, sum_log_gap
+from pipeline.core.live import Live, live_of
 from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
 from pipeline.core.predict import Model, Prediction, overdue_after, predict
-from pipeline.core.profile import Ledger, Order, Pace, Past, Profile
+from pipeline.core.profile import Ledger, Pace, Past, Profile
 from pipeline.core.worth import Worth
 
 
 def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | None:
     """What is expected of a customer from the end of a day on; None before a model or a purchase."""
     scope = scope_of(profile, controls.models, controls.policy)
-    if scope is None:
+    zone = controls.policy.shop.time_zone
+    live = live_of(profile.ledger, zone) if scope else None
+    known = history_with(profile.ledger, zone, live) if live else None
+    if scope is None or live is None or known is None:
         return None
-    live = ledgers.live_worths(profile.ledger)
-    known = history_with(profile.ledger, controls.policy.shop.time_zone, live)
-    if known is None:
-        return None
-    return forecast_with(controls.models.of(scope), known, ledgers.sum_of(profile.ledger, live), day)
+    return forecast_with(controls.models.of(scope), known, live.worth, day)
 
 
 def forecast_with(model: Model, known: History, of_orders: Worth, day: int) -> Prediction:
@@ -70,12 +70,12 @@ def scopes_of(profile: Profile, policy: Policy) -> list[str]:
 
 def history_of(ledger: Ledger, zone: str) -> History | None:
     """A customer's purchases as the models see them; None without any."""
-    return history_with(ledger, zone, ledgers.live_worths(ledger))
+    return history_with(ledger, zone, live_of(ledger, zone))
 
 
-def history_with(ledger: Ledger, zone: str, live: Sequence[tuple[Order, Worth]]) -> History | None:
-    """The same, where it is known what the orders are worth that may still change."""
-    folded, margins = folded_days(ledger), _margins(live, zone)
+def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
+    """The same, where it is known what the orders come to that may still change."""
+    folded, margins = folded_days(ledger), dict(live.brought_by_day)
     days = sorted({*folded, *margins})
     if not days:
         return None
@@ -96,19 +96,6 @@ def history_with(ledger: Ledger, zone: str, live: Sequence[tuple[Order, Worth]])
     margins.pop(bought.first_day)  # the first says nothing of the next
     rich = [margin for margin in margins.values() if margin > 0]
     return replace(bought, spend_days=spent_days + len(rich), spend_minor=max(0, spent_minor + sum(rich)))
-
-
-def live_margins(ledger: Ledger, zone: str) -> dict[int, int]:
-    """What each day's orders that may still change leave."""
-    return _margins(ledgers.live_worths(ledger), zone)
-
-
-def _margins(live: Sequence[tuple[Order, Worth]], zone: str) -> dict[int, int]:
-    margins: dict[int, int] = {}
-    for order, of in live:
-        day = day_of(order.purchased_at, zone)
-        margins[day] = margins.get(day, 0) + of.margin_minor - of.discount_minor - of.commission_minor
-    return margins
 
 
 def _bought(ledger: Ledger, days: Sequence[int], zone: str) -> History:

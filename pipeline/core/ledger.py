@@ -121,7 +121,7 @@ def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:
 
 def is_given_back(ledger: Ledger, order: int) -> bool:
     """Whether anything of an order has been, the order here or still to come."""
-    return order in [refund.order for refund in ledger.refunds]
+    return bool(ledger.refunds) and order in [refund.order for refund in ledger.refunds]
 
 
 def refunded_minor(ledger: Ledger, order: Order) -> int:
@@ -131,7 +131,9 @@ def refunded_minor(ledger: Ledger, order: Order) -> int:
 
 def is_void(ledger: Ledger, order: Order) -> bool:
     """Cancelled, or nothing of it is left."""
-    return bool(order.cancelled) or (order.revenue_minor > 0 and refunded_minor(ledger, order) == order.revenue_minor)
+    if order.cancelled or not order.revenue_minor or not is_given_back(ledger, order.order):
+        return bool(order.cancelled)
+    return refunded_minor(ledger, order) == order.revenue_minor
 
 
 def purchases(ledger: Ledger) -> list[Order]:
@@ -161,26 +163,17 @@ def totals(ledger: Ledger) -> tuple[int, int, int, int]:
 
 def worth_of(ledger: Ledger) -> Worth:
     """What all orders are worth, folded ones included."""
-    return sum_of(ledger, live_worths(ledger))
-
-
-def live_worths(ledger: Ledger) -> list[tuple[Order, Worth]]:
-    """Each order that may still change and counts as a purchase, and what it is worth."""
     back = {refund.order for refund in ledger.refunds}
-    return [
-        (order, worth(order, ledger.refunds) if order.order in back else whole(order))
-        for order in ledger.orders
-        if order.known and not order.cancelled
-    ]
+    live = [worth(order, ledger.refunds) if order.order in back else whole(order) for order in purchases(ledger)]
+    return Worth(*map(sum, zip(folded_worth(ledger), *live, strict=True)))
 
 
-def sum_of(ledger: Ledger, live: Sequence[tuple[Order, Worth]]) -> Worth:
-    """The same as `worth_of`, where it is known what those orders are worth."""
-    folded = Worth(
+def folded_worth(ledger: Ledger) -> Worth:
+    """What those are worth that cannot change any more."""
+    return Worth(
         ledger.folded_revenue_minor, ledger.folded_refunded_minor, ledger.folded_discount_kept_minor,
         ledger.folded_margin_minor, ledger.folded_commission_minor, ledger.folded_returns_minor,
     )  # fmt: skip
-    return Worth(*map(sum, zip(folded, *[each for _, each in live], strict=True))) if live else folded
 
 
 def first_and_last(ledger: Ledger) -> tuple[int, int]:
@@ -227,20 +220,15 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     settled = as_of - window_days * DAY_SECONDS
     arrived = as_of - _ARRIVAL_SECONDS
     ripe_at = min(settled, arrived)
+    if 0 < first_tick_at <= arrived:
+        for order in sorted(_ripe(ledger.orders, ripe_at, arrived), key=lambda each: (_told_last(each), each.order)):
+            ledger = _fold(ledger, order, zone)
     early = 0
-    while True:
-        ripe = None
-        if 0 < first_tick_at <= arrived:
-            due = [order for order in ledger.orders if order.arrived_at <= arrived and _told_last(order) <= ripe_at]
-            ripe = _oldest(due) if due else None
-        if ripe is None and is_too_long(ledger):
-            if not ledger.orders:
-                orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX
-                return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:], orphans=orphans)
-            ripe, early = _oldest(ledger.orders), early + 1
-        if ripe is None:
-            break
-        ledger = _fold(ledger, ripe, zone)
+    while is_too_long(ledger):
+        if not ledger.orders:
+            orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX
+            return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:], orphans=orphans)
+        ledger, early = _fold(ledger, _oldest(ledger.orders), zone), early + 1
     if first_tick_at and ledger.refunds:
         ledger = _without_stale_orphans(ledger, settled, arrived, first_tick_at)
     return replace(ledger, folded_early=ledger.folded_early + early) if early else ledger
@@ -252,12 +240,21 @@ def _dated(order: Order) -> int:
 
 def _told_last(order: Order) -> int:
     """The date of the version that counts: until the ledger is folded through it, it may be told again and be known."""
-    return max(order.purchased_at, order.version_at)
+    return order.version_at or order.purchased_at
+
+
+def _ripe(orders: Sequence[Order], ripe_at: int, arrived: int) -> list[Order]:
+    """Those told last, and first arrived, so long ago that they fold."""
+    return [
+        order
+        for order in orders
+        if order.purchased_at <= ripe_at and order.version_at <= ripe_at and order.arrived_at <= arrived
+    ]
 
 
 def _oldest(orders: Sequence[Order]) -> Order:
     """The earliest by its last version; of several at one instant, the one of the lowest mark."""
-    dates = [max(order.purchased_at, order.version_at) for order in orders]  # `_told_last`, without 64 calls
+    dates = [order.version_at or order.purchased_at for order in orders]  # `_told_last`, without 64 calls
     earliest = min(dates)
     if dates.count(earliest) > 1:
         return min((order for order in orders if _told_last(order) == earliest), key=lambda each: each.order)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pipeline.core import ledger as ledgers
+import msgspec
+
 from pipeline.core.controls import Controls
 from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
+from pipeline.core.live import live_of
 from pipeline.core.money import portion, rounded
 from pipeline.core.population import Population, best, tenure_class
-from pipeline.core.predict import Model, predict
+from pipeline.core.predict import Model, prospect
 from pipeline.core.profile import Profile
 from pipeline.core.referrals import referral_value_minor
-from pipeline.core.spend import expected_margin
 from pipeline.core.value import Value, value_of
 
 PRIOR_ORDERS: Final = 2
@@ -50,7 +51,7 @@ class Outlook(NamedTuple):
     """Product categories they bought in; 0 where nobody told."""
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What is known and expected of a customer on a day, whoever else there is."""
 
     day: int
@@ -69,32 +70,31 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     """What is known and expected of a customer on a day; None before a purchase or a model."""
     rules = controls.policy
     scope = scope_of(profile, controls.models, rules)
-    ledger = profile.ledger
-    live = ledgers.live_worths(ledger) if scope else []
-    history = history_with(ledger, rules.shop.time_zone, live) if scope else None
-    if scope is None or history is None:
+    ledger, zone = profile.ledger, rules.shop.time_zone
+    live = live_of(ledger, zone) if scope else None
+    history = history_with(ledger, zone, live) if live else None
+    if scope is None or live is None or history is None:
         return None
-    model = controls.models.of(scope)
-    of_orders = ledgers.sum_of(ledger, live)
-    worth, prediction = value_of(of_orders, profile, controls), predict(model, history, day)
-    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
-    orders = ledger.folded_orders + len(live)
+    model, of_orders = controls.models.of(scope), live.worth
+    worth, expected = value_of(of_orders, profile, controls), prospect(model, history, day)
+    orders = ledger.folded_orders + live.orders
     kept = of_orders.revenue_minor - of_orders.refunded_minor
     rate, of = (worth.margin_minor, kept) if kept > 0 else (rules.value.margin_permille, _WHOLE)
+    serve = worth.service_cost_minor
     outlook = Outlook(
         actual_minor=worth.value_to_date_minor + referral_value_minor(profile, rules.value),
-        expected_minor=prediction.value_minor,
-        orders_ahead=prediction.value_minor / margin,
-        p_return=prediction.p_return,
+        expected_minor=expected.value_minor,
+        orders_ahead=expected.value_minor / expected.margin_minor,
+        p_return=expected.p_return,
         orders=orders,
-        upkeep_minor=worth.send_cost_minor + worth.marketing_cost_minor + worth.service_cost_minor,
-        serve_minor=rounded(worth.service_cost_minor, orders),
+        upkeep_minor=worth.send_cost_minor + worth.marketing_cost_minor + serve,
+        serve_minor=rounded(serve, orders),
         segment=profile.acquisition_channel or NO_SEGMENT,
         tenure=tenure_class(history.tenure(day)),
         categories=len(profile.needs.categories),
     )
     lost = portion(of_orders.refunded_minor, rate, of) if of_orders.refunded_minor else 0
-    return Facts(day, outlook, model, history, prediction.p_alive, worth, margin, lost)
+    return Facts(day, outlook, model, history, expected.p_alive, worth, expected.margin_minor, lost)
 
 
 def upkeep_minor(known: Outlook, usual_minor: float, *, less_minor: float = 0.0) -> float:

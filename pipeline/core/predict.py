@@ -81,34 +81,58 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """Expected revenue within the three horizons; left out where only purchases are known, not their worth."""
 
 
-def predict(model: Model, history: History, day: int) -> Prediction:
-    """The prediction for a customer at the end of a day (whole days since 1970)."""
-    x, recency, tenure = history.frequency, history.recency, max(history.tenure(day), history.recency)
+class Prospect(msgspec.Struct, frozen=True, gc=False):
+    """The part of a prediction that a tier is told from: whether they come again, and what it will be worth."""
+
+    p_alive: float
+    p_return: float
+    return_weeks: float
+    margin_minor: float
+    """Expected of a purchase day to come."""
+    value_minor: float
+    orders_if_alive: tuple[float, ...]
+    """Within each horizon, and last those of the value's, discounted: of somebody who has not left, in any season."""
+
+
+def prospect(model: Model, history: History, day: int) -> Prospect:
+    """What is expected of a customer from the end of a day on, at the least."""
+    x, recency = history.frequency, history.recency
+    tenure = max(history.tenure(day), recency)
     timing = model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
-    outlook = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
+    ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
     margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
-    soon, later, year = _factors(model.season, day)
-    orders = (alive * outlook[0] * soon, alive * outlook[1] * later, alive * outlook[2] * year)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
-    chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
         chance = calibrated(model.calibration, seen)
+    else:
+        chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
+    return Prospect(alive, chance, weeks, margin, alive * ahead[-1] * margin, ahead)
+
+
+def predict(model: Model, history: History, day: int) -> Prediction:
+    """The prediction for a customer at the end of a day (whole days since 1970)."""
+    x, tenure = history.frequency, max(history.tenure(day), history.recency)
+    expected = prospect(model, history, day)
+    alive, margin = expected.p_alive, expected.margin_minor
+    soon, later, year = _factors(model.season, day)
+    ahead = expected.orders_if_alive
+    orders = (alive * ahead[0] * soon, alive * ahead[1] * later, alive * ahead[2] * year)
     early, median, late = BAND
     quantile = irregular.next_order_quantile
     return Prediction(
         basis="own purchases" if x else "the shop's average",
         p_alive=alive,
-        p_return=chance,
-        return_weeks=weeks,
+        p_return=expected.p_return,
+        return_weeks=expected.return_weeks,
         orders=orders,
         margin_minor=(orders[0] * margin, orders[1] * margin, orders[2] * margin),
-        value_minor=alive * outlook[-1] * margin,
+        value_minor=expected.value_minor,
         next_order_weeks=(
-            quantile(timing, x, tenure, early),
-            quantile(timing, x, tenure, median),
-            quantile(timing, x, tenure, late),
+            quantile(model.timing, x, tenure, early),
+            quantile(model.timing, x, tenure, median),
+            quantile(model.timing, x, tenure, late),
         ),
     )
 

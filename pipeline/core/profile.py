@@ -60,6 +60,11 @@ class Tier(IntEnum):
         return self.name.lower()
 
 
+STAGES: Final = tuple(stage.label for stage in Stage)
+"""What they are called, by number; so too the lifecycles."""
+LIFECYCLES: Final = tuple(lifecycle.label for lifecycle in Lifecycle)
+
+
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 

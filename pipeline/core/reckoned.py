@@ -10,8 +10,8 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.acquisition import ChannelCost, channel_costs, cohort_month
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of
+from pipeline.core.live import Live, live_of
 from pipeline.core.profile import Order, Profile
-from pipeline.core.worth import Worth
 
 
 class Reckoned(NamedTuple):
@@ -19,10 +19,10 @@ class Reckoned(NamedTuple):
 
     today: int
     """The day of that change, in the shop's zone."""
-    live: Sequence[tuple[Order, Worth]]
-    """The purchases that may still change, each with its worth."""
-    of_orders: Worth
-    """What all their orders are worth."""
+    purchases: Sequence[Order]
+    """Those that may still change."""
+    live: Live
+    """What they come to, and all of their orders."""
     purchase_days: Sequence[int]
     """The distinct days, the latest 32, oldest first."""
     windows: dict[int, list[int]]
@@ -37,11 +37,10 @@ def reckoned(profile: Profile, controls: Controls) -> Reckoned:
     """What a view needs more than once."""
     zone, ledger = controls.policy.shop.time_zone, profile.ledger
     today = day_of(profile.as_of, zone)
-    live = ledgers.live_worths(ledger)
     return Reckoned(
         today=today,
-        live=live,
-        of_orders=ledgers.sum_of(ledger, live),
+        purchases=ledgers.purchases(ledger),
+        live=live_of(ledger, zone),
         purchase_days=ledgers.purchase_days(ledger, zone),
         windows=buckets.figures(profile.buckets, today),
         cohort_month=cohort_month(profile, zone),

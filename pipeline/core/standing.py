@@ -30,12 +30,18 @@ _MOVES_MONEY: Final = frozenset(
         logged.ReferralCredited,
     )
 )  # fmt: skip
+_MAY_TAKE_TIME: Final = frozenset(
+    (logged.TicketOpened, logged.TicketUpdated, logged.TicketResolved, logged.ContactMade)
+)
 
 
 def after(profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
     """The customer with their tier looked at, if the event moved money or is a review: not at every e-mail."""
-    if type(event) in _MOVES_MONEY:
+    kind = type(event)
+    if kind in _MOVES_MONEY:
         return checked(profile, controls)
+    if kind not in _MAY_TAKE_TIME:
+        return profile
     if isinstance(event, logged.TicketEvent) and (event.service_minutes or event.service_cost_minor):
         return checked(profile, controls)
     if isinstance(event, logged.ContactMade) and event.service_minutes:

@@ -15,7 +15,7 @@ from pipeline.core.days import DAY_SECONDS, date_of
 from pipeline.core.decisions import Decision
 from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
-from pipeline.core.moment import Moment, Note
+from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.policy import Policy
 from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile
 from pipeline.core.referrals import Told
@@ -94,15 +94,16 @@ def step(
     if outcome is not Outcome.LATE:
         after = decide.opened_by_event(after, event, policy)
     decisions: tuple[Decision, ...] = ()
+    settled: Changes = {}
     look_at = NEVER
     if after.considerations:
         waiting = 0 if profile is None else decide.waiting(profile, came, after, controls)
         if waiting == len(after.considerations):
             look_at = after.look_at
         else:
-            after, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
+            settled, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
-    return Step(replace(after, next_review_at=review_at), decisions, outcome, notes, told)
+    return Step(replace(after, next_review_at=review_at, **settled), decisions, outcome, notes, told)
 
 
 def _newcomer(at: int, tick_at: int) -> Profile:

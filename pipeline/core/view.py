@@ -20,7 +20,7 @@ from pipeline.core.view_dealings import owed_to_them, satisfaction_of, stage_evi
 from pipeline.core.view_forecast import prediction
 from pipeline.core.view_needs import needs_view
 from pipeline.core.view_tier import scores, tier
-from pipeline.core.worth import Worth
+from pipeline.core.worth import worth
 
 _ORDERS_SHOWN: Final = 5
 _DAYS_SHOWN: Final = 5
@@ -90,18 +90,18 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
 
 
 def _value(profile: Profile, controls: Controls, known: Reckoned) -> dict[str, Any]:
-    ledger, of_orders = profile.ledger, known.of_orders
+    ledger, of_orders = profile.ledger, known.live.worth
     to_date = value_of(of_orders, profile, controls, known.channel_costs)
     worth_minor = to_date.value_to_date_minor
     referred = referral_value_minor(profile, controls.policy.value)
     here = {order.order for order in ledger.orders if order.known}
     return {
         "currency": profile.currency or None,
-        "orders": ledger.folded_orders + len(known.live),
+        "orders": ledger.folded_orders + known.live.orders,
         "revenue_minor": of_orders.revenue_minor,
         "refunded_minor": of_orders.refunded_minor,
         "net_revenue_minor": of_orders.revenue_minor - of_orders.refunded_minor,
-        "discount_minor": ledger.folded_discount_minor + sum([order.discount_minor for order, _ in known.live]),
+        "discount_minor": ledger.folded_discount_minor + sum([order.discount_minor for order in known.purchases]),
         "acquisition_cost_minor": to_date.acquisition_cost_minor,
         "retention_cost_minor": to_date.retention_cost_minor,
         "service_cost_minor": to_date.service_cost_minor,
@@ -131,10 +131,11 @@ def _channel(told: ChannelCost, controls: Controls, month: str) -> dict[str, Any
 
 def _latest_orders(ledger: Ledger, known: Reckoned, channel_cost_minor: int) -> list[dict[str, Any]]:
     """The latest orders, each with what getting it cost; the first of all bears what winning the customer cost."""
-    latest = sorted(known.live, key=_newest, reverse=True)
+    latest = sorted(known.purchases, key=_newest, reverse=True)
     shown = []
-    first = latest[-1][0] if latest and latest[-1][0].purchased_at == ledger.first_at else None
-    for order, of in latest[:_ORDERS_SHOWN]:
+    first = latest[-1] if latest and latest[-1].purchased_at == ledger.first_at else None
+    for order in latest[:_ORDERS_SHOWN]:
+        of = worth(order, ledger.refunds)
         winning = channel_cost_minor if order is first else 0
         cost = of.discount_minor + of.commission_minor + order.cost_minor + winning
         shown.append(
@@ -154,8 +155,8 @@ def _latest_orders(ledger: Ledger, known: Reckoned, channel_cost_minor: int) -> 
     return shown
 
 
-def _newest(pair: tuple[Order, Worth]) -> tuple[int, int]:
-    return pair[0].purchased_at, pair[0].order
+def _newest(order: Order) -> tuple[int, int]:
+    return order.purchased_at, order.order
 
 
 def _window(sums: Sequence[int]) -> dict[str, int | float | None]:

@@ -26,7 +26,7 @@ def prediction(profile: Profile, controls: Controls, known: Reckoned) -> dict[st
     if scope is None or history is None:
         return None
     model = models.of(scope)
-    found, deadline = forecast_with(model, history, known.of_orders, known.today), overdue_at(profile)
+    found, deadline = forecast_with(model, history, known.live.worth, known.today), overdue_at(profile)
     early, median, late = (_days(weeks) for weeks in found.next_order_weeks)
     return {
         "basis": found.basis,

@@ -34,7 +34,7 @@ def test_a_part_that_is_given_what_is_reckoned_says_the_same_as_one_that_reckons
         controls, policy, as_of = driver.controls, driver.controls.policy, profile.as_of
         known = reckoned(profile, controls)
         year, days = known.windows[YEAR_DAYS], known.purchase_days
-        assert value_of(known.of_orders, profile, controls, known.channel_costs) == value(profile, controls)
+        assert value_of(known.live.worth, profile, controls, known.channel_costs) == value(profile, controls)
         assert bought_in_cycles(profile, as_of, policy, days) == bought_in_cycles(profile, as_of, policy)
         assert (habits_of(days, year, known.today) if days else None) == habits(profile, ZONE, known.today)
         assert mails_of(year) == mails(profile, known.today)

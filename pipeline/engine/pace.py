@@ -6,17 +6,12 @@ as soon as they can keep a broker busy with markers, and every record waits for 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 AT_WORK_SECONDS: Final = 0.5
 """A task that began a transaction within this time is at work."""
 BEHIND_SECONDS: Final = 1.0
 """A worker is behind for so long after the last transaction that left a whole batch waiting."""
-OPEN_AT_ONCE: Final = 4
-"""Of a worker's tasks so many have a transaction open; the others wait their turn, and gather."""
 REST_SECONDS_MAX: Final = 0.25
 """However many are at work, none waits longer for its turn."""
 
@@ -53,30 +48,3 @@ class Pace:
             return now
         at_work = sum(each >= now - AT_WORK_SECONDS for each in self._began_at.values())
         return began_at + min(REST_SECONDS_MAX, at_work / self._per_second)
-
-
-class Turns:
-    """So many transactions of a worker are open at a time; of those that wait, the longest waiting is next.
-
-    Readers of committed records wait for the oldest transaction open in a partition, and a door writes to every
-    partition of the log: the more are open at once, the longer each is, and what is committed stays unseen meanwhile.
-    Who waits gathers more records, so that a slow broker is asked for fewer and larger transactions.
-    """
-
-    def __init__(self, at_a_time: int) -> None:
-        self._free = asyncio.Semaphore(at_a_time)
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for as long as the block lasts. After REST_SECONDS_MAX none is waited for."""
-        is_ours = True
-        try:
-            async with asyncio.timeout(REST_SECONDS_MAX):
-                await self._free.acquire()
-        except TimeoutError:  # those that have the turns may be stuck, each with another broker
-            is_ours = False
-        try:
-            yield
-        finally:
-            if is_ours:
-                self._free.release()

@@ -18,7 +18,7 @@ from faust.types import TP
 from pipeline import metrics
 from pipeline.engine.changelog import Reading
 from pipeline.engine.copies import Copies, Log
-from pipeline.engine.pace import OPEN_AT_ONCE, Pace, Turns
+from pipeline.engine.pace import Pace
 from pipeline.engine.processor import ChangelogPlace, Spec
 from pipeline.engine.standby import Standbys
 from pipeline.engine.task import Limits, Phase, Surroundings, Task
@@ -80,8 +80,7 @@ class Engine:
         self._standbys = Standbys(copies, client, self._describe_log_blocking)
         self._around = Surroundings(
             app_id=app_id, client=client, limits=limits, pace=Pace(limits.transactions_per_second),
-            turns=Turns(OPEN_AT_ONCE), blocking=self._blocking, log_bounds=self._log_bounds_blocking,
-            resume=self._resume, buffer=self._buffer,
+            blocking=self._blocking, log_bounds=self._log_bounds_blocking, resume=self._resume, buffer=self._buffer,
             copies=copies, describe_log=self._describe_log_blocking, take_standby=self._take_standby, at=at,
         )  # fmt: skip
 

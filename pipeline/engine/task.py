@@ -22,7 +22,7 @@ from pipeline import metrics
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, Unrelated, encode_position, frame, restore
 from pipeline.engine.copies import Copies, Log, check_whole, open_reading, throw_away
 from pipeline.engine.flushing import Flushing
-from pipeline.engine.pace import BEHIND_SECONDS, Pace, Turns
+from pipeline.engine.pace import BEHIND_SECONDS, Pace
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Processor, Record, Spec
 from pipeline.engine.producer import Fenced, TransactionalProducer, Uncertain, transactional_id
 from pipeline.engine.progress import Progress
@@ -104,7 +104,6 @@ class Surroundings:
     client: Mapping[str, object]
     limits: Limits
     pace: Pace
-    turns: Turns
     blocking: Executor
     log_bounds: Callable[[str, int], tuple[int, int]]
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
@@ -437,14 +436,11 @@ class Task:
             flush = await self._gather()
             if not (self._pending or flush):
                 continue
-            async with self._around.turns.taken():
-                if not (self._pending or flush) or not self._is_assigned:  # taken from us while we waited
-                    continue
-                self._is_idle.clear()
-                try:
-                    await self._transact(flush=flush)
-                finally:
-                    self._is_idle.set()
+            self._is_idle.clear()
+            try:
+                await self._transact(flush=flush)
+            finally:
+                self._is_idle.set()
 
     async def _gather(self) -> bool:
         """Wait until a batch is worth closing: full, or lingered and in its turn. True if a flush is due."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from pipeline.engine.pace import AT_WORK_SECONDS, REST_SECONDS_MAX, Pace, Turns
+from pipeline.engine.pace import AT_WORK_SECONDS, REST_SECONDS_MAX, Pace
 
 
 def test_one_task_alone_may_begin_as_often_as_the_worker() -> None:
@@ -48,51 +46,3 @@ def test_a_worker_is_behind_for_a_second_after_a_task_of_it_left_a_whole_batch_w
     pace.begin("b", 10.2)
     assert pace.is_behind(10.9)
     assert not pace.is_behind(11.0)
-
-
-async def told_in_order(turns: Turns, names: str, *, ends: asyncio.Event) -> list[str]:
-    """Who had a turn, in order, each holding it until `ends`."""
-    began: list[str] = []
-
-    async def work(name: str) -> None:
-        async with turns.taken():
-            began.append(name)
-            await ends.wait()
-
-    async with asyncio.TaskGroup() as group:
-        for name in names:
-            group.create_task(work(name))
-        await asyncio.sleep(0)
-        assert began == list(names[:2]), "two at a time"
-        ends.set()
-    return began
-
-
-def test_of_those_that_wait_the_longest_waiting_has_the_next_turn() -> None:
-    async def scene() -> list[str]:
-        return await told_in_order(Turns(2), "abcde", ends=asyncio.Event())
-
-    assert asyncio.run(scene()) == list("abcde")
-
-
-def test_turns_that_never_end_hold_nobody_up_for_longer_than_stated() -> None:
-    async def scene() -> float:
-        turns, loop = Turns(1), asyncio.get_running_loop()
-        async with asyncio.timeout(30), turns.taken():
-            before = loop.time()
-            async with turns.taken():
-                return loop.time() - before
-
-    assert asyncio.run(scene()) >= 0.9 * REST_SECONDS_MAX, "it was waited for, and not for ever"
-
-
-def test_a_turn_that_failed_is_free_again() -> None:
-    async def scene() -> bool:
-        turns = Turns(1)
-        with pytest.raises(RuntimeError):
-            async with turns.taken():
-                raise RuntimeError("the transaction failed")
-        async with asyncio.timeout(REST_SECONDS_MAX / 2), turns.taken():
-            return True
-
-    assert asyncio.run(scene())

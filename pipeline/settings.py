@@ -129,7 +129,10 @@ class Settings(BaseSettings):
     )
     worker_fuse_records_min: int = Field(200, ge=1, description="Records of a source before its fuse may blow.")
     worker_views_seconds: float = Field(
-        1.0, ge=0.05, le=60, description="A changed profile's view goes out this often."
+        1.0,
+        ge=0.05,
+        le=60,
+        description="A changed profile's view goes out this often; more seldom while there is much to do.",
     )
 
     store_kind: Literal["memory", "snapshot", "disk"] = Field(

@@ -309,6 +309,19 @@ def test_a_bound_is_the_constant_it_names(row: list[str]) -> None:
     assert round(constant(name), 9) in shown(bound)
 
 
+def test_every_cache_is_bounded_by_a_constant_that_is_told() -> None:
+    """The page says that every cache has a bound there; those of `lru_cache` are found by reading the source."""
+    bounds = set()
+    for path in sorted(PIPELINE.rglob("*.py")):
+        module = ".".join(path.relative_to(PIPELINE).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("lru_cache"):
+                bounds |= {f"{module}.{ast.unparse(each.value)}" for each in node.keywords if each.arg == "maxsize"}
+    told = {name for row in table("architecture.md", "What is bounded") for name in re.findall(r"`([\w.]+)`", row[2])}
+    assert len(bounds) > 8
+    assert sorted(bounds - told) == []
+
+
 def test_every_reason_of_a_decision_is_told_with_the_outcomes_the_stories_have() -> None:
     told_in_docs = {
         (outcome, reason.strip("`"))

@@ -29,6 +29,8 @@ UNKNOWN: Final = -1
 """Stands for an order's categories until they have been looked up."""
 NAME_CHARS: Final = 32
 _NAME_KEPT: Final = NAME_CHARS - 9
+NAMES_REMEMBERED: Final = 4_096
+"""Categories remembered as they are kept, and as many sets of an order's."""
 PAIRED: Final = ">"
 """Joins two categories in the shop's table; so no name has it."""
 WEIGHTS: Final[tuple[float, ...]] = tuple(0.5 ** (place / 4) for place in range(QUARTERS_KEPT))
@@ -75,7 +77,7 @@ class Shift(msgspec.Struct, frozen=True, gc=False):
     away_from: str
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def code(category: str) -> str:
     """A category's name as it is kept: at most 32 characters, the rest as a short mark; `>` is written `/`.
 
@@ -145,7 +147,7 @@ def _with_table(needs: Needs, ledger: Ledger, table: Sequence[Category]) -> tupl
     return replace(needs, categories=tuple(table)), replace(ledger, orders=tuple(orders))
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def places_of(is_of: int) -> tuple[int, ...]:
     """The places in the customer's table that an order's number stands for."""
     return tuple(place for place in range(CATEGORIES_MAX) if is_of > 0 and is_of >> place & 1)

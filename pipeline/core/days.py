@@ -16,9 +16,14 @@ EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 """Of day 0."""
 DAYS_KEPT: Final = 4_096
 """Days of which date and month are remembered."""
+INSTANTS_KEPT: Final = 1_024
+"""Instants remembered as they are shown."""
 _QUARTER_SECONDS: Final = 900
 REMEMBERED_MAX: Final = 65_536
-"""Instants remembered with their day: those in busy ledgers are asked for at every purchase."""
+"""Instants remembered with their day, and as many quarters of an hour with the zone's offset.
+
+Those in busy ledgers are asked for at every purchase.
+"""
 
 
 reset_tzpath(())  # zone data from the pinned `tzdata` wheel alone: a replay on another machine gives the same days
@@ -40,7 +45,7 @@ def hour_of(at: int, zone: str) -> int:
     return (at + _offset_seconds(at // _QUARTER_SECONDS, zone)) % DAY_SECONDS // 3_600
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _offset_seconds(quarter: int, zone: str) -> int:
     """The zone's offset in a quarter of an hour: no zone has changed its clock inside one since 1970."""
     offset = datetime.fromtimestamp(quarter * _QUARTER_SECONDS, UTC).astimezone(zone_named(zone)).utcoffset()
@@ -53,7 +58,7 @@ def date_of(day: int) -> str:
     return date.fromordinal(day + EPOCH_ORDINAL).isoformat()
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=INSTANTS_KEPT)
 def instant(at: int) -> datetime:
     """An instant for eyes and wires."""
     return datetime.fromtimestamp(at, UTC)

@@ -8,12 +8,14 @@ from typing import Final
 from uuid import UUID
 
 MARK_BYTES: Final = 5
+MARKS_KEPT: Final = 65_536
+"""Publishers' ids remembered with their mark, and as many customers with their place among reviews."""
 _UUID_CHARS: Final = 36
 _UUID_BYTES: Final = 16
 _TRIGGERS: Final = UUID("0d9f6a52-7d0e-5c41-8f5e-6b1f3f1f8f10")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MARKS_KEPT)
 def mark(text: str) -> int:
     """Eight bytes that stand for a publisher's id inside one customer's profile, below 2**63."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
@@ -79,7 +81,7 @@ def trigger_id(customer_id: str, rule: str, business_key: str, edition: int) -> 
     return _uuid(digest)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=MARKS_KEPT)
 def spread(customer_id: str, below: int) -> int:
     """A number in [0, below) that belongs to this customer for good: so that not everybody is due at one instant."""
     return int.from_bytes(blake2b(customer_id.encode(), digest_size=4).digest(), "big") % below

@@ -13,6 +13,8 @@ SHARE: Final = 0.005
 """Of a task's time, for flushes, while records wait here or the worker is behind elsewhere."""
 SHARE_AT_EASE: Final = 0.02
 """The same while records come, and none waits."""
+REST_SECONDS_MAX: Final = 60.0
+"""However long a flush took: where the machine stood still in one, its share would come round after hours."""
 
 
 class Flushing:
@@ -44,5 +46,5 @@ class Flushing:
         if is_left and not is_busy and at >= self._worked_at + self._every_seconds:
             self._rest_seconds = 0.0
         else:
-            share = took_seconds / (SHARE if is_busy else SHARE_AT_EASE)
-            self._rest_seconds = share if is_left else max(self._every_seconds, share)
+            rest = min(REST_SECONDS_MAX, took_seconds / (SHARE if is_busy else SHARE_AT_EASE))
+            self._rest_seconds = rest if is_left else max(self._every_seconds, rest)

@@ -11,7 +11,7 @@ from typing import Final
 AT_WORK_SECONDS: Final = 0.5
 """A task that began a transaction within this time is at work."""
 BEHIND_SECONDS: Final = 1.0
-"""A worker is behind for so long after the last transaction that left a whole batch waiting."""
+"""A worker is behind for so long after the last transaction that left a whole batch waiting, or paused fetching."""
 REST_SECONDS_MAX: Final = 0.25
 """However many are at work, none waits longer for its turn."""
 
@@ -25,8 +25,9 @@ class Pace:
         self._behind_at = -BEHIND_SECONDS
 
     def begin(self, task: str, now: float, *, is_behind: bool = False) -> None:
-        """A transaction of this task begins; with `is_behind` as many records wait as the next could take.
+        """A transaction of this task begins.
 
+        `is_behind`: it leaves the next one a whole batch, or so much waits that fetching has paused.
         Instants are monotonic seconds.
         """
         self._began_at[task] = now

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from pipeline.engine.flushing import SHARE, SHARE_AT_EASE, Flushing
+from pipeline.engine.flushing import REST_SECONDS_MAX, SHARE, SHARE_AT_EASE, Flushing
+from pipeline.engine.pace import Pace
+from pipeline.engine.processor import ChangelogPlace, Spec
+from pipeline.engine.task import Task
 
 
 def test_a_busy_task_gives_flushes_their_share_of_time() -> None:
@@ -46,6 +52,14 @@ def test_quick_flushes_are_as_far_apart_as_the_settings_say() -> None:
     assert flushing.due_at(is_behind=False) == 101.0
 
 
+def test_a_flush_in_which_the_machine_stood_still_does_not_put_the_next_off_for_hours() -> None:
+    flushing = Flushing(1.0)
+    flushing.flushed(100.0, 90.0, is_left=True, is_busy=True)
+    flushing.worked(100.5 + REST_SECONDS_MAX)
+    assert flushing.due_at(is_behind=False) == 100.0 + REST_SECONDS_MAX
+    assert flushing.due_at(is_behind=True) == 100.0 + REST_SECONDS_MAX
+
+
 def test_while_the_worker_is_behind_a_task_without_records_keeps_to_its_share() -> None:
     """It has none because others have the processor: where it flushed as if at rest, the rest fell further behind."""
     flushing = Flushing(1.0)
@@ -53,3 +67,14 @@ def test_while_the_worker_is_behind_a_task_without_records_keeps_to_its_share() 
     flushing.flushed(100.0, 0.02, is_left=True, is_busy=True)
     assert flushing.due_at(is_behind=True) == pytest.approx(100.0 + 0.02 / SHARE)
     assert flushing.due_at(is_behind=False) == 101.0
+
+
+def test_a_task_whose_worker_is_behind_puts_its_flush_off_and_asks_again_within_a_second() -> None:
+    pace = Pace(250.0)
+    spec = Spec("flush", "in", cast("Any", None), lambda partition: ChangelogPlace("state", partition))
+    task = Task(spec, 0, cast("Any", SimpleNamespace(pace=pace)))
+    task._flushing.flushed(100.0, 0.02, is_left=True, is_busy=True)
+    assert task._flush_in(101.5) == 0.0
+    pace.begin("another", 101.0, is_behind=True)
+    assert task._flush_in(101.5) == 1.0
+    assert task._flush_in(102.5) == 0.0

@@ -14,7 +14,6 @@ from pipeline.core.timing import Timing
 
 WORSE_BY: Final = 2.0
 """Log-likelihood, in all, that a candidate may be worse by: less than chance alone makes of two equal models."""
-SEGMENTS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,13 @@ def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) ->
 
 
 def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: TimingFit) -> dict[str, TimingFit]:
-    """The cohorts and channels that deserve parameters of their own; at most 256 are looked at, by name.
+    """The cohorts and channels that deserve parameters of their own.
 
     Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
     before, would not have foretold the weeks since better.
     """
     fits = {}
-    for name in sorted(segments)[:SEGMENTS_MAX]:
-        each = segments[name]
+    for name, each in segments.items():
         candidate = _drawn(each.before, shop_before)
         if not isinstance(candidate, TimingFit):
             continue

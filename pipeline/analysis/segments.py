@@ -10,13 +10,15 @@ import numpy as np
 
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
 from pipeline.analysis.fit import HELD_OUT_WEEKS
-from pipeline.analysis.judge import SEGMENTS_MAX, Segment, fit_segments
+from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.timing import TimingFit, fit_timing, z_of
 from pipeline.core.predict import Model
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
+SEGMENTS_MAX: Final = 256
+"""Of more the largest are looked at."""
 
 
 def segment_models(

@@ -53,7 +53,7 @@ def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) ->
     return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
 
 
-def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: TimingFit) -> dict[str, TimingFit]:
+def fit_segments(segments: Mapping[str, Segment], shop_before: Timing, shop: Timing) -> dict[str, TimingFit]:
     """The cohorts and channels that deserve parameters of their own.
 
     Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
@@ -64,7 +64,7 @@ def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: 
         candidate = _drawn(each.before, shop_before)
         if not isinstance(candidate, TimingFit):
             continue
-        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain <= 0.0:
+        if judge(candidate.timing, shop_before, each.before, each.after).gain <= 0.0:
             continue
         found = _drawn(each.after, shop)
         if isinstance(found, TimingFit):
@@ -72,6 +72,6 @@ def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: 
     return fits
 
 
-def _drawn(counts: Counts, shop: TimingFit) -> TimingFit | Refusal:
-    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
-    return fit_timing(counts, prior, leaves_at_first=shop.timing.leaves_at_first)
+def _drawn(counts: Counts, shop: Timing) -> TimingFit | Refusal:
+    prior = Prior(z_of(shop), np.array(SPREAD_OF_SEGMENTS))
+    return fit_timing(counts, prior, leaves_at_first=shop.leaves_at_first)

@@ -15,6 +15,7 @@ from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.predict import Model
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
+from pipeline.core.timing import Timing
 
 BEFORE, AFTER = 40 * 7, 52 * 7
 RATES = {"search": 0.4, "social": 0.05}
@@ -33,11 +34,11 @@ def table(purchases: Purchases, day: int) -> Counts:
     return counted(states_on(purchases, day).counts)
 
 
-def together(tables: list[Counts]) -> TimingFit:
+def together(tables: list[Counts]) -> Timing:
     columns = ("frequency", "recency", "tenure", "customers")
     found = fit_timing(Counts(*(np.concatenate([getattr(each, name) for each in tables]) for name in columns)))
     assert isinstance(found, TimingFit)
-    return found
+    return found.timing
 
 
 def segment(purchases: Purchases) -> Segment:
@@ -52,7 +53,7 @@ def channels() -> dict[str, Segment]:
 def fitted(segments: dict[str, Segment], shop: dict[str, Segment]) -> tuple[dict[str, TimingFit], float]:
     whole = together([each.after for each in shop.values()])
     fits = fit_segments(segments, together([each.before for each in shop.values()]), whole)
-    return fits, whole.timing.r / whole.timing.alpha
+    return fits, whole.r / whole.alpha
 
 
 def test_channels_of_different_kinds_get_their_own_rates(channels: dict[str, Segment]) -> None:
@@ -118,7 +119,7 @@ def test_a_segments_model_is_that_of_its_customers_counted_by_themselves(
     shops = [fit_timing(table(purchases, day)) for day in (before, AFTER)]
     assert isinstance(shops[0], TimingFit)
     assert isinstance(shops[1], TimingFit)
-    expected = fit_segments(alone, shops[0], shops[1])
+    expected = fit_segments(alone, shops[0].timing, shops[1].timing)
     found = segment_models(model, purchases, AFTER, scopes)
     assert found.keys() == expected.keys() == RATES.keys()
     for name, (each, customers) in found.items():

@@ -25,7 +25,7 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
 
     Raises as reading Kafka does. A shop that has told no categories gets an empty table, not an error.
     """
-    need_topics(settings, topics.CUSTOMER_STATE)
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CONTROLS)
     tally, controls = Tally(), core_controls.INITIAL
     for partition in states.partitions(settings):
         controls = core_controls.newest(controls, partition.controls)

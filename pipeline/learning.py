@@ -25,7 +25,7 @@ def learn(settings: Settings, *, dry_run: bool = False) -> Learned:
     """Fit, measure by what was fitted (or by what is in force, where the fit was refused), and put it into the log.
 
     Reads the state of every customer twice, a partition at a time: for the fit and what goes with what; then for where
-    they lie by what was fitted. Keeps some 200 bytes of a customer besides. Raises as reading Kafka and appending do.
+    they lie by what was fitted; docs/prediction.md says what is held besides. Raises as reading Kafka and appending do.
     """
     everybody = read_everybody(settings)
     report = fit_shop(settings, everybody, dry_run=dry_run)

@@ -33,7 +33,7 @@ def measure_population(settings: Settings, models: Sequence[logged.ModelFitted] 
     By the models in force, or by these, which are about to be. Reads one partition's state after the other; holds that,
     and some hundred bytes for each customer who bought.
     """
-    need_topics(settings, topics.CUSTOMER_STATE)
+    need_topics(settings, topics.CUSTOMER_STATE, topics.CONTROLS)
     seen = _Seen()
     found = measured(list(_partitions(settings, models, seen)), seen.last_day)
     if not isinstance(found, Population):

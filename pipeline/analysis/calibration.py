@@ -16,7 +16,9 @@ from pipeline.core.calibration import OUTCOMES_MIN, Calibration
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
 
-Refusal = Literal["too few outcomes", "all outcomes alike", "no better than the model alone"]
+Refusal = Literal[
+    "too few outcomes", "all outcomes alike", "the search did not settle", "no better than the model alone"
+]
 _CLIP: Final = 1e-5
 _TAIL_MIN: Final = 1e-6
 
@@ -84,9 +86,12 @@ def fit_calibration(
         value = np.logaddexp(0.0, odds).sum() - np.sum(came * odds) + 0.5 * (w[1:] @ w[1:])
         slope = np.einsum("cf,c->f", standard, expit(odds) - came)
         slope[1:] += w[1:]
-        return float(value), slope
+        return float(value) / len(came), slope / len(came)
 
-    w = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12, slope_max=1e-5).at
+    found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12)
+    if not found.is_settled:
+        return "the search did not settle"
+    w = found.at
     weights = w[1:] / scale
     fitted = Calibration(weeks, float(w[0] - weights @ centre), tuple(float(each) for each in weights))
     if check is not None:

@@ -1,4 +1,4 @@
-"""Customers counted by what the timing model needs of them: a table of a few thousand cells says all of a million."""
+"""Customers counted by what the timing model needs of them: a table of a tenth as many cells says all of a million."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from pipeline.core.timing import Timing
 
 WORSE_BY: Final = 2.0
 """Log-likelihood, in all, that a candidate may be worse by: less than chance alone makes of two equal models."""
-SEGMENTS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +53,18 @@ def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) ->
     return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
 
 
-def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: TimingFit) -> dict[str, TimingFit]:
-    """The cohorts and channels that deserve parameters of their own; at most 256 are looked at, by name.
+def fit_segments(segments: Mapping[str, Segment], shop_before: Timing, shop: Timing) -> dict[str, TimingFit]:
+    """The cohorts and channels that deserve parameters of their own.
 
     Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
     before, would not have foretold the weeks since better.
     """
     fits = {}
-    for name in sorted(segments)[:SEGMENTS_MAX]:
-        each = segments[name]
+    for name, each in segments.items():
         candidate = _drawn(each.before, shop_before)
         if not isinstance(candidate, TimingFit):
             continue
-        if judge(candidate.timing, shop_before.timing, each.before, each.after).gain <= 0.0:
+        if judge(candidate.timing, shop_before, each.before, each.after).gain <= 0.0:
             continue
         found = _drawn(each.after, shop)
         if isinstance(found, TimingFit):
@@ -74,6 +72,6 @@ def fit_segments(segments: Mapping[str, Segment], shop_before: TimingFit, shop: 
     return fits
 
 
-def _drawn(counts: Counts, shop: TimingFit) -> TimingFit | Refusal:
-    prior = Prior(shop.z, np.array(SPREAD_OF_SEGMENTS))
-    return fit_timing(counts, prior, leaves_at_first=shop.timing.leaves_at_first)
+def _drawn(counts: Counts, shop: Timing) -> TimingFit | Refusal:
+    prior = Prior(z_of(shop), np.array(SPREAD_OF_SEGMENTS))
+    return fit_timing(counts, prior, leaves_at_first=shop.leaves_at_first)

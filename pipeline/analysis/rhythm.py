@@ -17,7 +17,6 @@ from pipeline.core.timing import Timing
 CUSTOMERS_MAX: Final = 10_000
 """Beyond so many a sample is fitted: every so-manieth customer."""
 _BOUND: Final = 12.0
-_SLOPE_MAX: Final = 1e-3
 _SHARES_SPREAD: Final = 1.5
 
 
@@ -50,7 +49,7 @@ def fit_rhythm(counts: Counts, sum_log_gap: Floats) -> RhythmFit | Refusal:
 
     found = least(loss, centre, _BOUND, gain=1e-12)
     z = found.at
-    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
+    if not found.is_settled:
         return "the search did not settle"
     first, second, third = (float(each) for each in _shares(z))
     return RhythmFit(Rhythm(timing_of(z[:4]), (first, second, third)), log_likelihood(z, some, logs)[0], len(logs))

@@ -19,6 +19,8 @@ from pipeline.analysis.counts import Floats
 STEPS_MAX: Final = 500
 LENGTHS_MAX: Final = 40
 """Lengths tried for a step."""
+SETTLED_SLOPE_MAX: Final = 1e-3
+"""Slope that may be left where a search has settled, of what is a mean over customers."""
 _STEP: Final = 1e-4
 _FALL: Final = 1e-4
 """Share of the fall that the slope promises which a step must bring."""
@@ -40,13 +42,17 @@ class Least:
     is_within: bool
     """Whether it ended within its bound of the start."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it ended at a bottom, and not at its bound, for want of steps, or at what is no number."""
+        return self.is_within and bool(np.isfinite(self.value) and np.abs(self.slope).max() <= SETTLED_SLOPE_MAX)
+
 
 def least(loss: Loss, start: Floats, bound: float, *, gain: float = 1e-14, slope_max: float = 1e-9) -> Least:
     """Where the function is least near the start, (numbers,).
 
     Ends where no slope is above `slope_max`, where a step gains less than the share `gain` of the value, where a number
-    is `bound` away from its start, or after `STEPS_MAX` steps. Whether that is settled is for the caller to say, by the
-    slope.
+    is `bound` away from its start, or after `STEPS_MAX` steps: `is_settled` tells whether that is a bottom.
     """
     at, (value, slope) = start, loss(start)
     inverse = _inverse(curvature(loss, start))

@@ -10,13 +10,15 @@ import numpy as np
 
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
 from pipeline.analysis.fit import HELD_OUT_WEEKS
-from pipeline.analysis.judge import SEGMENTS_MAX, Segment, fit_segments
+from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, states_on
-from pipeline.analysis.timing import TimingFit, fit_timing, z_of
+from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.predict import Model
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
+SEGMENTS_MAX: Final = 256
+"""Of more the largest are looked at."""
 
 
 def segment_models(
@@ -30,14 +32,13 @@ def segment_models(
     shop_before = fit_timing(before.table)
     if not isinstance(shop_before, TimingFit):
         return {}
-    shop_now = TimingFit(shop.timing, 0.0, now.table.total, z_of(shop.timing), np.zeros((4, 4)))
     largest = sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope))[:SEGMENTS_MAX]
     tables = {
         scope: Segment(before.of(scopes[scope]), now.of(scopes[scope]))
         for scope in largest
         if len(scopes[scope]) >= CUSTOMERS_MIN
     }
-    found = fit_segments(tables, shop_before, shop_now)
+    found = fit_segments(tables, shop_before.timing, shop.timing)
     return {scope: (replace(shop, timing=fit.timing), fit.customers) for scope, fit in found.items()}
 
 

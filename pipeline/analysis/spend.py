@@ -18,7 +18,6 @@ CUSTOMERS_MAX: Final = 30_000
 DEPENDENCE_MAX: Final = 0.3
 """Correlation of frequency and mean margin beyond which the model's assumption is in doubt."""
 _BOUND: Final = 8.0
-_SLOPE_MAX: Final = 1e-3
 _SPREAD: Final = np.array([0.7, 0.7, 0.5])
 
 
@@ -55,7 +54,7 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
 
     found = least(loss, centre, _BOUND, gain=1e-15)
     z = found.at
-    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
+    if not found.is_settled:
         return "the search did not settle"
     p, q, mean = np.exp(z[0]), 1.0 + np.exp(z[1]), np.exp(z[2]) * unit
     likelihood = _log_likelihood(z, x, scaled)[0] - len(x) * np.log(unit)

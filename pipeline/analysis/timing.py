@@ -30,7 +30,6 @@ SPREAD_OF_SHOPS: Final = (0.7, 1.0, 1.0, 1.0)
 SPREAD_OF_SEGMENTS: Final = (0.35, 0.5, 0.5, 0.5)
 """How far a cohort or channel differs from its shop."""
 _BOUND: Final = 12.0
-_SLOPE_MAX: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +79,7 @@ def fit_timing(
     start = guess.mean if belief is None else belief.mean
     found = least(loss, start, _BOUND)
     z = found.at
-    if not found.is_within or not np.isfinite(found.value) or float(np.abs(found.slope).max()) > _SLOPE_MAX:
+    if not found.is_settled:
         return "the search did not settle"
     covariance = np.asarray(np.linalg.pinv(curvature(loss, z) * total, hermitian=True), np.float64)
     likelihood, _ = log_likelihood(z, counts, leaves_at_first=leaves_at_first)

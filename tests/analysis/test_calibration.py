@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,15 @@ def made_up(returned: np.ndarray) -> Snapshot:
 )
 def test_what_teaches_nothing_is_refused_by_name(returned: np.ndarray, reason: str) -> None:
     assert fit_calibration(PLAIN, Rhythm(PLAIN, (1.0, 0.0, 0.0)), 13.0, [made_up(returned)]) == reason
+
+
+def test_gaps_that_are_no_numbers_teach_nothing() -> None:
+    """Else a correction that is no number would be in force for everybody."""
+    some = made_up(np.arange(600) % 2)
+    odd = replace(some, sum_log_gap=np.full(600, np.nan))
+    with np.errstate(invalid="ignore"):
+        found = fit_calibration(PLAIN, Rhythm(PLAIN, (1.0, 0.0, 0.0)), 13.0, [odd])
+    assert found == "the search did not settle"
 
 
 def test_what_is_worse_than_the_model_alone_is_refused() -> None:

@@ -183,13 +183,14 @@ def test_groups_too_small_to_say_something_are_not_named_and_few_customers_have_
 
 
 def test_of_very_many_segments_the_largest_are_told_apart_however_customers_are_divided() -> None:
-    """A hundred channels, the lower numbers larger: 64 of them have cuts, and the rest count among every one."""
+    """A hundred channels, the lower numbers larger, each large enough for cuts: 64 have them, the rest are in all's."""
     chance = random.Random(8)
     people = [somebody(chance, f"channel-{number:02}") for number in range(100) for _ in range(160 - number)]
+    people = [(outlook._replace(tenure=0), bought) for outlook, bought in people]
     found = measured(divided(people, 1), 20_500)
     assert isinstance(found, Population)
     named = {group.rpartition("/")[0] for group in found.best_categories} - {EVERY}
-    assert named <= {f"channel-{number:02}" for number in range(64)}
+    assert named == {f"channel-{number:02}" for number in range(64)}
     for partitions in (2, 5):
         chance.shuffle(people)
         assert measured(divided(people, partitions), 20_500) == found

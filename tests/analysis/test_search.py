@@ -25,7 +25,7 @@ def valley(at: Floats) -> tuple[float, Floats]:
 def test_a_bowl_is_left_at_its_bottom_however_uneven() -> None:
     found = least(bowl, np.zeros(3), 12.0)
     assert found.at == pytest.approx([1.0, -2.0, 3.0], abs=1e-6)
-    assert found.is_within
+    assert found.is_settled
 
 
 @pytest.mark.parametrize("start", [(-1.2, 1.0, 0.5, 2.0), (3.0, 3.0, -3.0, 0.0), (0.0, 0.0, 0.0, 0.0)])
@@ -38,11 +38,20 @@ def test_a_curved_valley_is_followed_to_where_scipy_ends(start: tuple[float, ...
 
 
 def test_what_falls_for_ever_ends_outside_its_bound() -> None:
-    assert not least(lambda at: (float(-at.sum()), -np.ones(2)), np.zeros(2), 12.0).is_within
+    found = least(lambda at: (float(-at.sum()), -np.ones(2)), np.zeros(2), 12.0)
+    assert not found.is_within
+    assert not found.is_settled
+
+
+@pytest.mark.parametrize("nothing", [(np.nan, 0.0), (1.0, np.nan)])
+def test_what_is_no_number_where_the_search_begins_is_not_settled(nothing: tuple[float, float]) -> None:
+    """Neither a value that is none, nor a slope."""
+    value, slope = nothing
+    assert not least(lambda _: (value, np.full(2, slope)), np.zeros(2), 12.0).is_settled
 
 
 def test_what_is_no_number_is_not_stepped_into() -> None:
-    """The root's logarithm, least at 1: to the left of 0 there is nothing."""
+    """A line less a logarithm, least at 1: to the left of 0 there is nothing."""
 
     def loss(at: Floats) -> tuple[float, Floats]:
         with np.errstate(invalid="ignore", divide="ignore"):

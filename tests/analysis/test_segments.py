@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.analysis import segments as whole_shop
 from pipeline.analysis.counts import Counts, counted
+from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
+from pipeline.analysis.segments import segment_models
 from pipeline.analysis.timing import TimingFit, fit_timing
+from pipeline.core.predict import Model
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.spend import Spend
+from pipeline.core.timing import Timing
 
 BEFORE, AFTER = 40 * 7, 52 * 7
 RATES = {"search": 0.4, "social": 0.05}
@@ -27,11 +34,11 @@ def table(purchases: Purchases, day: int) -> Counts:
     return counted(states_on(purchases, day).counts)
 
 
-def together(tables: list[Counts]) -> TimingFit:
+def together(tables: list[Counts]) -> Timing:
     columns = ("frequency", "recency", "tenure", "customers")
     found = fit_timing(Counts(*(np.concatenate([getattr(each, name) for each in tables]) for name in columns)))
     assert isinstance(found, TimingFit)
-    return found
+    return found.timing
 
 
 def segment(purchases: Purchases) -> Segment:
@@ -46,7 +53,7 @@ def channels() -> dict[str, Segment]:
 def fitted(segments: dict[str, Segment], shop: dict[str, Segment]) -> tuple[dict[str, TimingFit], float]:
     whole = together([each.after for each in shop.values()])
     fits = fit_segments(segments, together([each.before for each in shop.values()]), whole)
-    return fits, whole.timing.r / whole.timing.alpha
+    return fits, whole.r / whole.alpha
 
 
 def test_channels_of_different_kinds_get_their_own_rates(channels: dict[str, Segment]) -> None:
@@ -76,3 +83,56 @@ def test_a_channel_whose_own_past_foretells_it_worse_is_left_to_the_shop(channel
     until = bought.day <= BEFORE
     stopped = Purchases(bought.customer[until], bought.day[until], bought.margin_minor[until])
     assert fitted({"pop-up": segment(stopped)}, channels)[0] == {}
+
+
+# -- of a whole shop ---------------------------------------------------------------------------------------------------
+
+
+def model_of(purchases: Purchases) -> Model:
+    found = fit_timing(table(purchases, AFTER))
+    assert isinstance(found, TimingFit)
+    rhythm = Rhythm(found.timing, (1.0, 0.0, 0.0))
+    return Model(found.timing, Spend(4.0, 3.5, 1.0), rhythm, level=0.02, fitted_on=AFTER, second_order_weeks=26.0)
+
+
+@pytest.fixture(scope="module")
+def shop() -> tuple[Purchases, dict[str, np.ndarray]]:
+    """Customers 0 to 299 come by `search`, 300 to 419 by `social`; some of both not before the held-out weeks."""
+    parts = [made(RATES["search"], 300, seed=5), made(RATES["social"], 120, seed=6)]
+    who = np.concatenate([parts[0].customer, parts[1].customer + 300])
+    day = np.concatenate([each.day for each in parts])
+    is_known = (who % 7 != 0) | (day > AFTER - HELD_OUT_WEEKS * 7)
+    places = np.unique(who[is_known], return_inverse=True)
+    purchases = Purchases(places[1], day[is_known], np.ones(int(is_known.sum())))
+    return purchases, {"search": np.flatnonzero(places[0] < 300), "social": np.flatnonzero(places[0] >= 300)}
+
+
+def test_a_segments_model_is_that_of_its_customers_counted_by_themselves(
+    shop: tuple[Purchases, dict[str, np.ndarray]],
+) -> None:
+    """Whether read out of the shop's cells or counted from its own purchases alone."""
+    purchases, scopes = shop
+    model, before = model_of(purchases), AFTER - HELD_OUT_WEEKS * 7
+    alone = {
+        name: Segment(*(table(purchases.of(some), day) for day in (before, AFTER))) for name, some in scopes.items()
+    }
+    shops = [fit_timing(table(purchases, day)) for day in (before, AFTER)]
+    assert isinstance(shops[0], TimingFit)
+    assert isinstance(shops[1], TimingFit)
+    expected = fit_segments(alone, shops[0].timing, shops[1].timing)
+    found = segment_models(model, purchases, AFTER, scopes)
+    assert found.keys() == expected.keys() == RATES.keys()
+    for name, (each, customers) in found.items():
+        assert customers == len(scopes[name])
+        assert each.timing.r / each.timing.alpha == pytest.approx(
+            expected[name].timing.r / expected[name].timing.alpha, rel=1e-6
+        )
+
+
+def test_of_more_segments_than_there_is_room_for_the_largest_are_looked_at(
+    shop: tuple[Purchases, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchases, scopes = shop
+    monkeypatch.setattr(whole_shop, "SEGMENTS_MAX", 1)
+    renamed = {"a": scopes["social"], "b": scopes["search"]}
+    assert segment_models(model_of(purchases), purchases, AFTER, renamed).keys() == {"b"}

@@ -82,6 +82,10 @@ def test_topics_that_are_missing_are_named_and_made(
         missing = [line.removeprefix("missing ") for line in before.lines() if line.startswith("missing ")]
         assert missing == [bare.settings.topic(topic.name) for topic in topics.TOPICS]
         assert wafa("lag").returncode == 1
+        for command in ("fit", "tiers", "affinity"):
+            refused = wafa(command)
+            assert refused.returncode != 0
+            assert bare.settings.topic(topics.CONTROLS.name) in refused.stderr, "where what they find goes"
         made = wafa("topics", "create")
         assert made.returncode == 0
         assert made.stdout.count("created") == len(topics.TOPICS)

@@ -148,6 +148,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and after.complaint_closed_at == before.complaint_closed_at
         and marketing_channel(after, rules) == marketing_channel(before, rules)
         and contacts_max(after, rules) == contacts_max(before, rules)
+        and after.needs.contacts_at == before.needs.contacts_at
         and after.considerations[:count] == before.considerations
     )
     return count if has_stayed else 0

@@ -217,7 +217,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
 
 
 def _lately(sent_at: tuple[int, ...], as_of: int) -> tuple[int, ...]:
-    """The messages sent that a cap may look at, with the one of now."""
+    """The messages sent that a cap or a wish may look at, with the one of now."""
     since = as_of - MESSAGES_WINDOW_DAYS_MAX * DAY_SECONDS
     return (*(at for at in sent_at if at > since), as_of)[-MESSAGES_MAX:]
 

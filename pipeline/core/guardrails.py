@@ -18,8 +18,9 @@ from pipeline.core.words import forms
 
 NEVER = 2**62
 _EVERY: Final = forms(EVERY_CHANNEL)
-MONTH_DAYS: Final = MESSAGES_WINDOW_DAYS_MAX
+MONTH_DAYS: Final = 31
 """A month of the customer's own wish: any so many days, as many as the longest has, so that no month has more."""
+assert MONTH_DAYS <= MESSAGES_WINDOW_DAYS_MAX, "messages are remembered for so long"
 _FINAL_IF_LONG: Final = (Reason.COOL_DOWN, Reason.WISH)
 
 

@@ -18,7 +18,7 @@ from pipeline.core import responses
 from pipeline.core.affinity import CATEGORIES_MAX, DISCOUNTED, FOLLOWS_MAX, RESPONSE
 from pipeline.core.categories import PAIRED, bought
 from pipeline.core.policy import Policy
-from pipeline.core.price import price
+from pipeline.core.price import with_discount
 from pipeline.core.profile import Profile
 
 PRIOR_CUSTOMERS: Final = 5.0
@@ -56,9 +56,9 @@ class Tally:
 
     def add(self, profile: Profile, policy: Policy, today: int) -> None:
         """Count a customer as of a day."""
-        paid = price(profile, policy.needs, None)
-        self.orders += paid.orders
-        self.discounted += paid.discounted
+        orders, discounted = with_discount(profile)
+        self.orders += orders
+        self.discounted += discounted
         for each in responses.responses(profile, policy, None):
             self.tried += each.tried + each.bought
             self.answered += each.answered + each.bought

@@ -148,6 +148,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and after.complaint_closed_at == before.complaint_closed_at
         and marketing_channel(after, rules) == marketing_channel(before, rules)
         and contacts_max(after, rules) == contacts_max(before, rules)
+        and after.needs.contacts_at == before.needs.contacts_at
         and after.considerations[:count] == before.considerations
     )
     return count if has_stayed else 0
@@ -216,7 +217,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
 
 
 def _lately(sent_at: tuple[int, ...], as_of: int) -> tuple[int, ...]:
-    """The messages sent that a cap may look at, with the one of now."""
+    """The messages sent that a cap or a wish may look at, with the one of now."""
     since = as_of - MESSAGES_WINDOW_DAYS_MAX * DAY_SECONDS
     return (*(at for at in sent_at if at > since), as_of)[-MESSAGES_MAX:]
 

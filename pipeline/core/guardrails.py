@@ -14,12 +14,13 @@ from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import EVERY_CHANNEL, MESSAGES_MAX, MESSAGES_WINDOW_DAYS_MAX, Profile
 from pipeline.core.stage import has_open_complaint
-from pipeline.core.words import short
+from pipeline.core.words import forms
 
 NEVER = 2**62
-_EVERY: Final = short(EVERY_CHANNEL)
-MONTH_DAYS: Final = MESSAGES_WINDOW_DAYS_MAX
+_EVERY: Final = forms(EVERY_CHANNEL)
+MONTH_DAYS: Final = 31
 """A month of the customer's own wish: any so many days, as many as the longest has, so that no month has more."""
+assert MONTH_DAYS <= MESSAGES_WINDOW_DAYS_MAX, "messages are remembered for so long"
 _FINAL_IF_LONG: Final = (Reason.COOL_DOWN, Reason.WISH)
 
 
@@ -44,9 +45,9 @@ def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> boo
     The later of what they said of the channel and of all channels counts; a no at the same instant wins.
     """
     latest, granted = -1, 0
-    about, by = short(purpose), (short(channel), _EVERY)
+    about, by = forms(purpose), forms(channel) + _EVERY
     for consent in profile.consents:
-        if consent.purpose_code == about and consent.channel_code in by:
+        if consent.purpose_code in about and consent.channel_code in by:
             in_force = consent.granted if not consent.valid_until or as_of < consent.valid_until else 0
             if consent.changed_at > latest or (consent.changed_at == latest and not in_force):
                 latest, granted = consent.changed_at, in_force

@@ -248,7 +248,7 @@ def _ripe(orders: Sequence[Order], ripe_at: int, arrived: int) -> list[Order]:
     return [
         order
         for order in orders
-        if order.purchased_at <= ripe_at and order.version_at <= ripe_at and order.arrived_at <= arrived
+        if (order.version_at or order.purchased_at) <= ripe_at and order.arrived_at <= arrived  # `_told_last`
     ]
 
 

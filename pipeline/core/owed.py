@@ -29,11 +29,11 @@ from pipeline.core.profile import (
     Profile,
     Settled,
 )  # fmt: skip
-from pipeline.core.words import short
+from pipeline.core.words import forms
 
 _HOUR_SECONDS: Final = 3_600
-_MARKETING: Final = short("marketing")
-_MAIL_CHANNELS: Final = (short("email"), short(EVERY_CHANNEL))
+_MARKETING: Final = forms("marketing")
+_MAIL_CHANNELS: Final = forms("email") + forms(EVERY_CHANNEL)
 
 
 class Owed(NamedTuple):
@@ -184,7 +184,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
 
 def _is_to_mail(consent: Consent) -> bool:
     """Whether it is about marketing by e-mail."""
-    return consent.purpose_code == _MARKETING and consent.channel_code in _MAIL_CHANNELS
+    return consent.purpose_code in _MARKETING and consent.channel_code in _MAIL_CHANNELS
 
 
 def with_message(dealings: Dealings, at: int) -> Dealings:

@@ -10,6 +10,7 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.digits import shown
 from pipeline.core.policy import NeedsRules
 from pipeline.core.profile import Profile
+from pipeline.core.worth import Worth
 
 Sensitivity = Literal["unknown", "full_price", "mixed", "offers_only"]
 
@@ -25,24 +26,28 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     fraction: float
     """Of their orders, with a discount: shrunk to the shop's share."""
     discount_fraction: float
-    """Discount in all, of the price before it; folded orders that were given back count still."""
+    """Discount in all, of the price before it: of what they kept."""
 
 
-def price(profile: Profile, rules: NeedsRules, usual_fraction: float | None) -> Price:
+def with_discount(profile: Profile) -> tuple[int, int]:
+    """(orders, those with a discount), void ones left out."""
+    needs, discounts = profile.needs, [order.discount_minor for order in ledgers.standing(profile.ledger)]
+    orders = sum(needs.settled) + needs.settled_older + len(discounts)
+    return orders, needs.settled_discounted + len([each for each in discounts if each > 0])
+
+
+def price(profile: Profile, of_orders: Worth, rules: NeedsRules, usual_fraction: float | None) -> Price:
     """Whether they buy with offers; `unknown` below the orders that the policy asks for.
 
-    `usual_fraction`: the shop's share of orders with a discount; None: one half, as long as it is not measured.
+    `of_orders`: what all of theirs are worth. `usual_fraction`: the shop's share of orders with a discount; None: one
+    half, as long as it is not measured.
     """
-    ledger, needs = profile.ledger, profile.needs
-    standing = ledgers.standing(ledger)
-    orders = sum(needs.settled) + needs.settled_older + len(standing)
-    discounts = [order.discount_minor for order in standing]
-    discounted = needs.settled_discounted + len([each for each in discounts if each > 0])
+    orders, discounted = with_discount(profile)
     usual = 0.5 if usual_fraction is None else usual_fraction
     prior = rules.price_prior_orders
     fraction = (discounted + prior * usual) / (orders + prior)
-    discount = ledger.folded_discount_minor + sum(discounts)
-    before = ledger.folded_revenue_minor + sum([order.revenue_minor for order in standing]) + discount
+    discount = of_orders.discount_minor
+    before = of_orders.revenue_minor - of_orders.refunded_minor + discount
     return Price(
         _sensitivity(orders, fraction, rules), orders, discounted, shown(fraction),
         shown(discount / before) if before else 0.0,

@@ -433,7 +433,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tickets_solved: tuple[int, ...] = ()
     considerations: tuple[Consideration, ...] = ()
     sent_at: tuple[int, ...] = ()
-    """When the last messages were sent: as many as any policy's cap may look at, for the cap may grow."""
+    """When the last messages were sent: as many as any cap or wish may look at, for both may grow."""
     rule_sent_at: dict[str, int] = {}
     last_decision: tuple[str, str, str, int] | None = None
     """(rule, outcome, first reason, decided at)"""
@@ -498,9 +498,9 @@ CONSENTS_MAX: Final = 24
 TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
-"""The largest cap a policy may set."""
+"""The largest cap a policy may set; a customer's wish for more counts as one for so many."""
 MESSAGES_WINDOW_DAYS_MAX: Final = 31
-"""The longest time a policy's cap may look back."""
+"""The longest time a policy's cap may look back; at least a month of a customer's wish."""
 TOUCHES_MAX: Final = 16
 FRIENDS_MAX: Final = 16
 CREDITS_MAX: Final = 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.core import owed, satisfaction
@@ -36,16 +36,16 @@ def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[st
     rises_at, first_at = stages.may_rise_at(profile, policy), profile.ledger.first_at
     need_known_at, need_answered_at = stages.need_known_at(profile), stages.need_answered_at(profile)
     is_open, is_frozen = stages.has_open_complaint(profile), stages.is_frozen(profile, policy)
-    is_there = (
-        profile.identified,
-        need_known_at,
-        need_answered_at,
-        profile.ledger.last_at,
-        len(recent) >= policy.stage.departments_for_collaborative,
-        all(bought),
-        not is_frozen and not (is_open and stage == _COLLABORATIVE),
-        rises_at <= as_of,
-    )
+    is_there = {
+        "identity": profile.identified,
+        "need": need_known_at,
+        "answer": need_answered_at,
+        "purchase": profile.ledger.last_at,
+        "departments": len(recent) >= policy.stage.departments_for_collaborative,
+        "cycles": all(bought),
+        "complaint_solved": not is_frozen and not (is_open and stage == _COLLABORATIVE),
+        "time_since_fall": rises_at <= as_of,
+    }
     return {
         "identified": bool(profile.identified),
         "departments": recent,
@@ -68,12 +68,11 @@ def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[st
     }
 
 
-def _missing(stage: int, is_there: Sequence[object]) -> list[str]:
+def _missing(stage: int, is_there: Mapping[str, object]) -> list[str]:
     """What the next stage still wants, its own conditions and those of the stages below it."""
     if stage >= _BONDED:
         return []
-    told = zip(_ASKED_FROM.items(), is_there, strict=True)
-    return [what for (what, asked_from), has in told if not has and asked_from <= stage + 1]
+    return [what for what, has in is_there.items() if not has and _ASKED_FROM[what] <= stage + 1]
 
 
 def satisfaction_of(profile: Profile, policy: Policy, known: Reckoned) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The place in the list is the format: add at the end, never take out. A word that
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 WORDS: Final = (
@@ -36,6 +37,12 @@ _AS_IT_IS: Final = "\0"
 def short(word: str) -> str:
     """Any word as it is packed."""
     return _AS_IT_IS + word if len(word) == 1 else CODE_BY_WORD.get(word, word)
+
+
+@lru_cache(maxsize=256)
+def forms(word: str) -> tuple[str, ...]:
+    """Every way in which a word may be packed: also as it is, by who packed it before it was among these words."""
+    return (short(word),) if len(word) == 1 else (short(word), word)
 
 
 def full(code: str) -> str:

@@ -356,7 +356,7 @@ class PriceSensitivity(Outbound):
     orders: int = Field(ge=0, description="Orders it is told from.")
     discounted: int = Field(ge=0, description="Those of them with a discount.")
     fraction: float = Field(ge=0, le=1, description="With a discount, of all: shrunk to the shop's share.")
-    discount_fraction: float = Field(ge=0, le=1, description="Discounts they had, of the price before.")
+    discount_fraction: float = Field(ge=0, le=1, description="Discounts on what they kept, of its price before.")
 
 
 class Shift(Outbound):

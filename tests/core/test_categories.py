@@ -314,6 +314,22 @@ def test_few_orders_are_judged_by_the_shops_share_of_discounts() -> None:
     assert (found["fraction"], found["sensitivity"]) == (round((3 + 2 * 0.1) / 5, 9), "mixed")
 
 
+def test_how_deep_discounts_were_is_told_of_what_was_kept_whether_or_not_it_has_folded() -> None:
+    """Of the second all went back, of the third half."""
+    told = [
+        order(0, "o0", 90, discount_minor=10),
+        order(7, "o1", 100, discount_minor=100),
+        refund(9, "o1", "R1"),
+        order(14, "o2", 80, discount_minor=20),
+        refund(16, "o2", "R2", 40),
+    ]
+    early, late = live(told), after_reviews(told, 300)
+    assert early.profiles["c"].ledger.orders
+    assert not late.profiles["c"].ledger.orders
+    fractions = [sensitivity(driver)["discount_fraction"] for driver in (early, late)]
+    assert fractions == [round((10 + 10) / (90 + 40 + 10 + 10), 9)] * 2
+
+
 def test_discounts_of_folded_orders_are_remembered_and_those_of_void_orders_are_not() -> None:
     told = [order(7 * number, f"o{number}", 900, discount_minor=50) for number in range(6)]
     driver = after_reviews([*told, cancelled(36, "o5"), refund(30, "o4", "R")], 300)

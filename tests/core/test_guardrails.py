@@ -7,10 +7,14 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.profile import MESSAGES_MAX
+from pipeline.core.guardrails import has_consent
+from pipeline.core.owed import was_allowed
+from pipeline.core.profile import MESSAGES_MAX, Consent, Profile
+from pipeline.core.words import short
 from pipeline.schemas import logged
 from pipeline.telling import why
 from tests.core.builders import consent, day, order, policy, said
@@ -76,3 +80,14 @@ def test_a_decision_says_what_they_want_and_what_they_had() -> None:
     told = why({"reasons": held.reasons, "numbers": held.numbers})
     assert told == "they want at most 1 a month, and in 31 days had 1"
     assert "contacts_per_month_max" not in shop(order(1, "A")).decisions[0].numbers, "who wishes nothing"
+
+
+@pytest.mark.parametrize("in_full", ["marketing", "email"])
+def test_a_word_that_was_packed_in_full_before_it_was_well_known_still_counts_in_consents(in_full: str) -> None:
+    """Words are added to the list; profiles packed before hold them as they are."""
+    purpose, channel = ((word if word == in_full else short(word)) for word in ("marketing", "email"))
+    everywhere, not_here = Consent(short("marketing"), short("*"), 1, 5), Consent(purpose, channel, 0, 6)
+    profile = Profile(first_seen_at=1, as_of=9, consents=(everywhere, not_here))
+    assert not has_consent(profile, "marketing", "email", 9)
+    assert has_consent(profile, "marketing", "sms", 9)
+    assert not was_allowed(profile.consents, 9, grace_hours=0)

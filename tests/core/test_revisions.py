@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.core.acquisition import WHOLE
-from pipeline.core.controls import INITIAL, SCOPES_MAX, Controls, adopt
+from pipeline.core.controls import INITIAL, SCOPES_MAX, Controls, adopt, scope_of
 from pipeline.core.revisions import CHANNELS_MAX, Odd, Remark, Revised, Spend, Won, revised
-from pipeline.schemas import logged
 from tests.core.builders import day
 from tests.core.test_acquisition import revised as told
 
@@ -117,11 +116,13 @@ def test_of_more_channels_than_there_is_place_for_those_that_spent_most_are_kept
 
 def test_when_all_places_are_taken_the_latest_month_has_the_last_one() -> None:
     months = [f"{2000 + number // 12}-{number % 12 + 1:02}" for number in range(SCOPES_MAX + 1)]
-    latest: dict[str, logged.Control] = {
-        f"ChannelCostRevised/search/{month}": told("search", 1, 1, month=month) for month in months[: SCOPES_MAX - 1]
-    }
+    before = {month: told("search", 1, 1, month=month) for month in months[: SCOPES_MAX - 1]}
+    controls = Controls(
+        latest={scope_of(each): each for each in before.values()},
+        spent={month: {"search": each} for month, each in before.items()},
+    )
     events = {("search", month): 5 for month in months[SCOPES_MAX - 1 :]}
-    found = counted(Controls(latest=latest), events, won={("search", month): 1 for month in months})
+    found = counted(controls, events, won={("search", month): 1 for month in months})
     assert {each.cohort_month for each in found.revisions} - set(months[: SCOPES_MAX - 1]) == {months[-1]}
     assert [each for each in found.remarks if each.odd is Odd.TOO_MANY] == [
         Remark(Odd.TOO_MANY, "search", months[SCOPES_MAX - 1], 5)

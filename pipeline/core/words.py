@@ -39,7 +39,11 @@ def short(word: str) -> str:
     return _AS_IT_IS + word if len(word) == 1 else CODE_BY_WORD.get(word, word)
 
 
-@lru_cache(maxsize=256)
+FORMS_KEPT: Final = 256
+"""Words remembered in every form in which they may be packed: purposes and channels are few."""
+
+
+@lru_cache(maxsize=FORMS_KEPT)
 def forms(word: str) -> tuple[str, ...]:
     """Every way in which a word may be packed: also as it is, by who packed it before it was among these words."""
     return (short(word),) if len(word) == 1 else (short(word), word)

@@ -75,6 +75,10 @@ bench: setup-dev ## measure, and write the figures under bench/out
 bench-short: setup-dev ## the same with less of everything, within ten minutes
 	@$(BIN)/python -m bench --short
 
+.PHONY: profile
+profile: setup-dev ## what an event costs, stage by stage, and where the time goes, function by function
+	@$(BIN)/python -m bench.stages --profile
+
 .PHONY: contracts
 contracts: setup-dev ## write the schemas and the AsyncAPI document from the code
 	@$(BIN)/wafa contracts

@@ -173,7 +173,7 @@ class Shop:
         )  # fmt: skip
         name = self.settings.topic(topic.name)
         try:
-            unread = set(range(topic.partitions))
+            unread = set(range(self.settings.partitions(topic)))
             starts = since or {}
             consumer.assign([TopicPartition(name, each, starts.get(each, OFFSET_BEGINNING)) for each in unread])
             while unread:

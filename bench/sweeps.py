@@ -1,6 +1,6 @@
 """`python -m bench.sweeps`: how figures move with workers, pace, customers, batch size and mix, one at a time.
 
-python -m bench.sweeps [--only workers,paces,customers,batches,mixes] [--long]
+python -m bench.sweeps [--only workers,partitions,paces,customers,batches,mixes] [--long]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pipeline.local.kafka import KafkaServer, run_kafka
 
 OUT: Final = Path("bench/out/sweeps.json")
 WORKERS: Final = (1, 2, 4)
+PARTITIONS: Final = (1, 2, 4, 8, 16)
 PACES: Final = (100, 1_000, 5_000, 20_000)
 CUSTOMERS: Final = (10_000, 100_000)
 CUSTOMERS_LONG: Final = (1_000_000, 3_000_000)
@@ -67,6 +68,13 @@ def workers(*, long: bool) -> Iterator[Figures]:
             }  # fmt: skip
 
 
+def partitions(*, long: bool) -> Iterator[Figures]:
+    """The full path with the customers' log in fewer parts and in more: each is a task with its own transactions."""
+    for count in PARTITIONS:
+        with _told("WAFA_LOG_PARTITIONS", count), _shop() as shop:
+            yield {"log_partitions": count, **full.throughput(shop, EVENTS, FEW_CUSTOMERS)}
+
+
 def paces(*, long: bool) -> Iterator[Figures]:
     """A trigger's delay at several paces; beyond what a worker bears it grows for as long as that lasts."""
     with _shop() as shop:
@@ -85,12 +93,8 @@ def customers(*, long: bool) -> Iterator[Figures]:
 def batches(*, long: bool) -> Iterator[Figures]:
     """The full path with smaller transactions."""
     for records in BATCHES:
-        os.environ["WAFA_WORKER_BATCH_RECORDS_MAX"] = str(records)  # the worker inherits it
-        try:
-            with _shop() as shop:
-                yield {"batch_records_max": records, **full.throughput(shop, EVENTS, FEW_CUSTOMERS)}
-        finally:
-            del os.environ["WAFA_WORKER_BATCH_RECORDS_MAX"]
+        with _told("WAFA_WORKER_BATCH_RECORDS_MAX", records), _shop() as shop:
+            yield {"batch_records_max": records, **full.throughput(shop, EVENTS, FEW_CUSTOMERS)}
 
 
 def mixes(*, long: bool) -> Iterator[Figures]:
@@ -98,6 +102,16 @@ def mixes(*, long: bool) -> Iterator[Figures]:
     for name, mix in MIXES.items():
         with _shop() as shop:
             yield {"mix": name, **full.throughput(shop, EVENTS, FEW_CUSTOMERS, mix=mix)}
+
+
+@contextmanager
+def _told(name: str, value: int) -> Iterator[None]:
+    """A setting in the environment, from which the shop and its worker have it."""
+    os.environ[name] = str(value)
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 @contextmanager
@@ -112,7 +126,8 @@ def _shop() -> Iterator[Shop]:
 
 
 SWEEPS: Final[dict[str, Callable[..., Iterator[Figures]]]] = {
-    "workers": workers, "paces": paces, "customers": customers, "batches": batches, "mixes": mixes,
+    "workers": workers, "partitions": partitions, "paces": paces, "customers": customers, "batches": batches,
+    "mixes": mixes,
 }  # fmt: skip
 
 

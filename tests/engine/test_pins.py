@@ -36,6 +36,7 @@ OVERRIDDEN = [
     (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
     (_LeanRecords.__mro__[1], "_consumer_record", ["self", "tp", "record"]),
     (_LeanRecords.__mro__[1], "_unpack_records", ["self"]),
+    (_LeanRecords.__mro__[1], "__iter__", ["self"]),
     (default_records._DefaultRecordBatchPy, "_maybe_uncompress", ["self"]),
     (memory_records._MemoryRecordsPy, "has_next", ["self"]),
     (memory_records._MemoryRecordsPy, "next_batch", ["self", "_min_slice", "_magic_offset"]),

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from pipeline import metrics, topics
 from pipeline.agents.directory import Directory
@@ -225,7 +227,7 @@ def factory(  # noqa: PLR0913 - as the door's own
     )
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An admitted event, encoded, and what of it may not be in the log."""
 
     event_id: str

@@ -8,8 +8,9 @@ considered = sent + withheld + expired + cancelled + still held.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import guardrails
@@ -99,7 +100,7 @@ _OPENED_BY: Final[dict[type, Callable[[Profile, Any, Policy], Profile]]] = {
 }
 
 
-class _Cause(NamedTuple):
+class _Cause(msgspec.Struct, frozen=True, gc=False):
     """What a consideration is opened for, and from when on its message may go out."""
 
     key: str
@@ -122,7 +123,7 @@ def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> tuple[C
     return (*profile.considerations, new)
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """What changes in the customer when every open consideration is looked at, what is decided, when to look again."""
 
     changes: Changes
@@ -204,7 +205,7 @@ def settled(customer_id: str, profile: Profile, controls: Controls, *, waiting: 
                 rule_sent_at={**profile.rule_sent_at, each.rule: profile.as_of},
             )
             rails = _Rails(profile, policy)
-    look_at = min((_look_at(profile, each, rails) for each in held[waiting:]), default=guardrails.NEVER)
+    look_at = min([_look_at(profile, each, rails) for each in held[waiting:]], default=guardrails.NEVER)
     if waiting:
         look_at = min(look_at, profile.look_at)
     changes: Changes = {"look_at": look_at if held else 0, "looked_under": short_mark(controls.policy_hash)}

@@ -41,7 +41,7 @@ class Reason(StrEnum):
     WISH = "wish"
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One move of one consideration."""
 
     trigger_id: str
@@ -66,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     arm: str = "treated"
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What marketing automation is told to do. Valid until `expires_at`; the same `trigger_id` is the same trigger."""
 
     trigger_id: str

@@ -7,7 +7,6 @@ without who and what. An event from the future, or money without a rate, is refu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,8 +24,7 @@ AHEAD_MAX: Final = timedelta(minutes=5)
 """A publisher's clock may be so far ahead of the broker's."""
 
 
-@dataclass(slots=True)  # not frozen: that would double the cost of making one
-class Admitted:
+class Admitted(msgspec.Struct, gc=False):
     """What goes into the customer's log, and the records beside it, encoded; None where there is none."""
 
     logged: logged.CustomerEvent
@@ -37,8 +35,7 @@ class Admitted:
     """For a cost: as it is kept if it proves to be nobody's."""
 
 
-@dataclass(slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why an event may not enter the log."""
 
     reason: Reason

@@ -76,7 +76,7 @@ def first_stop(profile: Profile, name: str, policy: Policy) -> Stop | None:
 def messages_within(profile: Profile, days: int) -> list[int]:
     """When the messages of the last so many days were sent, the earliest first."""
     since = profile.as_of - days * DAY_SECONDS
-    return sorted(at for at in profile.sent_at if at > since)
+    return [at for at in profile.sent_at if at > since]
 
 
 def _wish(profile: Profile, policy: Policy) -> Stop | None:

@@ -12,7 +12,7 @@ MARKS_KEPT: Final = 65_536
 """Publishers' ids remembered with their mark, and as many customers with their place among reviews."""
 _UUID_CHARS: Final = 36
 _UUID_BYTES: Final = 16
-_TRIGGERS: Final = UUID("0d9f6a52-7d0e-5c41-8f5e-6b1f3f1f8f10")
+_TRIGGERS: Final = UUID("0d9f6a52-7d0e-5c41-8f5e-6b1f3f1f8f10").bytes
 
 
 @lru_cache(maxsize=MARKS_KEPT)
@@ -75,7 +75,7 @@ def trigger_id(customer_id: str, rule: str, business_key: str, edition: int) -> 
     """The same cause under the same rule is the same trigger, however often it is decided."""
     # A version 5 UUID, by hand: the library's takes five times as long, and one is made for every decision.
     name = f"{customer_id}/{rule}/{business_key}/{edition}".encode()
-    digest = bytearray(sha1(_TRIGGERS.bytes + name, usedforsecurity=False).digest()[:16])
+    digest = bytearray(sha1(_TRIGGERS + name, usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     return _uuid(digest)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import buckets, categories, decide, forecast, lifecycle, needs, owed, referrals, stage, standing
@@ -40,7 +41,7 @@ class Outcome(StrEnum):
     REVIEWED = "reviewed"
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """The customer afterwards, what was decided on the way, and what became of the event."""
 
     profile: Profile
@@ -101,7 +102,8 @@ def step(
         if waiting == len(after.considerations):
             look_at = after.look_at
         else:
-            settled, decisions, look_at = decide.settled(customer_id, after, controls, waiting=waiting)
+            found = decide.settled(customer_id, after, controls, waiting=waiting)
+            settled, decisions, look_at = found.changes, found.decisions, found.look_at
     review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
     return Step(replace(after, next_review_at=review_at, **settled), decisions, outcome, notes, told)
 

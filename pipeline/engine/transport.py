@@ -130,7 +130,7 @@ class _LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
     next_fetch_offset: int
 
     def __iter__(self) -> Iterator[FetchedRecord]:
-        """aiokafka would go through a `__next__` of its own at each record."""
+        """The records as they are unpacked: aiokafka would go through a `__next__` of its own at each."""
         return self._records_iterator
 
     def _unpack_records(self) -> Iterator[FetchedRecord]:

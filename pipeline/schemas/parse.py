@@ -8,7 +8,6 @@ is accepted does not depend on how it was said. A record of which a part is wron
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final, get_args
 
 import msgspec
@@ -21,16 +20,14 @@ from pipeline.schemas.events import CostRecorded, Inbound, InboundEvent, contrad
 from pipeline.schemas.explain import Unreadable, explain, not_json
 
 
-@dataclass(slots=True)  # not frozen: that would double the cost of making one
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """An event, and the place of its record in the batch. A record may give several."""
 
     index: int
     event: InboundEvent
 
 
-@dataclass(slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """A record nobody can use: its place in the batch, the kind of refusal, and everything that is wrong."""
 
     index: int

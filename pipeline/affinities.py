@@ -36,7 +36,7 @@ def measure_affinity(settings: Settings) -> logged.ModelFitted:
 
 def count(tally: Tally, profile: Profile, controls: Controls) -> None:
     """One customer more, as of the latest that is known in their partition."""
-    day = day_of(max(controls.tick_at, profile.as_of), controls.policy.shop.time_zone)
+    day = day_of(core_controls.known_until(controls, profile.as_of), controls.policy.shop.time_zone)
     tally.add(profile, controls.policy, day)
 
 

@@ -63,7 +63,7 @@ class Everybody:
     controls: Controls
     """What applies to everybody: the newest of all partitions."""
     last_at: int
-    """The latest instant anybody is known at."""
+    """The latest instant anybody was seen at."""
 
 
 def read_everybody(settings: Settings) -> Everybody:
@@ -83,7 +83,7 @@ def fit_shop(settings: Settings, everybody: Everybody, *, dry_run: bool = False)
     """Fit the shop's model to its customers as they stood, and put it into the log. Raises as appending does."""
     gathered, controls = everybody.gathered, everybody.controls
     policy = controls.policy
-    day = day_of(controls.tick_at or everybody.last_at, policy.shop.time_zone) - 1
+    day = day_of(core_controls.known_until(controls, everybody.last_at), policy.shop.time_zone) - 1
     purchases = gathered.purchases
     budget = policy.forecast.alarms_per_thousand_a_week * purchases.repeat_customers(day) / 1000.0
     terms = _terms(policy.forecast, policy.value, gathered)

@@ -62,7 +62,7 @@ def _partitions(settings: Settings, models: Sequence[logged.ModelFitted], seen: 
             controls = core_controls.adopt(controls, fitted)
         zone, customers = controls.policy.shop.time_zone, Customers()
         for _, profile in partition.customers():
-            day = day_of(max(profile.as_of, controls.tick_at), zone)
+            day = day_of(core_controls.known_until(controls, profile.as_of), zone)
             known, bought = facts(profile, controls, day), habits(profile, zone, day)
             if known is not None and bought is not None:
                 customers.add(known.outlook, bought)

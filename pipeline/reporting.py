@@ -103,7 +103,7 @@ def _span(settings: Settings) -> tuple[Controls, int, int]:
             last_at = max(last_at, profile.as_of)
     if not last_at:
         raise NobodyYet("nobody is known yet (or no worker has come so far: `wafa lag`)")
-    return controls, first_at, max(controls.tick_at, last_at)
+    return controls, first_at, core_controls.known_until(controls, last_at)
 
 
 def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tuple[Period, ...]:

@@ -257,7 +257,7 @@ class Customers:
         if packed is None:
             return None
         recent = self._recent.get(key)
-        return recent[1] if recent is not None and recent[0] is packed else unpack(packed)
+        return recent[1] if recent is not None and recent[0] == packed else unpack(packed)
 
     def _pack(self, work: _Work) -> None:
         for key, profile in work.profiles.items():

@@ -91,7 +91,7 @@ def _of_regularity(
     often, place = _frequencies(x)
     n, start = r + k * x, rate + counts.recency
     log_start = np.log(start)
-    tail, by_n, by_start = _tails(k, n, start, counts.tenure - counts.recency)
+    tail, by_n, by_start = _sloped_tails(k, n, start, counts.tenure - counts.recency)
     silent = tail + (timing.a / (timing.b + often))[place]
     of_frequency = gammaln(r + k * often) - gammaln(r) - often * gammaln(k) + r * np.log(rate)
     value = of_frequency[place] + (k - 1) * sum_log_gap - n * log_start + np.log(silent)
@@ -105,8 +105,19 @@ def _frequencies(frequency: Floats) -> tuple[Floats, Whole]:
     return np.arange(place.max(initial=0) + 1, dtype=np.float64), place
 
 
-def _tails(k: int, n: Floats, start: Floats, silence: Floats) -> tuple[Floats, Floats, Floats]:
+def tails(k: int, n: Floats, start: Floats, silence: Floats) -> Floats:
+    """`core.rhythm.tail` for many: n = r + k x, start = alpha / k + recency."""
+    done = silence / (start + silence)
+    term = summed = np.ones_like(done)
+    for step in range(1, k):
+        term = term * (n + step - 1) / step * done
+        summed = summed + term
+    return np.asarray(np.minimum(1.0, np.exp(-n * np.log1p(silence / start)) * summed))
+
+
+def _sloped_tails(k: int, n: Floats, start: Floats, silence: Floats) -> tuple[Floats, Floats, Floats]:
     """`tails`, and its slopes in n and in start."""
+    # Not one form with `tails`: deadlines ask for no slopes, so often that with them a fit takes a quarter longer.
     done, spread = silence / (start + silence), np.log1p(silence / start)
     term, by_n = np.ones_like(done), np.zeros_like(done)
     summed, summed_by_n = term, by_n
@@ -130,16 +141,6 @@ def heaviest(rhythm: Rhythm, frequency: Floats, recency: Floats, sum_log_gap: Fl
         fits.append(fit + timing.r * np.log(rate) - n * np.log(rate + recency))
     best: Floats = np.array(REGULARITIES, np.float64)[np.argmax(fits, axis=0)]
     return best
-
-
-def tails(k: int, n: Floats, start: Floats, silence: Floats) -> Floats:
-    """`core.rhythm.tail` for many: n = r + k x, start = alpha / k + recency."""
-    done = silence / (start + silence)
-    term = summed = np.ones_like(done)
-    for step in range(1, k):
-        term = term * (n + step - 1) / step * done
-        summed = summed + term
-    return np.asarray(np.minimum(1.0, np.exp(-n * np.log1p(silence / start)) * summed))
 
 
 def _shares(z: Floats) -> Floats:

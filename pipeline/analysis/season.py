@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.analysis.counts import Floats
 from pipeline.analysis.purchases import Purchases
-from pipeline.core.season import MONTHS, Season, month_of
+from pipeline.core.days import month_of_year
+from pipeline.core.season import MONTHS, Season
 from pipeline.core.timing import Timing, expected_orders
 
 YEAR_WEEKS: Final = 52
@@ -58,7 +59,7 @@ def weeks_of(timing: Timing, purchases: Purchases, until: int) -> list[Week]:
         old = np.maximum(begins + 7 - firsts, 0), np.maximum(begins - firsts, 0)
         expected = float(newcomers @ (at_age[np.minimum(old[0], len(ages) - 1)] - at_age[old[1]]))
         came = int(np.searchsorted(repeats, begins + 7) - np.searchsorted(repeats, begins))
-        weeks.append(Week(month_of(begins + 3), expected, float(came)))
+        weeks.append(Week(month_of_year(begins + 3), expected, float(came)))
     return weeks
 
 

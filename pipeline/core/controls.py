@@ -58,6 +58,11 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
 INITIAL: Final = Controls()
 
 
+def known_until(controls: Controls, as_of: int) -> int:
+    """The latest instant that is known of whoever was last seen at `as_of`: a Tick says how late it is for all."""
+    return max(controls.tick_at, as_of)
+
+
 def fitted_at(controls: Controls, scope: str) -> datetime | None:
     """When what is in force of a scope was fitted."""
     control = controls.latest.get(f"ModelFitted/{scope}")

@@ -70,7 +70,12 @@ def instant_or_none(at: int) -> datetime | None:
 
 
 @lru_cache(maxsize=DAYS_KEPT)
-def month_of(day: int) -> int:
-    """A day's month, counted from the year 0."""
+def running_month(day: int) -> int:
+    """A day's month, counted on from the year 0: no two months share a number."""
     found = date.fromordinal(day + EPOCH_ORDINAL)
     return found.year * 12 + found.month - 1
+
+
+def month_of_year(day: int) -> int:
+    """A day's month of the year: 0 is January, every year's."""
+    return running_month(day) % 12

@@ -262,7 +262,9 @@ def _look_at(profile: Profile, each: Consideration, rails: _Rails) -> int:
     if profile.as_of < each.not_before_at:
         return min(each.not_before_at, each.expires_at)
     stop = rails.stop(each.rule)
-    return profile.as_of + 1 if stop is None else min(stop.until_at, each.expires_at)
+    if stop is None:
+        return profile.as_of + 1
+    return min(stop.until_at, each.expires_at, guardrails.consent_ends_at(profile))
 
 
 def _decision(

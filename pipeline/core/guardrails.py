@@ -54,6 +54,18 @@ def has_consent(profile: Profile, purpose: str, channel: str, as_of: int) -> boo
     return bool(granted)
 
 
+def consent_ends_at(profile: Profile) -> int:
+    """The next instant at which anything they agreed to ends by itself; `NEVER` where nothing does.
+
+    A yes on another channel, or a later word, may count instead: a look then finds that nothing has moved.
+    """
+    ends_at = NEVER
+    for consent in profile.consents:
+        if profile.as_of < consent.valid_until < ends_at:
+            ends_at = consent.valid_until
+    return ends_at
+
+
 def first_stop(profile: Profile, name: str, policy: Policy) -> Stop | None:
     """The first rail that stops a message under this rule now, or None."""
     rule: Rule = getattr(policy.rules, name)

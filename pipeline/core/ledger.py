@@ -223,15 +223,14 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     if 0 < first_tick_at <= arrived:
         for order in sorted(_ripe(ledger.orders, ripe_at, arrived), key=lambda each: (_told_last(each), each.order)):
             ledger = _fold(ledger, order, zone)
-    early = 0
     while is_too_long(ledger):
         if not ledger.orders:
             orphans = ledger.orphans + len(ledger.refunds) - ENTRIES_MAX
             return replace(ledger, refunds=ledger.refunds[-ENTRIES_MAX:], orphans=orphans)
-        ledger, early = _fold(ledger, _oldest(ledger.orders), zone), early + 1
+        ledger = replace(_fold(ledger, _oldest(ledger.orders), zone), folded_early=ledger.folded_early + 1)
     if first_tick_at and ledger.refunds:
         ledger = _without_stale_orphans(ledger, settled, arrived, first_tick_at)
-    return replace(ledger, folded_early=ledger.folded_early + early) if early else ledger
+    return ledger
 
 
 def _dated(order: Order) -> int:

@@ -42,7 +42,7 @@ class Life:
     @property
     def as_of(self) -> int:
         """The latest instant that is proven: the last Tick's, or of what happened."""
-        return max(self.controls.tick_at, self.profile.as_of if self.profile else 0)
+        return core_controls.known_until(self.controls, self.profile.as_of if self.profile else 0)
 
     def moments(self, records: Records) -> Iterator[Moment]:
         """Every moment that may have changed something, in the order of the log."""

@@ -7,11 +7,11 @@ weeks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from math import fsum
 from typing import Final
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()
+from pipeline.core.days import month_of_year
+
 MONTHS: Final = 12
 STEPS_MAX: Final = 1_200
 """Weeks ahead looked at, at most."""
@@ -39,9 +39,4 @@ def factor(season: Season, day: int, weeks: float) -> float:
     steps = min(max(1, round(weeks)), STEPS_MAX)
     span = weeks * 7.0 / steps
     days = (day + int(span * (step + 0.5)) for step in range(steps))
-    return season.level * fsum(season.months[month_of(each)] for each in days) / steps
-
-
-def month_of(day: int) -> int:
-    """The month of a day since 1970: 0 is January."""
-    return date.fromordinal(day + _EPOCH).month - 1
+    return season.level * fsum(season.months[month_of_year(each)] for each in days) / steps

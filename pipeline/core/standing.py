@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pipeline.core import tier as tiers
 from pipeline.core.below_zero import Known, p_below_zero
 from pipeline.core.controls import Controls
-from pipeline.core.days import day_of, month_of
+from pipeline.core.days import day_of, running_month
 from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
 from pipeline.core.policy import TierRules
 from pipeline.core.population import Population, at
@@ -166,7 +166,7 @@ def _since_days(before: Standing, today: int) -> int:
 def months(before: Standing, today: int) -> int:
     """The tiers at the ends of the months before today's, given those before the last look's."""
     ends = before.months
-    for _ in range(min(month_of(today) - month_of(before.checked_day), MONTH_ENDS_MAX)):
+    for _ in range(min(running_month(today) - running_month(before.checked_day), MONTH_ENDS_MAX)):
         ends = ends * _TIERS + before.tier
         if ends >= 2 * _OLDEST:
             ends = ends % _OLDEST + _OLDEST

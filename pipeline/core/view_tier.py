@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pipeline.core.controls import Controls
-from pipeline.core.days import date_of, month_of
+from pipeline.core.days import date_of, running_month
 from pipeline.core.outlook import gap_minor
 from pipeline.core.profile import Profile, Stage, Standing, Tier, month_ends
 from pipeline.core.reckoned import Reckoned
@@ -64,7 +64,7 @@ def _figures(standing: Standing) -> dict[str, Any]:
         "p_return": p_return,
         "p_below_zero": None if below < 0 else below / _MILLI,
         "cost_to_serve_per_order_minor": standing.serve_minor,
-        "month_ends": _month_ends(standing.months, month_of(standing.checked_day)),
+        "month_ends": _month_ends(standing.months, running_month(standing.checked_day)),
     }
 
 

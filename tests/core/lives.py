@@ -161,6 +161,14 @@ MOVES: Final[tuple[Move, ...]] = (
     lambda on, pick: said(logged.EmailClicked, on, email_id=f"m{pick}", need=("shoes", None)[pick % 2]),
     lambda on, pick: said(logged.PreferenceStated, on, interests=("shoes",)),
     lambda on, pick: said(logged.PreferenceStated, on, contacts_per_month_max=pick),
+    lambda on, pick: said(
+        logged.ConsentChanged,
+        on,
+        purpose=("marketing", "feedback")[pick % 2],
+        state="granted",
+        channel=_CHANNELS[pick % 3],
+        valid_until=day(on + 1 + 2 * pick),
+    ),
 )
 _GAPS = (0, 0.25, 1, 2, 3, 5, 11, 25)
 _LATE = (0, 0, 0, 0.5, 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.codec import VERSION, UnknownVersion, pack, peek, unpack
-from pipeline.core.days import date_of, day_of
+from pipeline.core.days import EPOCH_ORDINAL, date_of, day_of, month_of_year, running_month
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, mark, spread, trigger_id
 from pipeline.core.profile import Profile
 from tests.core.lives import STEADY
@@ -40,6 +40,21 @@ def test_a_day_is_the_calendar_day_in_the_zone(at: int, zone: str) -> None:
 )
 def test_days_where_clocks_change(at: str, zone: str, on: str) -> None:
     assert date_of(day_of(int(datetime.fromisoformat(at).timestamp()), zone)) == on
+
+
+@pytest.mark.parametrize(
+    ("on", "running", "of_year"),
+    [
+        ("1969-12-31", 1969 * 12 + 11, 11),
+        ("1970-01-01", 1970 * 12, 0),
+        ("2025-12-31", 2025 * 12 + 11, 11),
+        ("2026-01-01", 2026 * 12, 0),
+        ("2027-01-31", 2027 * 12, 0),
+    ],
+)
+def test_months_are_counted_on_over_the_years_or_anew_in_each(on: str, running: int, of_year: int) -> None:
+    day = date.fromisoformat(on).toordinal() - EPOCH_ORDINAL
+    assert (running_month(day), month_of_year(day)) == (running, of_year)
 
 
 def test_zone_data_is_the_pinned_wheels_and_not_the_machines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import timedelta
 from itertools import accumulate
@@ -17,8 +18,8 @@ from pipeline.core.profile import MESSAGES_MAX, Consent, Profile
 from pipeline.core.words import short
 from pipeline.schemas import logged
 from pipeline.telling import why
-from tests.core.builders import consent, day, order, policy, said
-from tests.core.lives import STEADY
+from tests.core.builders import consent, day, order, policy, resolved, said, seconds, ticket
+from tests.core.lives import HASTY, STEADY
 from tests.driver import Driver
 
 EAGER = policy(
@@ -80,6 +81,33 @@ def test_a_decision_says_what_they_want_and_what_they_had() -> None:
     told = why({"reasons": held.reasons, "numbers": held.numbers})
     assert told == "they want at most 1 a month, and in 31 days had 1"
     assert "contacts_per_month_max" not in shop(order(1, "A")).decisions[0].numbers, "who wishes nothing"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_tick_leaves_a_message_held_past_its_day_after_their_yes_has_ended(seed: int) -> None:
+    """A complaint, the cap or a cool-down holds it meanwhile; a later yes holds in place of the earlier one."""
+    chance, driver, ends, held = random.Random(seed), Driver(HASTY), 0.0, 0
+    for hour in range(6, 24 * 120, 6):
+        on = hour / 24
+        match chance.randrange(12):
+            case 0:
+                driver.feed(order(on, f"order {hour}"))
+            case 1:
+                driver.feed(ticket(on, f"ticket {hour % 5}"))
+            case 2:
+                driver.feed(resolved(on, f"ticket {hour % 5}"))
+            case 3:
+                ends = on + chance.choice((0.1, 1, 4, 9))
+                driver.feed(
+                    said(logged.ConsentChanged, on, purpose="feedback", state="granted", channel="email",
+                         valid_until=day(ends))
+                )  # fmt: skip
+        driver.tick(day(on))
+        for each in driver.profiles["c"].considerations if driver.profiles else ():
+            if each.rule == "feedback_request" and each.not_before_at <= seconds(on):
+                assert on < ends, f"day {on}: held for {each.business_key}, and the yes ended on day {ends}"
+                held += 1
+    assert held, "something was held"
 
 
 @pytest.mark.parametrize("in_full", ["marketing", "email"])

@@ -266,12 +266,13 @@ def test_how_often_the_clock_ticks_changes_no_value_and_no_lifecycle(life: list[
 
 
 def may_send(told: list[Any], purpose: str, channel: str, at: datetime) -> bool:
-    """Whether the last word on consent, by its date, is a yes: reckoned from everything said so far."""
+    """Whether the last word on consent, by its date, is a yes that has not ended: reckoned from all said so far."""
     words = []
     for event in told:
         match event:
             case logged.ConsentChanged() if event.purpose == purpose and event.channel in (None, channel):
-                words.append((event.occurred_at, event.state != "granted"))
+                is_over = event.valid_until is not None and at >= event.valid_until
+                words.append((event.occurred_at, event.state != "granted" or is_over))
             case logged.EmailUnsubscribed() if channel == "email" and event.list_id is None:
                 words.append((event.occurred_at, True))
     return bool(words) and not max(words)[1]

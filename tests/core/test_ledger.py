@@ -199,6 +199,16 @@ def test_orphans_alone_are_bounded_too() -> None:
     assert ledger.orphans == 100 - ENTRIES_MAX
 
 
+def test_what_folds_early_is_counted_also_where_only_orphans_are_left_and_still_too_many() -> None:
+    """No step brings so many at once: 66 refunds of orders that nobody told, beside 2 orders."""
+    ledger = bought(bought(EMPTY, 1, 0), 2, 1)
+    for number in range(66):
+        ledger = returned(ledger, number, 1_000 + number, 2, 1)
+    after = settled(ledger, 3)
+    assert (after.folded_orders, after.folded_early) == (2, 2)
+    assert (len(after.refunds), after.orphans) == (64, 66 - 64)
+
+
 def test_purchase_days_are_the_latest_distinct_ones_folded_or_not() -> None:
     ledger = EMPTY
     for number in range(50):

@@ -237,7 +237,7 @@ def test_months_are_kept_whatever_the_tiers_were_and_pack_into_four_bytes(months
     for tier in months:
         standing = replace(standing, tier=int(tier))
         later = standing.checked_day + 31  # at most two months on
-        if standings.month_of(later) - standings.month_of(standing.checked_day) != 1:
+        if standings.running_month(later) - standings.running_month(standing.checked_day) != 1:
             later -= 3
         standing = replace(standing, months=standings.months(standing, later), checked_day=later)
     assert list(standing.month_ends) == months[-MONTH_ENDS_MAX:]

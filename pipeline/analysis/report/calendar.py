@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final, Literal, NamedTuple, get_args
 
-from pipeline.core.days import day_of, month_of
+from pipeline.core.days import day_of, running_month
 
 PeriodKind = Literal["week", "month", "quarter", "year"]
 KINDS: Final[tuple[PeriodKind, ...]] = get_args(PeriodKind)
@@ -129,7 +129,7 @@ class Calendar:
         found = self._places.get(day)
         if found is None:
             numbers = (n for n, period in enumerate(self.periods) if period.first_day <= day <= period.last_day)
-            found = self._places[day] = Place(next(numbers, OUTSIDE), month_of(day))
+            found = self._places[day] = Place(next(numbers, OUTSIDE), running_month(day))
         return found
 
     @property

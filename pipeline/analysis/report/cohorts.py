@@ -8,7 +8,7 @@ from pipeline.analysis.report.calendar import month_name
 from pipeline.analysis.report.figures import AGES_SHOWN
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
-from pipeline.core.days import month_of
+from pipeline.core.days import running_month
 
 LIFECYCLES: Final = ("new", "active", "won_back", "at_risk", "lapsed")
 AT_RISK: Final = ("at_risk", "lapsed")
@@ -51,7 +51,7 @@ def cohorts(shop: Shop) -> Part:
 
 
 def _retention(shop: Shop) -> list[list[Cell]]:
-    first, last = month_of(shop.calendar.first_day), month_of(min(shop.calendar.last_day, shop.today))
+    first, last = running_month(shop.calendar.first_day), running_month(min(shop.calendar.last_day, shop.today))
     rows: list[list[Cell]] = []
     for cohort in range(first, last + 1):
         size = shop.tally.sizes[cohort]

@@ -9,7 +9,7 @@ from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_n
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
 from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
 from pipeline.core.controls import Controls, spending
-from pipeline.core.days import month_of
+from pipeline.core.days import running_month
 from pipeline.core.policy import Policy
 
 
@@ -40,7 +40,7 @@ class Shop:
     @property
     def this_month(self) -> int:
         """The month of `as_of`."""
-        return month_of(self.today)
+        return running_month(self.today)
 
     def is_over(self, period: Period) -> bool:
         """Whether its last day has passed."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.core.acquisition import shares
 from pipeline.core.controls import Controls
-from pipeline.core.days import day_of, month_of
+from pipeline.core.days import day_of, running_month
 from pipeline.core.forecast import forecast
 from pipeline.core.owed import Owed, by_department
 from pipeline.core.profile import Lifecycle, Profile, Tier
@@ -58,6 +58,6 @@ def _tiers(profile: Profile) -> tuple[str | None, tuple[tuple[int, str], ...]]:
     kept = profile.standing
     if kept is None or kept.tier == Tier.UNKNOWN:
         return None, ()
-    month = month_of(kept.checked_day)
+    month = running_month(kept.checked_day)
     ends = (*kept.month_ends, Tier(kept.tier))
     return Tier(kept.tier).label, tuple((at, each.label) for at, each in enumerate(ends, month - len(ends) + 1))

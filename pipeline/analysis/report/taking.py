@@ -22,7 +22,7 @@ from pipeline.analysis.report.tally import (
     Tally,
 )
 from pipeline.core.acquisition import WHOLE
-from pipeline.core.days import month_of
+from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
 from pipeline.core.value import Value
 
@@ -51,7 +51,7 @@ class _Taken:
         self.tier = standing.tier or NO_TIER
         self.first_at = standing.first_purchase_at
         self.first_day = self.calendar.day(self.first_at) if self.first_at else 0
-        self.first_month = month_of(self.first_day) if self.first_at else 0
+        self.first_month = running_month(self.first_day) if self.first_at else 0
         by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
         self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
         self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}

@@ -18,7 +18,9 @@ Document = Mapping[str, Any]
 CONDITIONS: Final = {
     "known": "we know who they are and a need of theirs, and they answered a message made from it",
     "worked_on_together": "they bought, and enough departments dealt with them well lately",
+    "still_worked_on": "they bought, and of the departments enough to keep it dealt with them well lately",
     "loyal": "they bought in each of the last cycles, and no complaint is open",
+    "still_loyal": "they bought in each of the last cycles",
 }
 """What each condition of a stage says; one without a row is told by its name."""
 WHY_NOT: Final = {
@@ -85,11 +87,13 @@ def _print_stage(answer: Document, console: Console) -> None:
     console.print(f"{answer['stage']} since {_day(answer['since_at'])}: {_plain(answer['reason'])}", highlight=False)
     _print_moves(answer["moves"], console, "What moved it", lambda move: _told(move["conditions"]))
     if answer["holds"]:
-        _print_conditions(f"{answer['stage']} asks for", answer["holds"], console)
+        _print_conditions(f"{answer['stage']} asks for, to be kept,", answer["holds"], console)
     if answer["next_stage"] is not None:
         _print_conditions(f"the next, {answer['next_stage']}, asks for", answer["next_asks"], console)
     if answer["frozen_by_complaint"]:
-        console.print("A complaint is open: the stage does not move until it is solved.")
+        until = _day(answer["frozen_until_at"])
+        told = f"A serious complaint is open: the stage does not move until it is solved, or until {until}."
+        console.print(told, highlight=False)
     if answer["failed_checks"]:
         failed = f"{answer['failed_checks']} of {answer['failed_checks_max']}"
         console.print(f"Checks in a row that found evidence gone: {failed}.", highlight=False)

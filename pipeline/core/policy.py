@@ -50,6 +50,7 @@ class StageRules(_Section, frozen=True):
     order_stands_days: int = 14
     serious_from_severity: int = 3
     departments_to_keep: int = 1
+    frozen_days_max: int = 90
 
 
 class LedgerRules(_Section, frozen=True):
@@ -235,6 +236,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.order_stands_days": (0, 365),
     "stage.serious_from_severity": (1, 5),
     "stage.departments_to_keep": (0, 3),
+    "stage.frozen_days_max": (0, 730),
     "ledger.refund_window_days": (1, 730),
     "value.margin_permille": (-1000, 1000),
     "value.affiliate_commission_permille": (0, 1000),

@@ -43,7 +43,9 @@ class ValueWhy(Outbound):
 class Condition(Outbound):
     """One thing that a stage asks for."""
 
-    name: str = Field(description="Such as `known`, `worked_on_together`, `loyal`.")
+    name: str = Field(
+        description="Such as `known`, `worked_on_together`, `loyal`; `still_worked_on`, `still_loyal` to keep a stage."
+    )
     holds: bool = Field(description="Whether it was so.")
     facts: dict[str, Any] = Field(description="The figures and instants it rests on, by name.")
 
@@ -56,7 +58,7 @@ class StageMove(Outbound):
     at: AwareDatetime = Field(description="When.")
     reason: str = Field(description="Why, as in the view.")
     cause: Cause = Field(description="The event that moved it.")
-    conditions: tuple[Condition, ...] = Field(description="Of the stage reached, or of the one that was lost, then.")
+    conditions: tuple[Condition, ...] = Field(description="To reach the stage then, or to keep the one that was lost.")
 
 
 class StageWhy(Outbound):
@@ -66,12 +68,15 @@ class StageWhy(Outbound):
     since_at: AwareDatetime = Field(description="Since when.")
     reason: str = Field(description="Why, as in the view.")
     moves: tuple[StageMove, ...] = Field(description="In the order of the log.")
-    holds: tuple[Condition, ...] = Field(description="What this stage asks for, now.")
+    holds: tuple[Condition, ...] = Field(description="What this stage asks for to be kept, now.")
     failed_checks: int = Field(ge=0, description="Checks in a row that found evidence gone.")
     failed_checks_max: int = Field(ge=1, description="With so many it falls.")
     next_stage: Stage | None = Field(description="The stage above; none above the highest.")
     next_asks: tuple[Condition, ...] = Field(description="What the next stage asks for; what does not hold is missing.")
-    frozen_by_complaint: bool = Field(description="While a complaint is open the stage does not move.")
+    frozen_by_complaint: bool = Field(description="While a serious complaint is new and open the stage does not move.")
+    frozen_until_at: AwareDatetime | None = Field(
+        None, description="An open serious complaint holds it until then at most; none: there is no such complaint."
+    )
 
 
 class LifecycleMove(Outbound):

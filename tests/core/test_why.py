@@ -118,16 +118,32 @@ def test_a_stage_is_told_with_the_event_that_moved_it_the_evidence_then_and_what
     assert known["holds"]
     assert known["facts"]["need_answered_at"] == f"{day(1.5):%Y-%m-%dT%H:%M:%SZ}"
     assert collaborative["reached"] == stage["stage"] == "collaborative"
-    together = next(each for each in stage["holds"] if each["name"] == "worked_on_together")
+    together = next(each for each in stage["holds"] if each["name"] == "still_worked_on")
     assert {"marketing", "service"} <= set(together["facts"]["departments"])
+    assert together["facts"]["departments_asked"] == 1, "one is enough to keep what it took two to reach"
+    assert [each["facts"]["departments_asked"] for each in collaborative["conditions"][1:]] == [2]
     loyal = next(each for each in stage["next_asks"] if each["name"] == "loyal")
     assert (stage["next_stage"], loyal["holds"]) == ("bonded", False)
     assert loyal["facts"]["bought_in_cycles"] == [True, False, False], "the cycles before are what is missing"
 
 
-def test_an_open_complaint_is_told_to_freeze_the_stage() -> None:
-    assert asked("stage", [tick(0), order(1), ticket(2)])["stage"]["frozen_by_complaint"]
-    assert not asked("stage", [tick(0), order(1), ticket(2), resolved(3)])["stage"]["frozen_by_complaint"]
+def test_an_open_complaint_is_told_to_freeze_the_stage_and_until_when() -> None:
+    frozen = asked("stage", [tick(0), order(1), ticket(2)])["stage"]
+    assert (frozen["frozen_by_complaint"], frozen["frozen_until_at"]) == (True, f"{day(92):%Y-%m-%dT%H:%M:%SZ}")
+    assert not asked("stage", [tick(0), order(1), ticket(2), tick(92)])["stage"]["frozen_by_complaint"]
+    solved = asked("stage", [tick(0), order(1), ticket(2), resolved(3)])["stage"]
+    assert (solved["frozen_by_complaint"], solved["frozen_until_at"]) == (False, None)
+
+
+def test_a_fall_is_told_with_what_was_missing_to_keep_the_stage() -> None:
+    """One department would have been enough, so the reason is not that two were missing."""
+    known = [said(logged.PreferenceStated, 0, interests=("jazz",)), said(logged.CustomerIdentified, 0), opened(0)]
+    quiet = [tick(number) for number in range(3, 240, 10)]
+    told = [tick(0), *known, order(0), said(logged.OrderDelivered, 1, order_id="A"), *quiet]
+    fall = asked("stage", told)["stage"]["moves"][-1]
+    assert (fall["left"], fall["reached"]) == ("collaborative", "basic")
+    missing = [(each["name"], each["facts"]["departments_asked"]) for each in fall["conditions"] if not each["holds"]]
+    assert missing == [("still_worked_on", 1)]
 
 
 # -- lifecycle --------------------------------------------------------------------------------------------------------

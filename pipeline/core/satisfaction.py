@@ -40,6 +40,8 @@ class Said(IntEnum):
 KINDS: Final = ("survey", "review", "mention", "ticket", "promise")
 _WEIGHT_OF: Final = {kind: f"{kind}_weight_permille" for kind in KINDS}
 """Which of the policy's weights each kind has."""
+MIDDLE_MILLI: Final = 500
+"""Half of the best there is: who answers a survey with less does not say that they were dealt with well."""
 LEVELS: Final = ("unknown", "dissatisfied", "mixed", "satisfied")
 
 SCORES: Final = {

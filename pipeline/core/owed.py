@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.days import HOUR_SECONDS
 from pipeline.core.marks import mark, short_mark, shortened
 from pipeline.core.profile import (
     DELIVERIES_MAX,
@@ -31,7 +32,6 @@ from pipeline.core.profile import (
 )  # fmt: skip
 from pipeline.core.words import forms
 
-_HOUR_SECONDS: Final = 3_600
 _MARKETING: Final = forms("marketing")
 _MAIL_CHANNELS: Final = forms("email") + forms(EVERY_CHANNEL)
 
@@ -176,7 +176,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
                 latest = consent
     if latest is None:
         return False
-    grace = grace_hours * _HOUR_SECONDS
+    grace = grace_hours * HOUR_SECONDS
     if not latest.granted:
         return at < latest.changed_at + grace
     return not latest.valid_until or at < latest.valid_until + grace
@@ -221,13 +221,13 @@ def by_department(profile: Profile, as_of: int) -> dict[str, Owed]:
     return {"marketing": Owed(max(profile.messages - broken, 0), broken), "sales": sales, "service": service}
 
 
-def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, bool]]:
-    """(when it was decided, whether it was kept) of each delivery promised, kept one by one."""
+def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, int, bool]]:
+    """(order, when it was decided, whether it was kept) of each delivery promised, of those told one by one."""
     ended = []
     for each in dealings.deliveries:
         kept, broken, _ = _delivery(each, as_of)
         if kept or broken:
-            ended.append((each.delivered_at if kept else each.promised_at, bool(kept)))
+            ended.append((each.order, each.delivered_at if kept else each.promised_at, bool(kept)))
     return ended
 
 

@@ -143,6 +143,7 @@ class SatisfactionRules(_Section, frozen=True):
     prior_weight_permille: int = 500
     least_weight_permille: int = 100
     solved_in_time_days: int = 3
+    answered_in_time_hours: int = 24
     satisfied_from_permille: int = 700
     dissatisfied_below_permille: int = 400
 
@@ -295,6 +296,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "satisfaction.prior_weight_permille": (0, 10_000),
     "satisfaction.least_weight_permille": (1, 10_000),
     "satisfaction.solved_in_time_days": (1, 365),
+    "satisfaction.answered_in_time_hours": (1, 8760),
     "satisfaction.satisfied_from_permille": (1, 1000),
     "satisfaction.dissatisfied_below_permille": (0, 1000),
 }

@@ -53,6 +53,20 @@ class Owed(NamedTuple):
         return Owed(self.kept + other.kept, self.broken + other.broken, self.open + other.open)
 
 
+class Promise(NamedTuple):
+    """A promise that is remembered one by one."""
+
+    department: str
+    what: str
+    """A delivery, an answer, or a message without consent."""
+    key: int
+    """The short mark of its order or ticket; of a message the instant."""
+    due_at: int
+    done_at: int
+    outcome: str
+    """Kept, broken or open."""
+
+
 class Open(NamedTuple):
     """A promise whose time has not come."""
 
@@ -219,6 +233,35 @@ def by_department(profile: Profile, as_of: int) -> dict[str, Owed]:
         if case.promised_at:
             service = service.plus(_owed(case.promised_at, case.answered_at, as_of))
     return {"marketing": Owed(max(profile.messages - broken, 0), broken), "sales": sales, "service": service}
+
+
+def one_by_one(dealings: Dealings, as_of: int) -> list[Promise]:
+    """The promises remembered one by one, the one due last first; of messages those sent without consent."""
+    found = [Promise("marketing", "message", at, at, at, "broken") for at in dealings.unconsented_at]
+    for each in dealings.deliveries:
+        owed = _delivery(each, as_of)
+        if owed.made:
+            found.append(Promise("sales", "delivery", each.order, each.promised_at, each.delivered_at, _outcome(owed)))
+    for case in dealings.cases:
+        if case.promised_at:
+            outcome = _outcome(_owed(case.promised_at, case.answered_at, as_of))
+            found.append(Promise("service", "answer", case.ticket, case.promised_at, case.answered_at, outcome))
+    return sorted(found, key=lambda each: (-each.due_at, each.what, each.key))
+
+
+def _outcome(owed: Owed) -> str:
+    return "kept" if owed.kept else "broken" if owed.broken else "open"
+
+
+def in_numbers(profile: Profile) -> dict[str, Owed]:
+    """The rest, known by its number alone: messages with consent, and what is too old to be remembered one by one."""
+    dealings = profile.dealings
+    broken = dealings.unconsented + len(dealings.unconsented_at)
+    return {
+        "marketing": Owed(max(profile.messages - broken, 0), dealings.unconsented),
+        "sales": _of(dealings.deliveries_settled),
+        "service": _of(dealings.answers_settled),
+    }
 
 
 def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, int, bool]]:

@@ -164,9 +164,7 @@ def _level(mean: float, policy: Policy) -> str:
 def pieces(profile: Profile, as_of: int, policy: Policy) -> Iterator[Piece]:
     """All evidence there is of one customer."""
     zone, dealings = policy.shop.time_zone, profile.dealings
-    for kind, series in zip(KINDS, dealings.said, strict=False):
-        for day, percent in _days(series):
-            yield Piece(kind, day, percent / 100)
+    yield from said(dealings)
     for case in dealings.cases:
         judged = _judged(case, as_of, policy)
         if judged is not None:
@@ -175,6 +173,13 @@ def pieces(profile: Profile, as_of: int, policy: Policy) -> Iterator[Piece]:
     for key, at, kept in owed.deliveries_ended(dealings, as_of):
         what = "promise_kept" if kept else "promise_broken"
         yield Piece("promise", day_of(at, zone), SCORES[what], what, key)
+
+
+def said(dealings: Dealings) -> Iterator[Piece]:
+    """What they said of us: surveys, reviews, mentions."""
+    for kind, series in zip(KINDS, dealings.said, strict=False):
+        for day, percent in _days(series):
+            yield Piece(kind, day, percent / 100)
 
 
 def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:

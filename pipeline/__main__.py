@@ -853,7 +853,8 @@ def customer(
         typer.Option(
             "--why",
             metavar="QUESTION",
-            help="Only why it is so: value, stage, lifecycle, tier, prediction, or a rule such as retention_offer.",
+            help="Only why it is so: value, stage, lifecycle, tier, prediction, satisfaction, needs, owed, rfm, or a "
+            "rule such as retention_offer.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document.")] = False,
@@ -862,7 +863,8 @@ def customer(
     """One customer: who they are, what happened, and why each trigger was sent or was not.
 
     With --why: the entries behind their value, the evidence behind their stage, what moved their lifecycle and tier,
-    the inputs behind a prediction, or all that became of a rule's triggers and why others were never considered.
+    the inputs behind a prediction, the pieces behind satisfaction, needs, promises and RFM scores, or all that became
+    of a rule's triggers and why others were never considered.
     """
     from pipeline.core.why import QUESTIONS
     from pipeline.inquiry import customer_document, customer_ids, explanation

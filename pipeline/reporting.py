@@ -78,7 +78,7 @@ def _reported(settings: Settings, asked: Asked, controls: Controls, first_at: in
         for key, profile in partition.customers():
             life = lives.by_customer.pop(key, None) or Life()
             life.first_at = life.first_at or profile.first_seen_at
-            take(tally, life, standing_of(profile, partition.controls), as_of)
+            take(tally, life, standing_of(profile, partition.controls, as_of), as_of)
     for cost in costs_told(settings):
         take_cost(tally, cost, day_of(as_of, zone))
     return composed(Shop(tally, controls, as_of, settings.shop_currency))

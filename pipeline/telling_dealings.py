@@ -33,7 +33,7 @@ def dealings_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             )
             yield f"for {evidence['next_stage']}", wants
     if profile.get("satisfaction"):
-        yield "satisfaction", _satisfaction(profile["satisfaction"])
+        yield "satisfaction", satisfaction_line(profile["satisfaction"])
     if profile.get("owed"):
         yield "we owe", _owed(profile["owed"])
 
@@ -60,7 +60,8 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _satisfaction(satisfaction: Mapping[str, Any]) -> str:
+def satisfaction_line(satisfaction: Mapping[str, Any]) -> str:
+    """How satisfied they are, and by what."""
     rests_on = ", ".join(
         f"{_KINDS[each['kind']]} {each['mean_fraction']:.0%} ({each['count']}, the latest of {each['latest_on']})"
         for each in satisfaction["evidence"]

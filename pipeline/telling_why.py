@@ -10,6 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.telling import OUTCOME_STYLES, numbers_of, why
+from pipeline.telling_entries import (
+    day,
+    event_in_words,
+    moment,
+    plain,
+    print_needs,
+    print_owed,
+    print_rfm,
+    print_satisfaction,
+)  # fmt: skip
 from pipeline.telling_tier import TIER_REASONS, TIERS
 from pipeline.telling_value import PARTS, money
 
@@ -18,7 +28,9 @@ Document = Mapping[str, Any]
 CONDITIONS: Final = {
     "known": "we know who they are and a need of theirs, and they answered a message made from it",
     "worked_on_together": "they bought, and enough departments dealt with them well lately",
+    "still_worked_on": "they bought, and of the departments enough to keep it dealt with them well lately",
     "loyal": "they bought in each of the last cycles, and no complaint is open",
+    "still_loyal": "they bought in each of the last cycles",
 }
 """What each condition of a stage says; one without a row is told by its name."""
 WHY_NOT: Final = {
@@ -57,7 +69,7 @@ def print_explanation(document: Document, console: Console) -> None:
     if answer is None:
         console.print("Nothing is known of them in the log yet (`wafa lag`).")
         return
-    console.print(f"as of {_moment(document['as_of'])} UTC", highlight=False)
+    console.print(f"as of {moment(document['as_of'])} UTC", highlight=False)
     _PRINT[part](answer, console)
 
 
@@ -72,7 +84,7 @@ def _print_value(answer: Document, console: Console) -> None:
         for entry in entries:
             amount = money(sign * entry["amount_minor"], currency)
             what = f"{entry['type']} {entry['id']}".strip()
-            table.add_row(told, _moment(entry["at"]), amount, escape(what), escape(entry["order_id"] or ""))
+            table.add_row(told, moment(entry["at"]), amount, escape(what), escape(entry["order_id"] or ""))
         if entries:
             total = sign * sum(entry["amount_minor"] for entry in entries)
             table.add_row(f"[bold]{told}[/]", "", f"[bold]{money(total, currency)}[/]", f"{len(entries)} entries", "")
@@ -82,14 +94,16 @@ def _print_value(answer: Document, console: Console) -> None:
 
 
 def _print_stage(answer: Document, console: Console) -> None:
-    console.print(f"{answer['stage']} since {_day(answer['since_at'])}: {_plain(answer['reason'])}", highlight=False)
+    console.print(f"{answer['stage']} since {day(answer['since_at'])}: {plain(answer['reason'])}", highlight=False)
     _print_moves(answer["moves"], console, "What moved it", lambda move: _told(move["conditions"]))
     if answer["holds"]:
-        _print_conditions(f"{answer['stage']} asks for", answer["holds"], console)
+        _print_conditions(f"{answer['stage']} asks for, to be kept,", answer["holds"], console)
     if answer["next_stage"] is not None:
         _print_conditions(f"the next, {answer['next_stage']}, asks for", answer["next_asks"], console)
     if answer["frozen_by_complaint"]:
-        console.print("A complaint is open: the stage does not move until it is solved.")
+        until = day(answer["frozen_until_at"])
+        told = f"A serious complaint is open: the stage does not move until it is solved, or until {until}."
+        console.print(told, highlight=False)
     if answer["failed_checks"]:
         failed = f"{answer['failed_checks']} of {answer['failed_checks_max']}"
         console.print(f"Checks in a row that found evidence gone: {failed}.", highlight=False)
@@ -99,26 +113,26 @@ def _print_conditions(title: str, conditions: Sequence[Document], console: Conso
     table = Table("what", "holds", "figures", title=title)
     for each in conditions:
         holds = "[green]yes[/]" if each["holds"] else "[red]missing[/]"
-        table.add_row(CONDITIONS.get(each["name"], _plain(each["name"])), holds, escape(_facts(each["facts"])))
+        table.add_row(CONDITIONS.get(each["name"], plain(each["name"])), holds, escape(_facts(each["facts"])))
     console.print(table)
 
 
 def _told(conditions: Sequence[Document]) -> str:
     return "; ".join(
-        f"{_plain(each['name'])}: {'yes' if each['holds'] else 'no'}"
+        f"{plain(each['name'])}: {'yes' if each['holds'] else 'no'}"
         + (f" ({_facts(each['facts'])})" if each["facts"] else "")
         for each in conditions
     )
 
 
 def _print_lifecycle(answer: Document, console: Console) -> None:
-    since = f"since {_day(answer['since_at'])}: {_plain(answer['reason'])}"
-    console.print(f"{_plain(answer['lifecycle'])} {since}", highlight=False)
+    since = f"since {day(answer['since_at'])}: {plain(answer['reason'])}"
+    console.print(f"{plain(answer['lifecycle'])} {since}", highlight=False)
     whose = "their own rhythm" if answer["limits_are"] == "own_rhythm" else "the policy, for everybody"
     limits = f"at risk after {answer['at_risk_after_days']} days of silence, lapsed after {answer['lapsed_after_days']}"
     console.print(f"{limits} (by {whose}); silent for {_or_none(answer['silent_days'])} days", highlight=False)
     if answer["next_at"] is not None:
-        told = f"{_plain(answer['next_lifecycle'])} from {_day(answer['next_at'])}, should they not buy before"
+        told = f"{plain(answer['next_lifecycle'])} from {day(answer['next_at'])}, should they not buy before"
         console.print(told if answer["is_proven"] else f"{told} (once time passes in the log)", highlight=False)
     console.print(f"purchase days: {', '.join(map(str, answer['purchase_days'])) or 'none'}", highlight=False)
     _print_moves(answer["moves"], console, "What moved it", _silence)
@@ -135,8 +149,8 @@ def _print_moves(moves: Sequence[Document], console: Console, title: str, told: 
     table = Table("when (UTC)", "from", "to", "why", "by", "evidence then", title=title)
     for move in reversed(moves):
         table.add_row(
-            _moment(move["at"]), _plain(move["left"] or "-"), _plain(move["reached"]), _plain(move["reason"]),
-            escape(_cause(move["cause"])), escape(told(move)),
+            moment(move["at"]), plain(move["left"] or "-"), plain(move["reached"]), plain(move["reason"]),
+            escape(event_in_words(move["cause"])), escape(told(move)),
         )  # fmt: skip
     console.print(table)
 
@@ -146,8 +160,8 @@ def _print_tier(answer: Document, console: Console) -> None:
     for move in reversed(answer["moves"]):
         to = move["reached"]
         table.add_row(
-            _moment(move["cause"]["at"]), TIERS[move["left"]], TIERS[to["tier"]], TIER_REASONS[to["tier_reason"]],
-            escape(_cause(move["cause"])),
+            moment(move["cause"]["at"]), TIERS[move["left"]], TIERS[to["tier"]], TIER_REASONS[to["tier_reason"]],
+            escape(event_in_words(move["cause"])),
         )  # fmt: skip
     if table.row_count:
         console.print(table)
@@ -159,7 +173,7 @@ def _print_tier(answer: Document, console: Console) -> None:
             table.add_row(*row)
     console.print(table)
     for name, amount in answer["pulled_down_by"].items():
-        what = _plain(name.removesuffix("_minor"))
+        what = plain(name.removesuffix("_minor"))
         console.print(f"pulled down by {what}: {money(amount, answer['currency'])}", highlight=False)
 
 
@@ -185,7 +199,7 @@ def _print_prediction(answer: Document, console: Console) -> None:
     model, seen, made = answer["model"], answer["purchases"], answer["made_of"]
     found = answer["prediction"]
     table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]model[/]", f"of {model['scope']}, fitted {_moment(model['fitted_at'])}, learned until "
+    table.add_row("[bold]model[/]", f"of {model['scope']}, fitted {moment(model['fitted_at'])}, learned until "
                   f"{model['learned_until_on']}")  # fmt: skip
     days = f"{seen['purchase_days']} days, {seen['first_on']} to {seen['last_on']}"
     gap = f", {seen['mean_gap_days']:.1f} days apart" if seen["mean_gap_days"] is not None else ""
@@ -218,22 +232,22 @@ def _print_rule(answer: Document, console: Console) -> None:
         for move in reversed(each["moves"]):
             style = OUTCOME_STYLES.get(move["outcome"], "")
             table.add_row(
-                _moment(move["decided_at"]), escape(each["business_key"]),
+                moment(move["decided_at"]), escape(each["business_key"]),
                 f"[{style}]{move['outcome']}[/]" if style else move["outcome"],
                 escape(why({**answer, **each, **move})), escape(numbers_of(move)),
             )  # fmt: skip
     console.print(table if table.row_count else "Never considered: its cause has not occurred where it counts.")
     for each in answer["passed_over"]:
-        told = f"{_moment(each['at'])} {_cause(each['cause'])}: no trigger considered, {WHY_NOT[each['reason']]}"
+        told = f"{moment(each['at'])} {event_in_words(each['cause'])}: no trigger considered, {WHY_NOT[each['reason']]}"
         console.print(escape(told), highlight=False)
     if answer["cause"] is not None:
         cause = answer["cause"]
-        when = f" ({_day(cause['at'])})" if cause["at"] is not None else ""
-        console.print(f"its cause: {_plain(cause['state'])}, {WHY_NOT[cause['reason']]}{when}", highlight=False)
+        when = f" ({day(cause['at'])})" if cause["at"] is not None else ""
+        console.print(f"its cause: {plain(cause['state'])}, {WHY_NOT[cause['reason']]}{when}", highlight=False)
     if answer["in_the_way"] is not None:
         stop = answer["in_the_way"]
-        until = f", until {_moment(stop['until_at'])}" if stop["until_at"] is not None else ""
-        told = _IN_THE_WAY.get(stop["reason"], _plain(stop["reason"]))
+        until = f", until {moment(stop['until_at'])}" if stop["until_at"] is not None else ""
+        told = _IN_THE_WAY.get(stop["reason"], plain(stop["reason"]))
         console.print(f"in the way of a message now: {told}{until} ({stop['reason']})", highlight=False)
     else:
         console.print("nothing is in the way of a message now")
@@ -246,22 +260,22 @@ _PRINT: Final[Mapping[str, Callable[[Document, Console], None]]] = {
     "tier": _print_tier,
     "prediction": _print_prediction,
     "rule": _print_rule,
+    "satisfaction": print_satisfaction,
+    "needs": print_needs,
+    "owed": print_owed,
+    "rfm": print_rfm,
 }
 
 
-def _cause(cause: Document) -> str:
-    return "time passed" if cause["type"] == "Tick" else f"{cause['type']} {cause['id'] or ''}".strip()
-
-
 def _facts(facts: Document) -> str:
-    return ", ".join(f"{_plain(name.removesuffix('_at'))} {_fact(name, value)}" for name, value in facts.items())
+    return ", ".join(f"{plain(name.removesuffix('_at'))} {_fact(name, value)}" for name, value in facts.items())
 
 
 def _fact(name: str, value: object) -> str:
     if isinstance(value, list):
         return " ".join(_fact("", each) for each in value) or "none"
     if name.endswith("_at") and value is not None:
-        return _day(value)
+        return day(value)
     if value is None:
         return "never"
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"
@@ -269,15 +283,3 @@ def _fact(name: str, value: object) -> str:
 
 def _or_none(value: object) -> str:
     return "no" if value is None else str(value)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _moment(instant: object) -> str:
-    return str(instant)[:16].replace("T", " ")
-
-
-def _day(instant: object) -> str:
-    return str(instant)[:10]

@@ -142,6 +142,7 @@ EVIDENCE: Final = {
     "have dealt with them well in the last cycle (of {cycle_days} days at least)",
     stage.is_still_worked_on: "then {departments_to_keep} is enough to keep it",
     stage.is_loyal: "a purchase in each of the last {cycles_for_bonded} cycles, no complaint open",
+    stage.is_still_loyal: "an open complaint by itself does not end it",
 }
 """Each kind of evidence in words; the numbers are the policy's."""
 

@@ -38,7 +38,7 @@ from pipeline.core.profile import (
     Ticket,
 )  # fmt: skip
 from pipeline.core.responses import CODES, EMAIL
-from pipeline.core.satisfaction import Said
+from pipeline.core.satisfaction import MIDDLE_MILLI, Said
 from pipeline.core.words import short
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
@@ -332,13 +332,15 @@ def _felt(profile: Profile, sentiment: float | None, now: Moment, changes: Chang
 
 def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Changes:
     share = round(1000 * event.score / event.score_max) if event.score_max else 0
-    return {
+    changes: Changes = {
         "needs": needs.answered(profile, now),
         "surveys": profile.surveys + 1,
         "survey_sum_milli": profile.survey_sum_milli + share,
         **dealt.said(profile, Said.SURVEY, share / 1000, now),
-        "marketing_at": max(profile.marketing_at, now.at),
     }
+    if share >= MIDDLE_MILLI:
+        changes["marketing_at"] = max(profile.marketing_at, now.at)
+    return changes
 
 
 # -- tickets and costs ------------------------------------------------------------------------------------------------

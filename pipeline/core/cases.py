@@ -58,6 +58,11 @@ def is_late(case: Case) -> bool:
     return bool(case.promised_at) and case.answered_at > case.promised_at
 
 
+def answer_seconds(case: Case) -> int | None:
+    """How long they waited for the first answer, where we know it: who tells solutions alone tells no answer."""
+    return case.answered_at - case.opened_at if case.replied and case.opened_at else None
+
+
 def _kind(event: logged.TicketEvent) -> int:
     return _KINDS.get(event.kind, Kind.OTHER)
 
@@ -75,6 +80,8 @@ def _told(case: Case, event: logged.TicketEvent, at: int) -> Case:
     if solves or event.status in _ANSWERED:
         answered_at = _earlier(case.answered_at, at)
         solved_at = max(case.solved_at, at) if solves else case.solved_at
+        if not case.answered_at or at < case.answered_at or (at == case.answered_at and not solves):
+            changes["replied"] = int(not solves)
         changes["answered_at"] = answered_at
         changes["solved_after"] = solved_at - answered_at + 1 if solved_at else 0
     elif event.status == "open" and isinstance(event, logged.TicketUpdated):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, reset_tzpath
 
+HOUR_SECONDS: Final = 3_600
 DAY_SECONDS: Final = 86_400
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 """Of day 0."""

@@ -100,7 +100,7 @@ def consented(profile: Profile, consents: tuple[Consent, ...], now: Moment) -> C
 
 
 def said(profile: Profile, kind: Said, score: float, now: Moment) -> Changes:
-    """They said how we are, 0 to 1. An answered survey is marketing's doing too: `apply` says so."""
+    """They said how we are, 0 to 1. A survey that says no ill is marketing's doing too: `apply` says so."""
     return {"dealings": satisfaction.with_said(profile.dealings, kind, now.day, score)}
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pipeline.core.explain import happened_at
 from pipeline.core.lived import Moment
+from pipeline.core.step import Outcome
 from pipeline.schemas import logged
+
+COUNTED: Final = (Outcome.ACCEPTED, Outcome.LATE)
+"""What became of an event that changed something."""
 
 
 class Watching(Protocol):

@@ -11,20 +11,20 @@ from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
 from pipeline.core.policy import Policy
 from pipeline.core.profile import Profile, Stage
-from pipeline.core.stage import HOLDS, Evidence
+from pipeline.core.stage import HOLDS, KEEPS, Evidence
 
 Facts = dict[str, Any]
 
 
-def conditions(stage: Stage, profile: Profile, as_of: int, policy: Policy) -> list[Facts]:
-    """What a stage asks for, whether each holds at an instant, and the figures it rests on."""
+def conditions(asked: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Policy) -> list[Facts]:
+    """What is asked for to reach a stage or to keep it, whether each holds at an instant, and the figures behind it."""
     return [
         {
             "name": name_of(evidence),
             "holds": evidence(profile, as_of, policy),
             "facts": _FACTS.get(name_of(evidence), _no_facts)(profile, as_of, policy),
         }
-        for evidence in HOLDS[stage]
+        for evidence in asked
     ]
 
 
@@ -45,7 +45,7 @@ class StageMoves:
         if after is None or (moment.before is not None and moment.before.stage == after.stage):
             return
         before = None if moment.before is None else Stage(moment.before.stage)
-        asked = Stage(after.stage) if before is None or after.stage > before else before
+        asked = HOLDS[Stage(after.stage)] if before is None or after.stage > before else KEEPS[before]
         self.moves.append(
             {
                 "left": before.label if before is not None else None,
@@ -70,12 +70,13 @@ def stage_document(life: Life, moves: StageMoves) -> Facts | None:
         "since_at": instant(profile.stage_since_at or profile.first_seen_at),
         "reason": stages.reason(profile),
         "moves": moves.moves,
-        "holds": conditions(stage, profile, as_of, policy),
+        "holds": conditions(KEEPS[stage], profile, as_of, policy),
         "failed_checks": profile.stage_failed_checks,
         "failed_checks_max": stages.FAILED_CHECKS_MAX,
         "next_stage": following.label if following is not None else None,
-        "next_asks": conditions(following, profile, as_of, policy) if following is not None else [],
-        "frozen_by_complaint": stages.is_frozen(profile, policy),
+        "next_asks": conditions(HOLDS[following], profile, as_of, policy) if following is not None else [],
+        "frozen_by_complaint": stages.is_frozen(profile, as_of, policy),
+        "frozen_until_at": instant_or_none(stages.frozen_until(profile, policy)),
     }
 
 
@@ -95,10 +96,18 @@ def _known(profile: Profile, as_of: int, policy: Policy) -> Facts:
 
 
 def _worked_on_together(profile: Profile, as_of: int, policy: Policy) -> Facts:
+    return _dealt_with(profile, as_of, policy, policy.stage.departments_for_collaborative)
+
+
+def _still_worked_on(profile: Profile, as_of: int, policy: Policy) -> Facts:
+    return _dealt_with(profile, as_of, policy, policy.stage.departments_to_keep)
+
+
+def _dealt_with(profile: Profile, as_of: int, policy: Policy, asked: int) -> Facts:
     return {
         "last_purchase_at": instant_or_none(profile.ledger.last_at),
         "departments": stages.departments(profile, as_of, policy),
-        "departments_asked": policy.stage.departments_for_collaborative,
+        "departments_asked": asked,
         "since_at": instant(max(0, as_of - stages.cycle_days(profile, policy) * DAY_SECONDS)),
         **{f"{name}_at": instant_or_none(at) for name, at in stages.dealt_at(profile, as_of, policy).items()},
     }
@@ -116,6 +125,8 @@ def _loyal(profile: Profile, as_of: int, policy: Policy) -> Facts:
 _FACTS: Final[Mapping[str, Callable[[Profile, int, Policy], Facts]]] = {
     "known": _known,
     "worked_on_together": _worked_on_together,
+    "still_worked_on": _still_worked_on,
     "loyal": _loyal,
+    "still_loyal": _loyal,
 }
 """By condition. One without figures of its own is told by whether it holds."""

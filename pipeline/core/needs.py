@@ -165,6 +165,12 @@ def is_fresh(name: str, confirmed_at: int, as_of: int, rules: NeedsRules) -> boo
     return as_of - confirmed_at < life * DAY_SECONDS
 
 
+def holds_until(fact: Fact, rules: NeedsRules) -> int:
+    """When a fact's life ends, unless it is said or seen again; 0 where it is not remembered when it was."""
+    life: int = getattr(rules, _LIVES[fact.name])
+    return fact.confirmed_at + life * DAY_SECONDS if fact.confirmed_at else 0
+
+
 def marketing_channel(profile: Profile, rules: NeedsRules) -> str | None:
     """Where they want offers and news: what they said, while it holds; else where they answer best, if known."""
     chosen = profile.marketing_channel

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.days import HOUR_SECONDS
 from pipeline.core.marks import mark, short_mark, shortened
 from pipeline.core.profile import (
     DELIVERIES_MAX,
@@ -31,7 +32,6 @@ from pipeline.core.profile import (
 )  # fmt: skip
 from pipeline.core.words import forms
 
-_HOUR_SECONDS: Final = 3_600
 _MARKETING: Final = forms("marketing")
 _MAIL_CHANNELS: Final = forms("email") + forms(EVERY_CHANNEL)
 
@@ -51,6 +51,20 @@ class Owed(NamedTuple):
     def plus(self, other: Owed) -> Owed:
         """Both together; of customers, of departments."""
         return Owed(self.kept + other.kept, self.broken + other.broken, self.open + other.open)
+
+
+class Promise(NamedTuple):
+    """A promise that is remembered one by one."""
+
+    department: str
+    what: str
+    """A delivery, an answer, or a message without consent."""
+    key: int
+    """The short mark of its order or ticket; of a message the instant."""
+    due_at: int
+    done_at: int
+    outcome: str
+    """Kept, broken or open."""
 
 
 class Open(NamedTuple):
@@ -176,7 +190,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
                 latest = consent
     if latest is None:
         return False
-    grace = grace_hours * _HOUR_SECONDS
+    grace = grace_hours * HOUR_SECONDS
     if not latest.granted:
         return at < latest.changed_at + grace
     return not latest.valid_until or at < latest.valid_until + grace
@@ -221,13 +235,42 @@ def by_department(profile: Profile, as_of: int) -> dict[str, Owed]:
     return {"marketing": Owed(max(profile.messages - broken, 0), broken), "sales": sales, "service": service}
 
 
-def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, bool]]:
-    """(when it was decided, whether it was kept) of each delivery promised, kept one by one."""
+def one_by_one(dealings: Dealings, as_of: int) -> list[Promise]:
+    """The promises remembered one by one, the one due last first; of messages those sent without consent."""
+    found = [Promise("marketing", "message", at, at, at, "broken") for at in dealings.unconsented_at]
+    for each in dealings.deliveries:
+        owed = _delivery(each, as_of)
+        if owed.made:
+            found.append(Promise("sales", "delivery", each.order, each.promised_at, each.delivered_at, _outcome(owed)))
+    for case in dealings.cases:
+        if case.promised_at:
+            outcome = _outcome(_owed(case.promised_at, case.answered_at, as_of))
+            found.append(Promise("service", "answer", case.ticket, case.promised_at, case.answered_at, outcome))
+    return sorted(found, key=lambda each: (-each.due_at, each.what, each.key))
+
+
+def _outcome(owed: Owed) -> str:
+    return "kept" if owed.kept else "broken" if owed.broken else "open"
+
+
+def in_numbers(profile: Profile) -> dict[str, Owed]:
+    """The rest, known by its number alone: messages with consent, and what is too old to be remembered one by one."""
+    dealings = profile.dealings
+    broken = dealings.unconsented + len(dealings.unconsented_at)
+    return {
+        "marketing": Owed(max(profile.messages - broken, 0), dealings.unconsented),
+        "sales": _of(dealings.deliveries_settled),
+        "service": _of(dealings.answers_settled),
+    }
+
+
+def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, int, bool]]:
+    """(order, when it was decided, whether it was kept) of each delivery promised, of those told one by one."""
     ended = []
     for each in dealings.deliveries:
         kept, broken, _ = _delivery(each, as_of)
         if kept or broken:
-            ended.append((each.delivered_at if kept else each.promised_at, bool(kept)))
+            ended.append((each.order, each.delivered_at if kept else each.promised_at, bool(kept)))
     return ended
 
 

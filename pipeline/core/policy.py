@@ -50,6 +50,7 @@ class StageRules(_Section, frozen=True):
     order_stands_days: int = 14
     serious_from_severity: int = 3
     departments_to_keep: int = 1
+    frozen_days_max: int = 90
 
 
 class LedgerRules(_Section, frozen=True):
@@ -142,6 +143,7 @@ class SatisfactionRules(_Section, frozen=True):
     prior_weight_permille: int = 500
     least_weight_permille: int = 100
     solved_in_time_days: int = 3
+    answered_in_time_hours: int = 24
     satisfied_from_permille: int = 700
     dissatisfied_below_permille: int = 400
 
@@ -235,6 +237,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "stage.order_stands_days": (0, 365),
     "stage.serious_from_severity": (1, 5),
     "stage.departments_to_keep": (0, 3),
+    "stage.frozen_days_max": (0, 730),
     "ledger.refund_window_days": (1, 730),
     "value.margin_permille": (-1000, 1000),
     "value.affiliate_commission_permille": (0, 1000),
@@ -293,6 +296,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "satisfaction.prior_weight_permille": (0, 10_000),
     "satisfaction.least_weight_permille": (1, 10_000),
     "satisfaction.solved_in_time_days": (1, 365),
+    "satisfaction.answered_in_time_hours": (1, 8760),
     "satisfaction.satisfied_from_permille": (1, 1000),
     "satisfaction.dissatisfied_below_permille": (0, 1000),
 }

@@ -253,6 +253,8 @@ class Case(_Entry, frozen=True):
     reopened_at: int = 0
     said_at: int = 0
     """When they last judged our service; below 0: and called it bad."""
+    replied: int = 0
+    """Whether the first answer is known by itself, not by a solution alone."""
 
     @property
     def solved_at(self) -> int:

@@ -22,10 +22,10 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import cases, owed
-from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.days import DAY_SECONDS, HOUR_SECONDS, day_of
 from pipeline.core.digits import shown
 from pipeline.core.normal import NINE_IN_TEN
-from pipeline.core.policy import Policy
+from pipeline.core.policy import Policy, SatisfactionRules
 from pipeline.core.profile import SAID_MAX, Case, Dealings, Profile
 
 
@@ -40,6 +40,8 @@ class Said(IntEnum):
 KINDS: Final = ("survey", "review", "mention", "ticket", "promise")
 _WEIGHT_OF: Final = {kind: f"{kind}_weight_permille" for kind in KINDS}
 """Which of the policy's weights each kind has."""
+MIDDLE_MILLI: Final = 500
+"""Half of the best there is: who answers a survey with less does not say that they were dealt with well."""
 LEVELS: Final = ("unknown", "dissatisfied", "mixed", "satisfied")
 
 SCORES: Final = {
@@ -63,6 +65,10 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     kind: str
     day: int
     score: float
+    what: str = ""
+    """What a ticket or promise came to, as `SCORES` has it; empty for what they said."""
+    key: int = 0
+    """The short mark of the ticket or order."""
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
@@ -122,9 +128,8 @@ def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
         some = by_kind.get(kind)
         if not some:
             continue
-        unit = getattr(rules, _WEIGHT_OF[kind]) / 1000
         days, told = [piece.day for piece in some], [piece.score for piece in some]
-        aged = [unit * 2.0 ** (-max(today - day, 0) / rules.half_life_days) for day in days]
+        aged = [weight_of(kind, today - day, rules) for day in days]
         scores += [weight * score for weight, score in zip(aged, told, strict=True)]
         weights += aged
         mean = shown(fsum(told) / len(some))
@@ -142,6 +147,13 @@ def satisfaction(profile: Profile, as_of: int, policy: Policy) -> Satisfaction:
     return Satisfaction(_level(mean, policy), mean, low, high, tuple(found))
 
 
+def weight_of(kind: str, age_days: int, rules: SatisfactionRules) -> float:
+    """What a piece of evidence of a kind weighs at an age: half as much after each half-life."""
+    unit: int = getattr(rules, _WEIGHT_OF[kind])
+    left: float = 2.0 ** (-max(age_days, 0) / rules.half_life_days)
+    return unit / 1000 * left
+
+
 def _level(mean: float, policy: Policy) -> str:
     rules = policy.satisfaction
     if mean * 1000 >= rules.satisfied_from_permille:
@@ -152,16 +164,22 @@ def _level(mean: float, policy: Policy) -> str:
 def pieces(profile: Profile, as_of: int, policy: Policy) -> Iterator[Piece]:
     """All evidence there is of one customer."""
     zone, dealings = policy.shop.time_zone, profile.dealings
-    for kind, series in zip(KINDS, dealings.said, strict=False):
-        for day, percent in _days(series):
-            yield Piece(kind, day, percent / 100)
+    yield from said(dealings)
     for case in dealings.cases:
         judged = _judged(case, as_of, policy)
         if judged is not None:
             at, what = judged
-            yield Piece("ticket", day_of(at, zone), SCORES[what])
-    for at, kept in owed.deliveries_ended(dealings, as_of):
-        yield Piece("promise", day_of(at, zone), SCORES["promise_kept" if kept else "promise_broken"])
+            yield Piece("ticket", day_of(at, zone), SCORES[what], what, case.ticket)
+    for key, at, kept in owed.deliveries_ended(dealings, as_of):
+        what = "promise_kept" if kept else "promise_broken"
+        yield Piece("promise", day_of(at, zone), SCORES[what], what, key)
+
+
+def said(dealings: Dealings) -> Iterator[Piece]:
+    """What they said of us: surveys, reviews, mentions."""
+    for kind, series in zip(KINDS, dealings.said, strict=False):
+        for day, percent in _days(series):
+            yield Piece(kind, day, percent / 100)
 
 
 def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
@@ -173,10 +191,18 @@ def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
     is_complaint = case.kind == cases.Kind.COMPLAINT
     if not cases.is_solved(case):
         return (as_of, "complaint_open") if is_complaint else None
-    slow = policy.satisfaction.solved_in_time_days * DAY_SECONDS
-    is_slow = cases.is_late(case) or (case.opened_at and case.solved_at - case.opened_at > slow)
-    when = "late" if is_slow else "in_time"
+    when = "late" if _is_slow(case, policy.satisfaction) else "in_time"
     return case.solved_at, f"complaint_solved_{when}" if is_complaint else f"solved_{when}"
+
+
+def _is_slow(case: Case, rules: SatisfactionRules) -> bool:
+    """Whether it was solved too late, or answered later than promised; without a promise, than we should."""
+    if case.opened_at and case.solved_at - case.opened_at > rules.solved_in_time_days * DAY_SECONDS:
+        return True
+    if case.promised_at:
+        return cases.is_late(case)
+    waited = cases.answer_seconds(case)
+    return waited is not None and waited > rules.answered_in_time_hours * HOUR_SECONDS
 
 
 def _days(series: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -7,9 +7,9 @@ complaint open (a referral is evidence, never a condition). A cycle is the polic
 that who buys twice a year, regularly, can be loyal.
 
 A stage rises one step at a time, as soon as its evidence is there. It is kept on less than it took to reach it (one
-department may do), falls one step after two checks in a row that did not find even that, and what was lost is regained
-at the next check at the earliest: so nobody flickers. While a serious complaint is open it neither rises nor falls, and
-a solved complaint is no evidence.
+department may do, and an open complaint takes nothing away), falls one step after two checks in a row that did not find
+even that, and what was lost is regained at the next check at the earliest: so nobody flickers. While a serious
+complaint is new and open it neither rises nor falls, and a solved complaint is no evidence.
 """
 
 from __future__ import annotations
@@ -152,8 +152,11 @@ def bought_in_cycles(
 
 def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought in each of their last cycles, and no complaint is open."""
-    if has_open_complaint(profile):
-        return False
+    return not has_open_complaint(profile) and is_still_loyal(profile, as_of, policy)
+
+
+def is_still_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """They bought in each of their last cycles: an open complaint by itself ends no loyalty."""
     zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
     first_at, last_at = profile.ledger.first_at, profile.ledger.last_at
     if as_of - first_at < (length * (cycles - 1) - 1) * DAY_SECONDS:
@@ -169,12 +172,23 @@ def has_open_complaint(profile: Profile) -> bool:
     return bool(profile.tickets) and any(ticket.is_complaint for ticket in profile.tickets)
 
 
-def is_frozen(profile: Profile, policy: Policy) -> bool:
-    """Whether an open complaint is so serious, or of a severity unknown, that the stage stays where it is."""
+def is_frozen(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """Whether an open complaint is so serious, or of a severity unknown, and so new that the stage stays as it is."""
+    return bool(profile.tickets) and as_of < frozen_until(profile, policy)
+
+
+def frozen_until(profile: Profile, policy: Policy) -> int:
+    """Until when an open complaint holds the stage where it is, should it not be solved before; 0: none does."""
     serious = policy.stage.serious_from_severity
-    return bool(profile.tickets) and any(
-        ticket.is_complaint and (not ticket.severity or ticket.severity >= serious) for ticket in profile.tickets
+    opened_at = max(
+        (
+            ticket.opened_at
+            for ticket in profile.tickets
+            if ticket.is_complaint and (not ticket.severity or ticket.severity >= serious)
+        ),
+        default=0,
     )
+    return opened_at + policy.stage.frozen_days_max * DAY_SECONDS if opened_at else 0
 
 
 Evidence = Callable[[Profile, int, Policy], bool]
@@ -186,11 +200,13 @@ HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
     Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
 }
 """What must hold for a stage to be reached."""
-TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on}
+TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on, is_loyal: is_still_loyal}
 """What less is enough to keep it."""
+KEEPS: Final = {stage: tuple(TO_KEEP.get(each, each) for each in some) for stage, some in HOLDS.items()}
+"""What must hold for a stage to be kept."""
 _EVIDENCE: Final = tuple(HOLDS[stage][::-1] for stage in sorted(HOLDS))
 """What is a stage's own comes first: it is missing most often, and every step asks."""
-_TO_KEEP: Final = tuple(tuple(TO_KEEP.get(each, each) for each in some) for some in _EVIDENCE)
+_TO_KEEP: Final = tuple(KEEPS[stage][::-1] for stage in sorted(KEEPS))
 
 REASONS: Final = {
     Stage.EXPLORATORY: "first_contact",
@@ -213,7 +229,7 @@ def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Poli
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
-    if is_frozen(profile, policy):
+    if is_frozen(profile, as_of, policy):
         return {}
     stage = profile.stage
     may_rise = stage < _HIGHEST and as_of >= may_rise_at(profile, policy)

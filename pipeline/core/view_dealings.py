@@ -35,7 +35,7 @@ def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[st
     bought = stages.bought_in_cycles(profile, as_of, policy, known.purchase_days)
     rises_at, first_at = stages.may_rise_at(profile, policy), profile.ledger.first_at
     need_known_at, need_answered_at = stages.need_known_at(profile), stages.need_answered_at(profile)
-    is_open, is_frozen = stages.has_open_complaint(profile), stages.is_frozen(profile, policy)
+    is_open, is_frozen = stages.has_open_complaint(profile), stages.is_frozen(profile, as_of, policy)
     is_there = {
         "identity": profile.identified,
         "need": need_known_at,

@@ -6,22 +6,26 @@ from typing import Any, Final
 
 from pipeline.core.days import instant
 from pipeline.core.explain import ValueEntries
+from pipeline.core.explain_dealings import DealingsTold, owed_document, satisfaction_document
 from pipeline.core.explain_lifecycle import LifecycleMoves, lifecycle_document
 from pipeline.core.explain_moves import Watching
+from pipeline.core.explain_needs import NeedsTold, needs_document
+from pipeline.core.explain_orders import OrdersTold
 from pipeline.core.explain_prediction import prediction_document
+from pipeline.core.explain_rfm import rfm_document
 from pipeline.core.explain_rule import RuleMoves, rule_document
 from pipeline.core.explain_stage import StageMoves, stage_document
 from pipeline.core.explain_tier import TierMoves, tier_document
 from pipeline.core.lived import Life, Records
 from pipeline.core.policy import Rules
 
-FIGURES: Final = ("value", "stage", "lifecycle", "tier", "prediction")
+FIGURES: Final = ("value", "stage", "lifecycle", "tier", "prediction", "satisfaction", "needs", "owed", "rfm")
 RULES: Final = Rules.__struct_fields__
 QUESTIONS: Final = (*FIGURES, *RULES)
 
 
 def why(question: str, customer_id: str, records: Records) -> dict[str, Any]:
-    """The answer: `value`, `stage`, `lifecycle`, `tier`, `prediction` or a rule's name is asked; its part is filled.
+    """The answer: one of `FIGURES` or a rule's name is asked; its part is filled.
 
     A part is None where nothing is known of the customer. Raises ValueError for another question.
     """
@@ -29,8 +33,11 @@ def why(question: str, customer_id: str, records: Records) -> dict[str, Any]:
         raise ValueError(f"why: expected one of {', '.join(QUESTIONS)}, got {question!r}")
     life = Life(customer_id)
     value, stage, lifecycle, tier = ValueEntries(), StageMoves(), LifecycleMoves(), TierMoves()
-    rule = RuleMoves(question)
-    watchers: dict[str, Watching] = {"value": value, "stage": stage, "lifecycle": lifecycle, "tier": tier}
+    dealings, needs, orders, rule = DealingsTold(), NeedsTold(), OrdersTold(), RuleMoves(question)
+    watchers: dict[str, Watching] = {
+        "value": value, "stage": stage, "lifecycle": lifecycle, "tier": tier, "satisfaction": dealings, "needs": needs,
+        "owed": dealings, "rfm": orders,
+    }  # fmt: skip
     watching = watchers.get(question, rule)
     for moment in life.moments(records):
         watching.see(moment)
@@ -44,6 +51,10 @@ def why(question: str, customer_id: str, records: Records) -> dict[str, Any]:
         "tier": tier_document(life, tier) if question == "tier" else None,
         "prediction": prediction_document(life) if question == "prediction" else None,
         "rule": rule_document(life, rule) if question in RULES else None,
+        "satisfaction": satisfaction_document(life, dealings) if question == "satisfaction" else None,
+        "needs": needs_document(life, needs) if question == "needs" else None,
+        "owed": owed_document(life, dealings) if question == "owed" else None,
+        "rfm": rfm_document(life, orders) if question == "rfm" else None,
     }
 
 

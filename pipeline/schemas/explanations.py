@@ -43,7 +43,9 @@ class ValueWhy(Outbound):
 class Condition(Outbound):
     """One thing that a stage asks for."""
 
-    name: str = Field(description="Such as `known`, `worked_on_together`, `loyal`.")
+    name: str = Field(
+        description="Such as `known`, `worked_on_together`, `loyal`; `still_worked_on`, `still_loyal` to keep a stage."
+    )
     holds: bool = Field(description="Whether it was so.")
     facts: dict[str, Any] = Field(description="The figures and instants it rests on, by name.")
 
@@ -56,7 +58,7 @@ class StageMove(Outbound):
     at: AwareDatetime = Field(description="When.")
     reason: str = Field(description="Why, as in the view.")
     cause: Cause = Field(description="The event that moved it.")
-    conditions: tuple[Condition, ...] = Field(description="Of the stage reached, or of the one that was lost, then.")
+    conditions: tuple[Condition, ...] = Field(description="To reach the stage then, or to keep the one that was lost.")
 
 
 class StageWhy(Outbound):
@@ -66,12 +68,15 @@ class StageWhy(Outbound):
     since_at: AwareDatetime = Field(description="Since when.")
     reason: str = Field(description="Why, as in the view.")
     moves: tuple[StageMove, ...] = Field(description="In the order of the log.")
-    holds: tuple[Condition, ...] = Field(description="What this stage asks for, now.")
+    holds: tuple[Condition, ...] = Field(description="What this stage asks for to be kept, now.")
     failed_checks: int = Field(ge=0, description="Checks in a row that found evidence gone.")
     failed_checks_max: int = Field(ge=1, description="With so many it falls.")
     next_stage: Stage | None = Field(description="The stage above; none above the highest.")
     next_asks: tuple[Condition, ...] = Field(description="What the next stage asks for; what does not hold is missing.")
-    frozen_by_complaint: bool = Field(description="While a complaint is open the stage does not move.")
+    frozen_by_complaint: bool = Field(description="While a serious complaint is new and open the stage does not move.")
+    frozen_until_at: AwareDatetime | None = Field(
+        None, description="An open serious complaint holds it until then at most; none: there is no such complaint."
+    )
 
 
 class LifecycleMove(Outbound):
@@ -246,10 +251,142 @@ class RuleWhy(Outbound):
     in_the_way: InTheWay | None = Field(description="None: nothing.")
 
 
+class EvidenceEntry(Outbound):
+    """A piece of evidence of satisfaction."""
+
+    kind: str = Field(description="`survey`, `review`, `mention`, `ticket` or `promise`.")
+    what: str | None = Field(description="What became of the ticket or promise; none of what they said.")
+    about: str | None = Field(description="The ticket or order.")
+    on: date = Field(description="The day it is of; an open complaint is of today.")
+    age_days: int = Field(ge=0, description="How old it is.")
+    score: float = Field(ge=0, le=1, description="From 0, bad, to 1, good.")
+    weight: float = Field(ge=0, description="By its kind and age.")
+    events: tuple[Cause, ...] = Field(description="What told it, in the order of the log.")
+
+
+class SatisfactionWhy(Outbound):
+    """The pieces satisfaction is the weighed mean of, with the prior."""
+
+    satisfaction: dict[str, Any] = Field(description="As in the profile's view, now.")
+    prior_fraction: float = Field(description="What is thought of somebody without evidence.")
+    prior_weight: float = Field(description="How much evidence that is worth.")
+    entries: tuple[EvidenceEntry, ...] = Field(description="The latest first.")
+
+
+class FactEntry(Outbound):
+    """A fact about what they need, and what told it."""
+
+    fact: str = Field(description="Its name, as in the view.")
+    value: tuple[str, ...] = Field(description="What is so.")
+    source: Literal["stated", "inferred"] = Field(description="How we know it.")
+    confirmed_at: AwareDatetime | None = Field(description="When it was last said or seen, if remembered.")
+    age_days: int | None = Field(description="Since then.")
+    stale: bool = Field(description="Past its life: not used.")
+    holds_until_at: AwareDatetime | None = Field(description="When its life ends, unless it is said or seen again.")
+    event: Cause | None = Field(description="What made it so; a Tick: a review that inferred it.")
+
+
+class HeardEntry(Outbound):
+    """Something that passed by a channel: what response and the time of day are told from."""
+
+    channel: str | None = Field(description="None: a sign of life by none.")
+    what: Literal["tried", "answered", "asked", "life"] = Field(
+        description="We tried, they answered, they asked for service; or a sign of life."
+    )
+    at: AwareDatetime = Field(description="When.")
+    age_days: int = Field(description="How old it is.")
+    event: Cause = Field(description="What told it.")
+
+
+class OrderEntry(Outbound):
+    """An order that stands: what categories, a shift in them and the price are told from."""
+
+    order_id: str = Field(description="Its id.")
+    at: AwareDatetime = Field(description="When they bought.")
+    age_days: int = Field(description="How old it is.")
+    categories: tuple[str, ...] = Field(description="Of its lines.")
+    has_discount: bool = Field(description="Whether there was one.")
+    events: tuple[Cause, ...] = Field(description="What told it, in the order of the log.")
+
+
+class NeedsWhy(Outbound):
+    """What is known of their needs, who said so and when, and what each inference rests on."""
+
+    needs: dict[str, Any] = Field(description="As in the profile's view, now.")
+    facts: tuple[FactEntry, ...] = Field(description="Stated and inferred.")
+    heard: tuple[HeardEntry, ...] = Field(description="Behind channels and time of day, in the order of the log.")
+    orders: tuple[OrderEntry, ...] = Field(description="Behind categories, a shift and price; the oldest first.")
+
+
+class PromiseEntry(Outbound):
+    """A promise, and what became of it."""
+
+    department: str = Field(description="Marketing, sales or service.")
+    what: Literal["delivery", "answer", "message"] = Field(description="A message: one without consent.")
+    about: str | None = Field(description="The order or ticket.")
+    due_at: AwareDatetime = Field(description="By when; of a message, when it was sent.")
+    done_at: AwareDatetime | None = Field(description="When it was done; none: not yet.")
+    outcome: Literal["kept", "broken", "open"] = Field(description="What became of it so far.")
+    age_days: int = Field(ge=0, description="Since it was due; 0 until then.")
+    events: tuple[Cause, ...] = Field(description="What told it, in the order of the log.")
+
+
+class PromisesCounted(Outbound):
+    """Promises that are known by their number alone."""
+
+    department: str = Field(description="Marketing, sales or service.")
+    kept: int = Field(ge=0, description="Messages with consent; what is too old to be remembered one by one.")
+    broken: int = Field(ge=0, description="Too old to be remembered one by one.")
+
+
+class OwedWhy(Outbound):
+    """What each department promised, kept and broke: entries and numbers add up to it."""
+
+    departments: tuple[dict[str, Any], ...] = Field(description="As in the profile's view, now.")
+    entries: tuple[PromiseEntry, ...] = Field(description="The one due last first.")
+    counted: tuple[PromisesCounted, ...] = Field(description="The rest.")
+
+
+class MoneyEntry(Outbound):
+    """A purchase or a refund."""
+
+    order_id: str = Field(description="The order.")
+    at: AwareDatetime = Field(description="When it was bought, or given back.")
+    age_days: int = Field(description="How old it is.")
+    amount_minor: int = Field(description="What was paid; below zero, what went back.")
+    events: tuple[Cause, ...] = Field(description="What told of the order, in the order of the log.")
+
+
+class RfmCuts(Outbound):
+    """The shop's fifths: a score is 1 and one more for each cut that is reached."""
+
+    measured_on: date = Field(description="The day the shop's customers were measured.")
+    customers: int = Field(description="Those who had bought.")
+    days_since_purchase: tuple[int, ...] = Field(description="So many or fewer.")
+    purchase_days: tuple[int, ...] = Field(description="So many or more, in a year.")
+    spent_minor: tuple[int, ...] = Field(description="So much or more, in a year.")
+
+
+class RfmWhy(Outbound):
+    """What recency, frequency and monetary scores are of, and the shop's cuts beside it."""
+
+    absent: Literal["no_purchase", "no_population"] | None = Field(description="Why there are no scores.")
+    currency: str | None = Field(description="Of the amounts.")
+    scores: dict[str, Any] | None = Field(description="As in the profile's view, now.")
+    habits: dict[str, int] | None = Field(description="What is scored; none before a purchase.")
+    cuts: RfmCuts | None = Field(description="None before the shop is measured.")
+    purchase_days: tuple[date, ...] = Field(description="Of a year, as far as they are kept.")
+    entries: tuple[MoneyEntry, ...] = Field(
+        description="Purchases and refunds of a year, the oldest first. They add up to what was spent, exact to a week."
+    )
+
+
 class Explanation(Outbound):
     """The answer to one question; the part asked for is filled, unless nothing is known of the customer."""
 
-    why: str = Field(description="value, stage, lifecycle, tier, prediction or a rule's name.")
+    why: str = Field(
+        description="value, stage, lifecycle, tier, prediction, satisfaction, needs, owed, rfm or a rule's name."
+    )
     customer_id: CustomerId
     as_of: AwareDatetime | None = Field(description="The latest instant that is proven in the log.")
     value: ValueWhy | None = Field(description="Asked `value`.")
@@ -258,3 +395,7 @@ class Explanation(Outbound):
     tier: TierWhy | None = Field(description="Asked `tier`.")
     prediction: PredictionWhy | None = Field(description="Asked `prediction`.")
     rule: RuleWhy | None = Field(description="Asked for a rule.")
+    satisfaction: SatisfactionWhy | None = Field(None, description="Asked `satisfaction`.")
+    needs: NeedsWhy | None = Field(None, description="Asked `needs`.")
+    owed: OwedWhy | None = Field(None, description="Asked `owed`.")
+    rfm: RfmWhy | None = Field(None, description="Asked `rfm`.")

@@ -45,7 +45,9 @@ class StageEvidence(Outbound):
         (), description="Whether they bought in each of the last cycles, the newest first."
     )
     complaint_open: bool = Field(default=False, description="A complaint of theirs waits for us.")
-    is_frozen: bool = Field(default=False, description="It is so serious that the stage stays where it is.")
+    is_frozen: bool = Field(
+        default=False, description="It is so serious, and so new, that the stage stays where it is."
+    )
     referrals: int = Field(0, ge=0, description="Friends they sent: evidence of loyalty, never a condition.")
     next_stage: Stage | None = Field(None, description="The one above; none above the highest.")
     missing: tuple[str, ...] = Field(

@@ -130,6 +130,10 @@ def test_each_figure_is_explained_in_words_and_by_its_contract(shop: Shop, wafa:
         "retention_offer": "sent",
         "feedback_request": "before the log's first Tick",
         "tier": "no model",
+        "satisfaction": "unknown: they have said nothing yet",
+        "needs": "not enough orders to say",
+        "owed": "marketing in all",
+        "rfm": "the shop has not been measured yet",
     }
     for question, words in found.items():
         done = wafa("customer", "c1", "--why", question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -87,6 +88,52 @@ def test_what_they_said_of_a_ticket_beats_what_became_of_it_and_the_last_word_co
         for events in (solved, (*solved, called[0]), (*solved, *called), (*called[::-1], *solved[::-1]))
     ]
     assert by_ticket == [0.7, 1.0, 0.0, 0.0]
+
+
+def question(on: float) -> Any:
+    return ticket(on, "Q", "question")
+
+
+def answer(on: float) -> Any:
+    return said(logged.TicketUpdated, on, ticket_id="Q", kind="question", status="pending")
+
+
+def solution(on: float) -> Any:
+    return resolved(on, "Q", "question")
+
+
+HOUR = 1 / 24
+
+
+@pytest.mark.parametrize(
+    ("told", "score"),
+    [
+        ((question(0), answer(24 * HOUR), solution(2)), 0.8),
+        ((question(0), answer(25 * HOUR), solution(2)), 0.5),  # they waited longer than we let anybody wait
+        ((question(0), solution(2)), 0.8),  # no answer is told apart, so none was late
+        ((question(0), answer(1 * HOUR), solution(4)), 0.5),  # answered soon, and solved too late
+        ((question(0), answer(1 * HOUR), answer(40 * HOUR), solution(2)), 0.8),  # the first answer counts
+        ((answer(30 * HOUR), solution(2)), 0.8),  # when they asked is not known
+    ],
+)
+def test_a_ticket_without_a_promise_is_judged_by_how_long_they_waited_for_the_first_answer(
+    told: tuple[Any, ...], score: float
+) -> None:
+    for events in permutations(told):
+        assert after(*events, until=5).evidence[0].mean_fraction == score
+
+
+def test_a_promise_counts_in_place_of_the_hours_for_everybody_and_the_policy_sets_those() -> None:
+    promised = ticket(0, "Q", "question", promised_at=day(2))
+    assert after(promised, answer(40 * HOUR), solution(2), until=5).evidence[0].mean_fraction == 0.8
+    patient = policy(satisfaction__answered_in_time_hours=48)
+    assert after(question(0), answer(40 * HOUR), solution(2), until=5, rules=patient).evidence[0].mean_fraction == 0.8
+
+
+def test_a_first_answer_that_was_the_solution_is_no_late_answer_when_it_is_opened_again() -> None:
+    again = said(logged.TicketUpdated, 1.5, ticket_id="Q", kind="question", status="open")
+    told = (question(0), solution(30 * HOUR), again, answer(1.6), solution(2))
+    assert {after(*events, until=5).evidence[0].mean_fraction for events in permutations(told)} == {0.8}
 
 
 def test_a_new_policy_weighs_old_evidence_anew() -> None:

@@ -119,6 +119,22 @@ def test_a_serious_complaint_or_one_of_unknown_severity_freezes_and_a_slight_one
         assert (driver.profiles["c"].stage == Stage.COLLABORATIVE) is not is_frozen
 
 
+def test_a_complaint_freezes_from_its_opening_for_ninety_days_and_not_a_second_longer() -> None:
+    driver = bought(1)
+    driver.feed(ticket(2, "T", severity=4))
+    driver.feed(ticket(3, "slight", severity=1))
+    profile, hasty = driver.profiles["c"], policy(stage__frozen_days_max=0)
+    assert stages.frozen_until(profile, DEFAULT) == seconds(2 + 90)
+    assert stages.is_frozen(profile, seconds(2 + 90) - 1, DEFAULT)
+    assert not stages.is_frozen(profile, seconds(2 + 90), DEFAULT)
+    assert not stages.is_frozen(profile, seconds(2), hasty), "0 freezes nobody"
+    driver.feed(ticket(10, "U"))
+    assert stages.frozen_until(driver.profiles["c"], DEFAULT) == seconds(10 + 90), "the latest counts"
+    driver.feed(resolved(11, "U"))
+    driver.feed(resolved(11, "T"))
+    assert stages.frozen_until(driver.profiles["c"], DEFAULT) == 0
+
+
 def test_a_referral_is_shown_and_changes_no_stage() -> None:
     one, other = bought(1), bought(1)
     other.feed(said(logged.ReferralMade, 1, referral_id="f"))

@@ -33,6 +33,8 @@ from tests.core.test_population import SHOP, measured
 from tests.driver import Driver
 
 Told = list[Any]
+EXACT_DAYS = 85
+"""What is no older than this is summed by the day, not by the week."""
 
 
 def tick(on: float) -> logged.Tick:
@@ -71,7 +73,7 @@ def test_whatever_happens_every_question_has_an_answer_by_its_contract_that_is_a
     profile = driver.profiles.get("c")
     answers = {question: asked(question, life, HASTY) for question in QUESTIONS}
     if profile is None:
-        parts = ("value", "stage", "lifecycle", "tier", "rule")
+        parts = ("value", "stage", "lifecycle", "tier", "rule", "satisfaction", "needs", "owed", "rfm")
         assert all(answers[question][part] is None for question in QUESTIONS for part in parts)
         return
     value = answers["value"]["value"]
@@ -82,6 +84,7 @@ def test_whatever_happens_every_question_has_an_answer_by_its_contract_that_is_a
         assert moves[0]["left"] is None
         assert all(before["reached"] == after["left"] for before, after in pairwise(moves))
         assert answers[question][question][question] == moves[-1]["reached"] == _label(question, now)
+    the_entries_are_the_figures(answers)
     for question in ("retention_offer", "feedback_request"):
         considered = answers[question]["rule"]["considerations"]
         moves = [(each["trigger_id"], move["outcome"]) for each in considered for move in each["moves"]]
@@ -90,6 +93,37 @@ def test_whatever_happens_every_question_has_an_answer_by_its_contract_that_is_a
         assert sum(each["is_open"] for each in considered) == sum(
             each.rule == question for each in profile.considerations
         )
+
+
+def the_entries_are_the_figures(answers: dict[str, Any]) -> None:
+    """Satisfaction is the weighed mean of its entries, promises add up, facts have an event, money adds up to spend."""
+    satisfaction = answers["satisfaction"]["satisfaction"]
+    assert mean_of(satisfaction) == pytest.approx(satisfaction["satisfaction"]["fraction"] or mean_of(satisfaction))
+    owed = answers["owed"]["owed"]
+    for each in owed["departments"]:
+        entries = [entry for entry in owed["entries"] if entry["department"] == each["department"]]
+        counted = [count for count in owed["counted"] if count["department"] == each["department"]]
+        for outcome in ("kept", "broken", "open"):
+            of_entries = sum(entry["outcome"] == outcome for entry in entries)
+            assert of_entries + sum(count.get(outcome, 0) for count in counted) == each[outcome]
+    assert all(entry["events"] for entry in (*satisfaction["entries"], *owed["entries"]))
+    assert all(fact["event"] is not None for fact in answers["needs"]["needs"]["facts"])
+    needs = answers["needs"]["needs"]
+    for channel in needs["needs"]["channels"]:
+        if channel["channel"] != "email":
+            heard = [each["what"] for each in needs["heard"] if each["channel"] == channel["channel"]]
+            assert heard.count("answered") == channel["answered"]
+    rfm = answers["rfm"]["rfm"]
+    if rfm["habits"] is not None and all(each["age_days"] < EXACT_DAYS for each in rfm["entries"]):
+        assert sum(each["amount_minor"] for each in rfm["entries"]) == rfm["habits"]["spent_minor"]
+
+
+def mean_of(satisfaction: dict[str, Any]) -> float:
+    """The weighed mean of entries and prior, as docs/relationship.md has it."""
+    prior = satisfaction["prior_weight"]
+    good = prior * satisfaction["prior_fraction"]
+    good += sum(each["weight"] * each["score"] for each in satisfaction["entries"])
+    return float(good / (prior + sum(each["weight"] for each in satisfaction["entries"])))
 
 
 def _label(question: str, number: int) -> str:
@@ -118,16 +152,32 @@ def test_a_stage_is_told_with_the_event_that_moved_it_the_evidence_then_and_what
     assert known["holds"]
     assert known["facts"]["need_answered_at"] == f"{day(1.5):%Y-%m-%dT%H:%M:%SZ}"
     assert collaborative["reached"] == stage["stage"] == "collaborative"
-    together = next(each for each in stage["holds"] if each["name"] == "worked_on_together")
+    together = next(each for each in stage["holds"] if each["name"] == "still_worked_on")
     assert {"marketing", "service"} <= set(together["facts"]["departments"])
+    assert together["facts"]["departments_asked"] == 1, "one is enough to keep what it took two to reach"
+    assert [each["facts"]["departments_asked"] for each in collaborative["conditions"][1:]] == [2]
     loyal = next(each for each in stage["next_asks"] if each["name"] == "loyal")
     assert (stage["next_stage"], loyal["holds"]) == ("bonded", False)
     assert loyal["facts"]["bought_in_cycles"] == [True, False, False], "the cycles before are what is missing"
 
 
-def test_an_open_complaint_is_told_to_freeze_the_stage() -> None:
-    assert asked("stage", [tick(0), order(1), ticket(2)])["stage"]["frozen_by_complaint"]
-    assert not asked("stage", [tick(0), order(1), ticket(2), resolved(3)])["stage"]["frozen_by_complaint"]
+def test_an_open_complaint_is_told_to_freeze_the_stage_and_until_when() -> None:
+    frozen = asked("stage", [tick(0), order(1), ticket(2)])["stage"]
+    assert (frozen["frozen_by_complaint"], frozen["frozen_until_at"]) == (True, f"{day(92):%Y-%m-%dT%H:%M:%SZ}")
+    assert not asked("stage", [tick(0), order(1), ticket(2), tick(92)])["stage"]["frozen_by_complaint"]
+    solved = asked("stage", [tick(0), order(1), ticket(2), resolved(3)])["stage"]
+    assert (solved["frozen_by_complaint"], solved["frozen_until_at"]) == (False, None)
+
+
+def test_a_fall_is_told_with_what_was_missing_to_keep_the_stage() -> None:
+    """One department would have been enough, so the reason is not that two were missing."""
+    known = [said(logged.PreferenceStated, 0, interests=("jazz",)), said(logged.CustomerIdentified, 0), opened(0)]
+    quiet = [tick(number) for number in range(3, 240, 10)]
+    told = [tick(0), *known, order(0), said(logged.OrderDelivered, 1, order_id="A"), *quiet]
+    fall = asked("stage", told)["stage"]["moves"][-1]
+    assert (fall["left"], fall["reached"]) == ("collaborative", "basic")
+    missing = [(each["name"], each["facts"]["departments_asked"]) for each in fall["conditions"] if not each["holds"]]
+    assert missing == [("still_worked_on", 1)]
 
 
 # -- lifecycle --------------------------------------------------------------------------------------------------------
@@ -202,6 +252,132 @@ def test_before_the_shop_is_measured_a_tier_has_its_reason_and_no_lines() -> Non
     assert (answer["tier"]["tier_reason"], answer["lines"], answer["moves"]) == ("no_forecast_yet", None, [])
 
 
+# -- satisfaction -----------------------------------------------------------------------------------------------------
+
+
+def test_satisfaction_is_told_with_every_piece_its_age_its_weight_and_the_events_it_is_from() -> None:
+    """The example of docs/relationship.md: 9 of 10 half a year ago, a question solved in time today."""
+    survey = said(logged.SurveyAnswered, 0, survey_id="s", kind="nps", score=9.0, score_max=10.0)
+    told = [tick(0), survey, ticket(179, "T", "question"), resolved(180, "T", "question"), tick(180)]
+    answer = asked("satisfaction", told)["satisfaction"]
+    entries = [
+        (each["kind"], each["what"], each["about"], each["age_days"], each["score"]) for each in answer["entries"]
+    ]
+    assert entries == [("ticket", "solved_in_time", "T", 0, 0.8), ("survey", None, None, 180, 0.9)]
+    assert [each["weight"] for each in answer["entries"]] == [0.8, 0.5]
+    events = [[each["type"] for each in entry["events"]] for entry in answer["entries"]]
+    assert events == [["TicketOpened", "TicketResolved"], ["SurveyAnswered"]]
+    assert answer["entries"][1]["events"][0]["source"] == "shop"
+    fraction = (0.5 * 0.5 + 0.5 * 0.9 + 0.8 * 0.8) / (0.5 + 0.5 + 0.8)
+    assert answer["satisfaction"]["fraction"] == pytest.approx(fraction) == pytest.approx(mean_of(answer))
+
+
+def test_two_surveys_alike_on_one_day_have_an_event_each_and_one_sent_twice_has_one() -> None:
+    told = [
+        said(logged.SurveyAnswered, 1, id=name, survey_id=name, kind="csat", score=4.0, score_max=5.0) for name in "aba"
+    ]
+    entries = asked("satisfaction", told)["satisfaction"]["entries"]
+    assert [[each["id"] for each in entry["events"]] for entry in entries] == [["a"], ["b"]]
+
+
+# -- what we owe ------------------------------------------------------------------------------------------------------
+
+
+def test_each_promise_is_told_with_its_day_what_became_of_it_and_what_told_so() -> None:
+    told = [tick(0), *(order(1, name) for name in "AB")]
+    told += [said(logged.OrderPromised, 1, order_id=name, promised_at=day(due)) for name, due in (("A", 4), ("B", 5))]
+    told += [said(logged.OrderDelivered, on, order_id=name) for on, name in ((3, "A"), (6, "B"))]
+    told += [
+        said(logged.EmailDelivered, 7, email_id="m", campaign_id="spring"),
+        ticket(8, promised_at=day(20)),
+        tick(9),
+    ]
+    owed = asked("owed", told)["owed"]
+    entries = [(each["what"], each["about"], each["outcome"], each["age_days"]) for each in owed["entries"]]
+    assert entries == [
+        ("answer", "T", "open", 0), ("message", None, "broken", 2), ("delivery", "B", "broken", 4),
+        ("delivery", "A", "kept", 5),
+    ]  # fmt: skip
+    assert [[each["type"] for each in entry["events"]] for entry in owed["entries"]] == [
+        ["TicketOpened"], ["EmailDelivered"], *[["OrderPromised", "OrderDelivered"]] * 2,
+    ]  # fmt: skip
+    assert owed["counted"] == []
+    assert {each["department"]: each["broken"] for each in owed["departments"]} == {
+        "marketing": 1, "sales": 1, "service": 0,
+    }  # fmt: skip
+
+
+def test_promises_too_old_to_be_remembered_one_by_one_are_told_in_numbers() -> None:
+    """Eight are remembered; ten were made and kept."""
+    told: Told = [tick(0)]
+    for number in range(10):
+        name = f"o{number}"
+        told += [order(number, name), said(logged.OrderPromised, number, order_id=name, promised_at=day(number + 2))]
+        told.append(said(logged.OrderDelivered, number + 1, order_id=name))
+    owed = asked("owed", told)["owed"]
+    assert (len(owed["entries"]), owed["counted"]) == (8, [{"department": "sales", "kept": 2, "broken": 0}])
+
+
+# -- needs ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_fact_is_told_with_who_said_it_when_and_until_when_it_holds() -> None:
+    told = [
+        tick(0), said(logged.CustomerIdentified, 1, id="known", language="fr"),
+        said(logged.PreferenceStated, 2, id="wish", interests=("jazz",)),
+        ticket(3, "T", "question", channel="phone"), ticket(9, "U", "question", channel="phone", id="second"), tick(20),
+    ]  # fmt: skip
+    facts = {each["fact"]: each for each in asked("needs", told)["needs"]["facts"]}
+    assert {name: (each["source"], each["event"]["id"], each["age_days"]) for name, each in facts.items()} == {
+        "language": ("stated", "known", 19), "kind": ("stated", "known", 19), "interests": ("stated", "wish", 18),
+        "service_channel": ("inferred", "second", 11),
+    }  # fmt: skip
+    assert facts["interests"]["holds_until_at"] == f"{day(2 + 365):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_what_is_inferred_of_channels_and_orders_is_told_with_what_it_is_from() -> None:
+    line = (logged.Item(product_id="p", category="shoes"),)
+    told = [
+        tick(0), said(logged.ContactMade, 1, department="sales", channel="phone"), opened(2),
+        said(logged.ContactMade, 3, department="service", channel="phone", is_inbound=True),
+        order(4, "A", items=line), order(5, "B", items=line, discount_minor=100), order(6, "C", items=line),
+        cancelled(7, "C"), refund(8, "A", "R"), tick(20),
+    ]  # fmt: skip
+    answer = asked("needs", told)["needs"]
+    assert [(each["channel"], each["what"], each["age_days"]) for each in answer["heard"]] == [
+        ("phone", "tried", 19), ("email", "answered", 18), ("phone", "asked", 17),
+    ]  # fmt: skip
+    standing = [(each["order_id"], each["categories"], each["has_discount"]) for each in answer["orders"]]
+    assert standing == [("B", ["shoes"], True)], "C was cancelled, and all of A given back"
+    assert [each["orders"] for each in answer["needs"]["affinity"]] == [1]
+
+
+# -- recency, frequency, monetary -------------------------------------------------------------------------------------
+
+
+def test_scores_are_told_with_the_purchases_of_a_year_and_the_shops_cuts() -> None:
+    cuts = {"recency": (-200, -100, -50, -10), "frequency": (1, 2, 3, 4), "monetary": (500, 900, 2_000, 50_000)}
+    shop = replace(SHOP, **cuts)
+    told = [measured(0, shop), tick(0), order(0, "old", 90_000), order(380, "A", 1_000), order(390, "B", 500)]
+    told += [refund(395, "A", "R", 300), tick(400)]
+    rfm = asked("rfm", told)["rfm"]
+    money = [(each["order_id"], each["amount_minor"], each["age_days"]) for each in rfm["entries"]]
+    assert money == [("A", 1_000, 20), ("B", 500, 10), ("A", -300, 5)]
+    assert rfm["habits"] == {"days_since_purchase": 10, "purchase_days": 2, "spent_minor": 1_200}
+    scores = {name: rfm["scores"][name] for name in ("recency", "frequency", "monetary")}
+    assert scores == {"recency": 5, "frequency": 3, "monetary": 3}
+    assert rfm["cuts"]["days_since_purchase"] == [200, 100, 50, 10]
+    assert rfm["purchase_days"] == [f"{day(380):%Y-%m-%d}", f"{day(390):%Y-%m-%d}"]
+
+
+def test_without_scores_the_reason_is_told_and_so_are_the_purchases() -> None:
+    rfm = asked("rfm", [tick(0), order(1, "A", 1_000), tick(9)])["rfm"]
+    assert (rfm["absent"], rfm["scores"], rfm["habits"]["spent_minor"]) == ("no_population", None, 1_000)
+    assert len(rfm["entries"]) == 1
+    nobody = asked("rfm", [tick(0), opened(1)])["rfm"]
+    assert (nobody["absent"], nobody["habits"], nobody["entries"]) == ("no_purchase", None, [])
+
+
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 SILENCE = [tick(number) for number in range(2, 75, 6)]
@@ -268,7 +444,9 @@ def test_a_request_whose_order_was_cancelled_is_told_as_such() -> None:
 
 
 def test_another_question_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="expected one of value, stage, lifecycle, tier, prediction, retention_offer"):
+    with pytest.raises(
+        ValueError, match="expected one of value, stage, lifecycle, tier, prediction, satisfaction, needs"
+    ):
         why("height", "c", [])
 
 

@@ -57,6 +57,7 @@ _add(
     verdict=("verdict", "*Costs more than it brings*: in the last two whole periods one after the other."),
     line=("line", "A sum that the report and the customers' values both have."),
     model=("model", "How the touches before an order share it."),
+    evidence=("by", "What tells how satisfied they are: of all kinds together, or of one."),
     level=("satisfaction", "Of a customer by all evidence, the older the less; unknown without any."),
     unit=("unit", "Minor units of the shop's currency, or a share."),
 )
@@ -75,6 +76,12 @@ _add(
         "satisfied",
         "Of those heard, who were satisfied on average: from `satisfaction.satisfied_from_permille` on.",
     ),
+    customers_heard=(
+        "customers",
+        "With a purchase and such evidence, if it weighs enough to say how satisfied they are.",
+    ),
+    pieces=("pieces", "Of evidence, as profiles keep them: of each customer the latest eight of a kind."),
+    age_days=("median age, days", "Half of the pieces are no older, as of the log's last moment."),
     promoting=(
         "promoting",
         "People who sent a friend, praised us in public, or gave a recommendation score of nine tenths or more.",
@@ -147,6 +154,9 @@ _add(
     returned=("return", "Profit per unit of money spent on them, to date."),
     returned_low=("return, at least", "Lies above it with 95 % probability."),
     returned_high=("return, at most", "Lies below it with 95 % probability."),
+    score=("score", "Mean of the pieces, 0 to 1; of all kinds together, mean of the customers' satisfaction."),
+    score_low=("score, at least", "The mean lies above it with 95 % probability; none of one customer."),
+    score_high=("score, at most", "It lies below it with 95 % probability."),
     customers_share=("of customers", "Of all with a purchase."),
     value_share=("of value", "Of the value of all."),
     cost_share=("of cost", "Of the cost of all."),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pipeline.analysis.report.measures import Measure
+from pipeline.analysis.report.satisfaction import satisfaction_tables
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, share, table
 from pipeline.analysis.report.tally import OF_NO_CHANNEL, WHOLE_TIME
 from pipeline.core.acquisition import WHOLE
-from pipeline.core.satisfaction import LEVELS
 
 
 def people(shop: Shop, step: str, period: int) -> int:
@@ -61,11 +61,12 @@ def funnel(shop: Shop) -> Part:
                 shown_max=3,
             ),
             table(
-                "satisfaction",
-                "Customers by satisfaction, as of the log's last moment",
-                "level customers customers_share",
-                _satisfaction(shop),
+                "funnel_by_first_channel",
+                "Prospects and first orders, by the channel that touched them first",
+                "channel newcomers prospects persuaded conversion",
+                _by_first_channel(shop),
             ),
+            *satisfaction_tables(shop),
             table("funnel_by_channel", "Reached and won by channel", "channel reached won", _by_channel(shop)),
         ),
         tuple(remarks),
@@ -86,14 +87,29 @@ def _by_period(shop: Shop) -> list[list[Cell]]:
     return rows
 
 
-def _satisfaction(shop: Shop) -> list[list[Cell]]:
-    counts = shop.tally.satisfaction
-    return [[level, counts[level], share(counts[level], counts.total())] for level in LEVELS if counts[level]]
+def _channels(shop: Shop, *steps: str) -> list[str]:
+    """Those with people at one of these steps."""
+    counts = shop.tally.people
+    return sorted({channel for step, channel, _ in counts if channel and step in steps})
+
+
+def _by_first_channel(shop: Shop) -> list[list[Cell]]:
+    counts, rows = shop.tally.people, list[list[Cell]]()
+    for channel in _channels(shop, "prospects", "newcomers"):
+        newcomers, before, won = (
+            counts[step, channel, WHOLE_TIME] for step in ("newcomers", "prospects", "first order")
+        )
+        rows.append([channel, newcomers, before, won, share(won, before + newcomers)])
+    return rows
 
 
 def _by_channel(shop: Shop) -> list[list[Cell]]:
     counts = shop.tally.people
-    names = sorted({channel for step, channel, _ in counts if channel and counts[step, channel, WHOLE_TIME]})
+    names = [
+        channel
+        for channel in _channels(shop, "reached", "persuaded")
+        if counts["reached", channel, WHOLE_TIME] or counts["persuaded", channel, WHOLE_TIME]
+    ]
     return [
         [channel, None if channel in OF_NO_CHANNEL else counts["reached", channel, WHOLE_TIME],
          round(counts["persuaded", channel, WHOLE_TIME] / WHOLE, 2)]

@@ -51,7 +51,8 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "marks", "opened", "orders", "referred_at", "said", "spent", "tickets", "touches", "wishes",
+        "first_at", "first_touch", "marks", "opened", "orders", "referred_at", "said", "spent", "tickets", "touches",
+        "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -59,6 +60,8 @@ class Life:
         self.marks = b""
         self.orders: dict[int, OrderTold] = {}
         self.touches: list[tuple[int, str]] = []
+        self.first_touch: tuple[int, str] | None = None
+        """The earliest of all, kept or not."""
         self.referred_at = 0
         self.spent: dict[Place, Row] = {}
         self.said: dict[int, Said] = {}

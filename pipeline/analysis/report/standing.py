@@ -12,7 +12,7 @@ from pipeline.core.days import day_of, running_month
 from pipeline.core.forecast import forecast
 from pipeline.core.owed import Owed, by_department
 from pipeline.core.profile import Lifecycle, Profile, Tier
-from pipeline.core.satisfaction import satisfaction
+from pipeline.core.satisfaction import UNKNOWN, Piece, Satisfaction, pieces, satisfaction
 from pipeline.core.value import Value, value
 
 
@@ -30,14 +30,15 @@ class Standing(NamedTuple):
     """(month since year 0, tier), the oldest first."""
     owed: Mapping[str, Owed] = MappingProxyType({})
     """What each department promised them, kept and broke."""
-    satisfaction: str = "unknown"
-    """Its level."""
+    satisfaction: Satisfaction = UNKNOWN
+    """As of the log's last moment; so are the pieces of its evidence."""
+    evidence: tuple[Piece, ...] = ()
     predicted_minor: int | None = None
     """What they will still bring; None: no model."""
 
 
-def standing_of(profile: Profile, controls: Controls) -> Standing:
-    """What the report needs of a profile."""
+def standing_of(profile: Profile, controls: Controls, as_of: int) -> Standing:
+    """What the report needs of a profile, `as_of` being the log's last moment."""
     expected = forecast(profile, controls, day_of(profile.as_of, controls.policy.shop.time_zone))
     tier, by_month = _tiers(profile)
     return Standing(
@@ -46,7 +47,8 @@ def standing_of(profile: Profile, controls: Controls) -> Standing:
         first_purchase_at=profile.ledger.first_at,
         shares=shares(profile, controls.policy.value),
         owed=by_department(profile, profile.as_of),
-        satisfaction=satisfaction(profile, profile.as_of, controls.policy).level,
+        satisfaction=satisfaction(profile, as_of, controls.policy),
+        evidence=tuple(pieces(profile, as_of, controls.policy)),
         tier=tier,
         tier_by_month=by_month,
         predicted_minor=None if expected is None else round(expected.value_minor),

@@ -11,7 +11,9 @@ from pipeline.analysis.report.life import Life, Wish
 from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
 from pipeline.analysis.report.standing import Standing
 from pipeline.analysis.report.tally import (
+    ALL_EVIDENCE,
     CHANNEL,
+    MICRO,
     NO_CHANNEL,
     NO_TIER,
     SHOP,
@@ -33,12 +35,12 @@ _NOTHING_SAID: Final = Wish("nothing", "", "", "")
 
 def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
     """Sum one customer more, as of an instant."""
-    taken = _Taken(tally, life, standing)
+    taken = _Taken(tally, life, standing, as_of)
     taken.orders()
     taken.costs()
     taken.people()
     taken.won()
-    taken.promises(as_of)
+    taken.promises()
     taken.standing()
     taken.wishes()
 
@@ -46,8 +48,9 @@ def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
 class _Taken:
     """A customer on their way into the sums."""
 
-    def __init__(self, tally: Tally, life: Life, standing: Standing) -> None:
+    def __init__(self, tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
         self.tally, self.life, self.who, self.calendar = tally, life, standing, tally.calendar
+        self.as_of = as_of
         self.tier = standing.tier or NO_TIER
         self.first_at = standing.first_purchase_at
         self.first_day = self.calendar.day(self.first_at) if self.first_at else 0
@@ -55,6 +58,9 @@ class _Taken:
         by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
         self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
         self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}
+        touch = life.first_touch
+        is_touched = touch is not None and (not self.first_at or touch[0] <= self.first_at)
+        self.first_channel = touch[1] if touch is not None and is_touched else self.nobody
         self.periods: set[int] = set()
         """With an order of theirs."""
 
@@ -123,10 +129,12 @@ class _Taken:
         seen_day = self.calendar.day(life.first_at)
         if seen_day < self.calendar.first_day and not (self.first_at and self.first_day < self.calendar.first_day):
             self.tally.prospects_before += 1
+            count("prospects", WHOLE_TIME, self.first_channel)
         seen = self.calendar.place_of_day(seen_day).period
         if seen != OUTSIDE:
             count("newcomers", seen)
             count("newcomers", WHOLE_TIME)
+            count("newcomers", WHOLE_TIME, self.first_channel)
         if self.periods - {OUTSIDE}:
             count("buyers", WHOLE_TIME)
         for period, said in life.said.items():
@@ -167,11 +175,12 @@ class _Taken:
             self._count("reached", period, channel)
         won = self.calendar.place_of_day(self.first_day).period if self.first_at else OUTSIDE
         if won != OUTSIDE:
+            self._count("first order", WHOLE_TIME, self.first_channel)
             for channel, share in self.shares.items():
                 for period in (won, WHOLE_TIME):
                     self._count("persuaded", period, channel, share)
 
-    def promises(self, as_of: int) -> None:
+    def promises(self) -> None:
         """Deliveries and answers promised, in the period they were due in."""
         due = [
             (told.promised_at, told.delivered_at)
@@ -180,7 +189,7 @@ class _Taken:
         ]
         for promised_at, done_at in (*due, *self.life.tickets.values()):
             period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
-            if period == OUTSIDE or (not done_at and promised_at >= as_of):
+            if period == OUTSIDE or (not done_at and promised_at >= self.as_of):
                 continue
             outcome = "kept" if 0 < done_at <= promised_at else "broken"
             self.tally.promises[outcome, period] += 1
@@ -193,7 +202,7 @@ class _Taken:
             tally.owed[department] = tally.owed.get(department, Owed()).plus(owed)
         if not self.first_at:
             return
-        tally.satisfaction[who.satisfaction] += 1
+        self._satisfied()
         worth, spent = who.value.value_to_date_minor, who.value.margin_minor - who.value.value_to_date_minor
         tally.has_predictions |= who.predicted_minor is not None
         for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):
@@ -209,6 +218,19 @@ class _Taken:
             period = self.calendar.place_of_day(month_days(month)[0]).period
             if period != OUTSIDE:
                 tally.tier_moves[before, after, period] += 1
+
+    def _satisfied(self) -> None:
+        """How satisfied they are, and the evidence of it by kind, where it weighs enough to say so."""
+        felt, found = self.tally.felt, self.who.satisfaction
+        felt.levels[found.level] += 1
+        if found.fraction is None:
+            return
+        today, scores = self.calendar.day(self.as_of), {ALL_EVIDENCE: [found.fraction]}
+        for piece in self.who.evidence:
+            scores.setdefault(piece.kind, []).append(piece.score)
+            felt.ages[piece.kind, max(today - piece.day, 0)] += 1
+        for kind, some in scores.items():
+            felt.scores.setdefault(kind, Moments()).take(round(sum(some) * MICRO), len(some), 0)
 
     def wishes(self) -> None:
         """What they let us know, and what they said last before they went silent."""

@@ -6,11 +6,13 @@ Keys are what is summed over: a period (its number, or `WHOLE_TIME`), a channel,
 from __future__ import annotations
 
 from collections import Counter
+from math import sqrt
 from typing import Final
 
 from pipeline.analysis.report.calendar import Calendar
 from pipeline.analysis.report.life import Wish
 from pipeline.analysis.report.measures import Row, nothing
+from pipeline.core.normal import NINE_IN_TEN
 from pipeline.core.owed import Owed
 from pipeline.core.policy import Policy
 from pipeline.core.value import NOTHING, Value
@@ -21,8 +23,14 @@ NO_CHANNEL: Final = "none known"
 WORD_OF_MOUTH: Final = "word of mouth"
 OF_NO_CHANNEL: Final = (WORD_OF_MOUTH, NO_CHANNEL)
 """Who came without a touch: sent by a friend, or nobody knows how."""
+ALL_EVIDENCE: Final = "all"
+"""All kinds of evidence of satisfaction together."""
+MICRO: Final = 1_000_000
 SHOP, TIER, CHANNEL, OVERHEAD = "shop", "tier", "channel", "overhead"
 NO_TIER: Final = ""
+
+
+_COUNT_MIN: Final = 2
 
 
 class Moments:
@@ -43,6 +51,33 @@ class Moments:
         self.product += value * spent
         self.predicted += predicted
 
+    def ratio(self) -> tuple[float | None, float | None, float | None]:
+        """Value by cost and its interval: a ratio of means, linearised. None without cost, or of one customer.
+
+        Source: Cochran (1977), Sampling Techniques, 3rd edition, section 6.4.
+        """
+        if not self.cost or self.count < _COUNT_MIN:
+            return (round(self.value / self.cost, 4) if self.cost else None), None, None
+        ratio = self.value / self.cost
+        squares = self.value_square - 2 * ratio * self.product + ratio * ratio * self.cost_square
+        error = sqrt(max(0.0, squares) * self.count / (self.count - 1)) / abs(self.cost)
+        return round(ratio, 4), round(ratio - NINE_IN_TEN * error, 4), round(ratio + NINE_IN_TEN * error, 4)
+
+
+class Felt:
+    """Sums of how satisfied customers are, and of the evidence behind it."""
+
+    __slots__ = ("ages", "levels", "scores")
+
+    def __init__(self) -> None:
+        self.levels: Counter[str] = Counter()
+        """Level to customers."""
+        self.scores: dict[str, Moments] = {}
+        """Kind of evidence to its scores in millionths (as value) by pieces (as cost), customer by customer; of all
+        kinds together, each customer's satisfaction by one."""
+        self.ages: Counter[tuple[str, int]] = Counter()
+        """(kind, age in days) to pieces."""
+
 
 class Tally:
     """The sums."""
@@ -53,13 +88,13 @@ class Tally:
         self.rows: dict[tuple[str, str, int], Row] = {}
         """(what, which, period) to money and doings."""
         self.people: Counter[tuple[str, str, int]] = Counter()
-        """(step, channel, period) to people; who were persuaded in parts of `acquisition.WHOLE` by channel."""
+        """(step, channel, period) to people; who were persuaded in parts of `acquisition.WHOLE` by channel. Prospects,
+        newcomers and first orders by channel are of the one that touched them first."""
         self.prospects_before = 0
         """Known before the report's time, and without a purchase until then."""
         self.owed: dict[str, Owed] = {}
         """Department to what it promised, kept and broke, to date."""
-        self.satisfaction: Counter[str] = Counter()
-        """Level to customers."""
+        self.felt = Felt()
         self.retained: Counter[int] = Counter()
         """Period to people who bought in it and in the one before."""
         self.score_milli: Counter[int] = Counter()

@@ -103,7 +103,9 @@ _TICKET_WISHES: Final = ("complaint", "suggestion", "product_idea")
 
 
 def _touched(lives: Lives, life: Life, event: logged.TouchRecorded, at: int) -> None:
-    life.touches.append((at, event.channel))
+    touch = (at, event.channel)
+    life.first_touch = min(life.first_touch or touch, touch)
+    life.touches.append(touch)
     if len(life.touches) > TOUCHES_MAX:
         life.touches.remove(min(life.touches))
     lives.count(life, at, Measure.TOUCHES)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Final
 
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, share, table
-from pipeline.analysis.report.tally import NO_TIER, Moments
-from pipeline.core.normal import NINE_IN_TEN
+from pipeline.analysis.report.tally import NO_TIER
 
 _FIRST: Final = ("mgc", "mvc")
 _ORDER: Final = ("mvc", "mgc", "rest", "bz")
@@ -24,7 +22,7 @@ def tiers(shop: Shop) -> Part:
     cost = sum(of.cost for of in by_tier.values())
     rows: list[list[Cell]] = [
         [tier or "none", of.count, share(of.count, count), of.value, share(of.value, value), of.cost,
-         share(of.cost, cost), *returned(of)]
+         share(of.cost, cost), *of.ratio()]
         for tier, of in sorted(by_tier.items(), key=lambda each: _rank(each[0]))
     ]  # fmt: skip
     moves: list[list[Cell]] = [
@@ -52,19 +50,3 @@ def tiers(shop: Shop) -> Part:
 
 def _rank(tier: str) -> tuple[int, str]:
     return (_ORDER.index(tier) if tier in _ORDER else len(_ORDER), tier)
-
-
-def returned(of: Moments) -> tuple[float | None, float | None, float | None]:
-    """Value per unit of money spent, and its interval: a ratio of means, linearised. None where nothing was spent.
-
-    Source: Cochran (1977), Sampling Techniques, 3rd edition, section 6.4.
-    """
-    if not of.cost or of.count < _COUNT_MIN:
-        return (round(of.value / of.cost, 4) if of.cost else None), None, None
-    ratio = of.value / of.cost
-    squares = of.value_square - 2 * ratio * of.product + ratio * ratio * of.cost_square
-    error = sqrt(max(0.0, squares) * of.count / (of.count - 1)) / abs(of.cost)
-    return round(ratio, 4), round(ratio - NINE_IN_TEN * error, 4), round(ratio + NINE_IN_TEN * error, 4)
-
-
-_COUNT_MIN: Final = 2

@@ -57,7 +57,7 @@ def shop_of(
         driver.control(control)
     driver.control(logged.Tick(as_of=day(now)))
     for who, profile in driver.profiles.items():
-        take(tally, lives.by_customer[who.encode()], standing_of(profile, driver.controls), seconds(now))
+        take(tally, lives.by_customer[who.encode()], standing_of(profile, driver.controls, seconds(now)), seconds(now))
     for cost in costs:
         take_cost(tally, cost, tally.calendar.day(seconds(now)))
     return Shop(tally, driver.controls, seconds(now), "USD")

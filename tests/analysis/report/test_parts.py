@@ -9,7 +9,6 @@ import pytest
 
 from pipeline.analysis.report.table import Cell, Report
 from pipeline.analysis.report.tally import Moments
-from pipeline.analysis.report.tiers import returned
 from pipeline.schemas import logged
 from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
@@ -81,6 +80,27 @@ def test_prospects_are_carried_from_period_to_period_until_they_buy() -> None:
     assert table.column("persuaded") == [1, 1, 0]
     assert table.column("conversion") == [round(1 / 3, 9), 0.5, 0.0]
     assert table.column("buyers") == [1, 1, 1]
+
+
+def test_prospects_and_first_orders_are_told_by_the_channel_that_touched_them_first() -> None:
+    """Later touches, and those after the first order, change nothing: a person has one first channel."""
+    told = [*PEOPLE, ("turns", touch(FEBRUARY + 1, "search")), ("waits", touch(2, "ad")), known("nobody", 3)]
+    told += [("late", order(4, "L", 500)), ("late", touch(5, "search"))]
+    table = report(told).part("funnel").table("funnel_by_first_channel")
+    assert table.rows == (
+        ("ad", 0, 1, 1, 1.0),  # turns
+        ("none known", 2, 0, 1, 0.5),  # nobody, and late, who bought before anything touched them
+        ("search", 1, 1, 1, 0.5),  # quick is new and bought; waits waits. Early bought before this time
+    )
+    by_period = report(told).part("funnel").table("funnel_by_period")
+    assert by_period.column("prospects")[0] == sum(table.column("prospects"))
+    for figure in ("newcomers", "persuaded"):
+        assert sum(by_period.column(figure)) == sum(table.column(figure)), "the channels add up to the shop"
+
+
+def test_a_touch_that_is_kept_no_more_was_the_first_all_the_same() -> None:
+    told = [("a", touch(1, "search")), *(("a", touch(2 + n / 300, "ad")) for n in range(300)), ("a", order(9, "A"))]
+    assert report(told).part("funnel").table("funnel_by_first_channel").column("channel") == ["search"]
 
 
 def test_a_recommendation_of_nine_in_ten_promotes_and_a_mark_for_service_does_not() -> None:
@@ -209,6 +229,42 @@ def test_what_each_department_promised_is_told_with_how_much_of_it_was_kept() ->
     assert table.rows == (("sales", 1, 1, 1, 0.5), ("service", 0, 1, 0, 0.0))
 
 
+def test_satisfaction_is_told_by_kind_of_evidence_with_its_interval_and_its_age() -> None:
+    """Surveys of 1.0 and 0.8 by one, 0.3 by another: 0.7; the review 0.5. Ages on day 89: 9, 29 and 79; 19."""
+    told = [(who, order(1, who)) for who in "abc"]
+    told += [survey("a", 80, 10.0), survey("a", 60, 8.0), survey("b", 10, 3.0)]
+    told += [("b", said(logged.ReviewPosted, 70, review_id="r", rating_fraction=0.5)), survey("prospect", 80, 0.0)]
+    found = report(told)
+    surveys = cells(found, "funnel", "satisfaction_evidence", evidence="survey")
+    # by customers: (1.8, 2) and (0.3, 1); 1.8 - 0.7 * 2 = 0.4, 0.3 - 0.7 = -0.4
+    error = 1.6448536269514722 * (2 * (0.4**2 + 0.4**2)) ** 0.5 / 3
+    assert (surveys["customers_heard"], surveys["pieces"], surveys["age_days"]) == (2, 3, 29)
+    assert surveys["score"] == pytest.approx(0.7)
+    assert surveys["score_low"] == pytest.approx(0.7 - error, abs=1e-6)
+    assert surveys["score_high"] == 1.0, "0.7 + error is more, and no mean is"
+    review = cells(found, "funnel", "satisfaction_evidence", evidence="review")
+    assert (review["customers_heard"], review["score"], review["score_low"], review["age_days"]) == (1, 0.5, None, 19)
+
+
+def test_the_shops_satisfaction_is_the_mean_of_its_customers_own() -> None:
+    """One survey each, today: (0.25 + 1.0) / 1.5 and (0.25 + 0.4) / 1.5, by a prior of half a survey that says 0.5."""
+    told = [(who, order(1, who)) for who in "abc"] + [survey("a", 89, 10.0), survey("b", 89, 4.0)]
+    row = cells(report(told), "funnel", "satisfaction_evidence", evidence="all")
+    one, other = 1.25 / 1.5, 0.65 / 1.5
+    mean, error = (one + other) / 2, 1.6448536269514722 * abs(one - other) / 2
+    assert (row["customers_heard"], row["pieces"], row["age_days"]) == (2, 2, 0)
+    assert row["score"] == pytest.approx(mean, abs=1e-6)
+    assert row["score_low"] == pytest.approx(mean - error, abs=1e-6)
+
+
+def test_what_is_too_old_to_tell_satisfaction_is_in_no_kind() -> None:
+    """A survey weighs less than a tenth after 3.4 half-lives of 180 days, some 600 days."""
+    told = [("a", order(1, "A")), survey("a", 1, 10.0)]
+    found = report(told, now=700)
+    assert found.part("funnel").table("satisfaction_evidence").rows == ()
+    assert cells(found, "funnel", "satisfaction", level="unknown")["customers"] == 1
+
+
 def test_customers_are_counted_by_how_satisfied_they_are_and_the_silent_are_unknown() -> None:
     told = [(who, order(1, who)) for who in "abc"] + [survey("a", 80, 10.0), survey("b", 80, 0.0)]
     table = report(told).part("funnel").table("satisfaction")
@@ -246,9 +302,9 @@ def test_a_return_is_value_by_cost_and_its_interval_that_of_a_ratio_of_means() -
     for value, cost in ((2, 1), (3, 2), (7, 3)):
         moments.take(value, cost, 0)
     error = 1.6448536269514722 * 3**0.5 / 6
-    assert returned(moments) == (2.0, pytest.approx(2 - error, abs=1e-4), pytest.approx(2 + error, abs=1e-4))
+    assert moments.ratio() == (2.0, pytest.approx(2 - error, abs=1e-4), pytest.approx(2 + error, abs=1e-4))
     nobody = Moments()
-    assert returned(nobody) == (None, None, None)
+    assert nobody.ratio() == (None, None, None)
 
 
 def test_needs_are_told_by_product_and_category_in_the_order_of_what_who_said_it_is_worth() -> None:

@@ -1,0 +1,80 @@
+"""What lies behind satisfaction, needs, promises and RFM, in words: every entry with its date, age and source."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from pipeline.schemas import logged
+from pipeline.telling_why import print_explanation
+from tests.core.builders import day, opened, order, refund, resolved, said, ticket
+from tests.core.test_population import SHOP, measured
+from tests.core.test_why import Told, asked, tick
+
+_CUTS: dict[str, Any] = {
+    "recency": (-200, -100, -50, -10), "frequency": (1, 2, 3, 4), "monetary": (500, 900, 2_000, 9_000),
+}  # fmt: skip
+LIFE: Told = [
+    measured(0, replace(SHOP, **_CUTS)), tick(0),
+    said(logged.PreferenceStated, 1, id="p1", interests=("[bold]jazz",)),
+    order(2, "A", 3_000, id="o1"), refund(3, "A", "R", 1_000),
+    said(logged.OrderPromised, 3, id="pr1", order_id="A", promised_at=day(5)),
+    said(logged.OrderDelivered, 6, id="d1", order_id="A"),
+    said(logged.EmailDelivered, 7, id="e1", email_id="m", campaign_id="spring"), opened(8),
+    ticket(9, "T", "question", id="t1"), resolved(10, "T", "question"),
+    said(logged.SurveyAnswered, 11, id="s1", survey_id="s", kind="csat", score=4.0, score_max=5.0), tick(21),
+]  # fmt: skip
+
+
+def told(question: str, life: Told) -> list[str]:
+    """What a terminal shows, line by line."""
+    out = io.StringIO()
+    print_explanation(asked(question, life), Console(file=out, width=220))
+    return out.getvalue().splitlines()
+
+
+def line(lines: list[str], *words: str) -> str:
+    """The one line with all of these."""
+    (found,) = [each for each in lines if all(word in each for word in words)]
+    return found
+
+
+def test_satisfaction_is_told_piece_by_piece() -> None:
+    lines = told("satisfaction", LIFE)
+    assert "80%" in line(lines, "SurveyAnswered s1 (shop)", "2026-01-12", "10 d")
+    assert "TicketOpened t1 (shop); TicketResolved" in line(lines, "ticket, solved in time")
+    assert "10%" in line(lines, "promise, promise broken", "OrderPromised pr1 (shop); OrderDelivered d1 (shop)")
+    line(lines, "what is thought of anybody", "50%", "0.50")
+
+
+def test_promises_are_told_one_by_one_and_in_all() -> None:
+    lines = told("owed", LIFE)
+    line(lines, "2026-01-06 12:00", "2026-01-07 12:00", "delivery", "A", "broken", "16 d")
+    line(lines, "message without consent", "EmailDelivered e1 (shop)")
+    line(lines, "sales in all: 0 kept, 1 broken, 0 open, of 1 made")
+
+
+def test_needs_are_told_with_who_said_them_and_what_they_are_inferred_from() -> None:
+    lines = told("needs", LIFE)
+    line(lines, "interests", "[bold]jazz", "PreferenceStated p1 (shop)", "20 d", "2027-01-02")
+    line(lines, "we tried", "email", "EmailDelivered e1 (shop)")
+    line(lines, "2026-01-03 12:00", "A", "no")
+
+
+def test_scores_are_told_beside_the_shops_cuts_and_the_money_they_are_of() -> None:
+    lines = told("rfm", LIFE)
+    line(lines, "days since purchase", "19", "200 100 50 10")
+    line(lines, "spent", "20.00 USD")
+    line(lines, "-10.00 USD", "18 d", "OrderCompleted o1 (shop); OrderRefunded")
+    line(told("rfm", [tick(0), order(1)]), "No scores: the shop has not been measured yet (wafa tiers).")
+
+
+@pytest.mark.parametrize("question", ["satisfaction", "needs", "owed", "rfm"])
+def test_of_somebody_of_whom_little_is_known_little_is_told(question: str) -> None:
+    lines = told(question, [tick(0), said(logged.CustomerIdentified, 1), tick(9)])
+    assert any("as of 2026-01-10" in each for each in lines)
+    assert "Nothing is known of them in the log yet" in told(question, [tick(0)])[1]

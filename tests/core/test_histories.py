@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.books import Customers
+from pipeline.core.audit import Customers
 from pipeline.core.value import Value, value
 from pipeline.core.view import view
 from pipeline.schemas import logged

@@ -20,6 +20,7 @@ from pipeline.core.marks import mark
 from pipeline.core.moment import Moment
 from pipeline.core.money import rounded
 from pipeline.core.profile import Order, Refund
+from pipeline.core.referrals import is_of_oneself
 from pipeline.core.value import Value
 from pipeline.core.worth import NOTHING, Worth, worth
 from pipeline.schemas import logged
@@ -72,11 +73,13 @@ class _OrderTold:
 class _Told:
     """One customer, as told."""
 
-    __slots__ = ("costs_minor", "orders", "seen", "sends_milli", "service_time_milli", "touches")
+    __slots__ = ("costs_minor", "orders", "rewards_minor", "seen", "sends_milli", "service_time_milli", "touches")
 
     def __init__(self) -> None:
         self.orders: dict[str, _OrderTold] = {}
         self.touches: set[tuple[int, str]] = set()
+        self.rewards_minor: dict[str, int] = {}
+        """By referral."""
         self.costs_minor = {"sales": 0, "marketing": 0, "service": 0}
         self.sends_milli = self.service_time_milli = 0
         self.seen = array(_EIGHT_BYTES)
@@ -90,6 +93,10 @@ class _Told:
             return False
         self.seen.insert(place, this)
         return True
+
+    def reward(self, referral_id: str, amount_minor: int) -> None:
+        """What they were given for a referral: told again, the most counts."""
+        self.rewards_minor[referral_id] = max(self.rewards_minor.get(referral_id, 0), amount_minor)
 
     def order(self, order_id: str) -> _OrderTold:
         """The order, whatever of it is told first."""
@@ -118,7 +125,7 @@ class Log:
         if isinstance(event, logged.Control):
             self.controls = adopt(self.controls, event)
             return
-        told, rules = self._customers.setdefault(customer, _Told()), self.controls.policy.value
+        told = self._customers.setdefault(customer, _Told())
         match event:
             case logged.OrderCompleted():
                 told.order(event.order_id).tell(booking.order_entry(event, self._now(event)))
@@ -127,8 +134,21 @@ class Log:
                 told.order(event.order_id).refunds.setdefault(event.refund_id, refund)
             case logged.OrderCancelled():
                 told.order(event.order_id).is_void = True
+            case logged.ReferralMade() if not is_of_oneself(customer.decode(), event):
+                told.reward(event.referral_id, event.reward_minor or 0)
             case logged.TouchRecorded():
                 told.touches.add((int(event.occurred_at.timestamp()), event.channel))
+            case _:
+                self._tell_cost(told, event)
+
+    def _now(self, event: logged.Event) -> Moment:
+        at = int(event.occurred_at.timestamp())
+        return Moment("", at, at, self.controls)
+
+    def _tell_cost(self, told: _Told, event: logged.Event) -> None:
+        """What an event cost that is known by its own id."""
+        rules = self.controls.policy.value
+        match event:
             case logged.CostRecorded() if told.is_new(event):
                 told.costs_minor[event.department] += event.amount_minor
             case logged.EmailDelivered() if told.is_new(event):
@@ -140,10 +160,6 @@ class Log:
                 told.costs_minor["service"] += event.service_cost_minor
             case _:
                 pass
-
-    def _now(self, event: logged.Event) -> Moment:
-        at = int(event.occurred_at.timestamp())
-        return Moment("", at, at, self.controls)
 
     def accounts(self) -> Iterator[Account]:
         """Every customer's account, by all that was told."""
@@ -165,7 +181,7 @@ def _account(told: _Told, controls: Controls) -> Account:
         sales_cost_minor=told.costs_minor["sales"],
         discount_cost_minor=of_orders.discount_minor,
         send_cost_minor=rounded(told.sends_milli, MILLI),
-        marketing_cost_minor=told.costs_minor["marketing"],
+        marketing_cost_minor=told.costs_minor["marketing"] + sum(told.rewards_minor.values()),
         service_time_cost_minor=rounded(told.service_time_milli, MILLI),
         return_cost_minor=of_orders.returns_minor,
         service_recorded_cost_minor=told.costs_minor["service"],

@@ -369,7 +369,9 @@ class ReferralMade(Inbound):
     referred_email: Email | None = Field(None, description="The friend's address: looked up, never kept.")
     code: Id | None = Field(None, description="The code they passed on.")
     campaign_id: Id | None = Field(None, description="Which referral programme.")
-    reward_minor: Amount | None = Field(None, description="What they were given for it.")
+    reward_minor: Amount | None = Field(
+        None, description="What they were given for it: marketing's cost, once a referral; told again, the most counts."
+    )
     currency: Currency | None = None
 
 

@@ -149,6 +149,8 @@ _FULL = (
     ("a", spent(4, "sales", 70)),
     ("a", spent(4, "marketing", 60)),
     ("a", spent(4, "service", 50)),
+    ("a", refers(5, None, reward_minor=30)),
+    ("a", refers(6, "b", reward_minor=40)),
     ("", revised("search", 900, 1)),
 )
 """A customer with something in every figure."""
@@ -194,9 +196,9 @@ def test_every_figure_has_its_line_and_something_in_it() -> None:
     by_name = {each.name: each.books_minor for each in lived(*told).lines}
     assert by_name == {
         "net revenue": 9_000, "margin": 5_775 - 578, "channels": 900, "commission": 630, "sales": 70, "discounts": 450,
-        "e-mails": 2, "marketing": 60, "service time": 600, "returns": 350, "service": 130,
-        "value to date": 5_197 - 900 - 630 - 70 - 450 - 2 - 60 - 600 - 350 - 130,
-        "value, by search": 2_005, "spent on search": 900,
+        "e-mails": 2, "marketing": 60 + 40, "service time": 600, "returns": 350, "service": 130,
+        "value to date": 5_197 - 900 - 630 - 70 - 450 - 2 - 100 - 600 - 350 - 130,
+        "value, by no channel": 0, "value, by search": 1_965, "spent on search": 900,
     }  # fmt: skip
     assert {*FAULTS, "channels"} == {"net revenue", *PARTS.values()}
 
@@ -206,7 +208,7 @@ def test_a_touch_that_the_profile_lost_shows_in_what_its_channel_won_and_was_cha
     customers_of(driver, told)
     driver.profiles["a"] = replace(driver.profiles["a"], touched=(Touched("ad", (int(day(0).timestamp()),)),))
     assert differing(audit_of(driver, told)) == {
-        "channels": -900, "value to date": 900, "value, by ad": 2_905, "value, by search": -2_005,
+        "channels": -900, "value to date": 900, "value, by ad": 2_865, "value, by search": -1_965,
         "spent on search": -900,
     }  # fmt: skip
 
@@ -243,6 +245,12 @@ def test_an_event_told_again_after_many_others_counts_once_in_the_books_and_twic
     assert differing(audit_of(driver, again)) == {
         "sales": 70, "value to date": -70, "value, by no channel": -70,
     }  # fmt: skip
+
+
+def test_the_reward_for_sending_oneself_is_in_no_line() -> None:
+    books = lived(("a", refers(0, "a", reward_minor=500)), ("a", refers(0, "b", "g", reward_minor=30)))
+    assert differing(books) == {}
+    assert books.customers.value.marketing_cost_minor == 30
 
 
 def test_a_cancelled_order_is_in_no_line() -> None:

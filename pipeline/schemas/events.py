@@ -189,7 +189,9 @@ class Item(_Contract):
     product_id: Id = Field(description="Product or SKU.")
     category: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(None, description="What kind.")
     quantity: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1, description="How many.")
-    amount_minor: Amount = Field(0, description="The whole line, after discount.")
+    amount_minor: Amount = Field(
+        0, description="The whole line, after discount; where no line has one, margins go by quantity."
+    )
 
 
 Items = Annotated[tuple[Item, ...], Field(max_length=ITEMS_MAX)]

@@ -213,8 +213,8 @@ def test_any_order_and_any_repetition_of_a_history_is_one_value(history: list[An
 
 @STEADY
 @given(histories)
-def test_the_value_of_two_parts_is_the_sum(history: list[Any]) -> None:
-    """Parts that share no order: what is rounded is rounded order by order."""
+def test_orders_are_worth_the_sum_of_what_each_is_worth_by_itself(history: list[Any]) -> None:
+    """What is rounded is rounded order by order. Nothing merges two customers; what did could lean on this."""
     orders = [each for each in history if getattr(each, "order_id", None)]
     driver = live(orders, Driver(RATES)) if orders else None
     whole = ledgers.worth_of(driver.profiles["c"].ledger) if driver else NOTHING

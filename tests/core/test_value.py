@@ -352,6 +352,7 @@ def test_an_order_in_two_currencies_is_named() -> None:
 
 def test_more_cost_taken_back_than_was_ever_spent_is_named() -> None:
     assert notes_of(spent(0, "sales", 100), spent(1, "sales", -100)) == []
+    assert notes_of(spent(1, "sales", -101), spent(0, "sales", 40)) == [], "what comes later takes nothing back"
     (note,) = notes_of(spent(0, "sales", 100), spent(1, "sales", -101))
     assert note == (
         Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted",

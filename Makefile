@@ -89,7 +89,7 @@ lock: setup-dev ## resolve the dependencies anew into the four locks, and the be
 	@$(LOCK) pyproject.toml --extra disk --extra analysis --output-file requirements-analysis.lock
 	@$(LOCK) pyproject.toml --extra local --extra build --output-file requirements-local.lock
 	@$(LOCK) pyproject.toml --extra local --extra disk --extra build --extra analysis --extra dev --output-file requirements-dev.lock
-	@for engine in faust quix bytewax; do $(LOCK) bench/locks/$$engine.in --output-file bench/locks/$$engine.lock; done
+	@for other in faust quix bytewax lifetimes; do $(LOCK) bench/locks/$$other.in --output-file bench/locks/$$other.lock; done
 
 .PHONY: clean
 clean: ## remove what was installed, fetched and measured here

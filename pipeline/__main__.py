@@ -760,7 +760,7 @@ def books(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
-    """Does it add up: customers' value by part and by channel, against what the log and the channels say.
+    """Does it add up: customers' value by part and by channel, against what the log and the channels say, line by line.
 
     Reads the state and the whole log. Exit 1 if a line differs.
     """

@@ -10,32 +10,34 @@ from rich.table import Table
 from pipeline import states, topics
 from pipeline.core import controls as core_controls
 from pipeline.core.acquisition import WHOLE
-from pipeline.core.books import NO_CHANNEL, Books, Customers, Log, reconciled
+from pipeline.core.audit import NO_CHANNEL, Audit, Customers, Sums, audited, booked
+from pipeline.core.books import Log
 from pipeline.core.value import Value
 from pipeline.inquiry import need_topics
-from pipeline.schemas import logged
 from pipeline.settings import Settings
 from pipeline.telling_value import PARTS, money
 
 
-def read_books(settings: Settings) -> Books:
+def read_books(settings: Settings) -> Audit:
     """The books as they stand now: a partition's customers and its log, then the next.
 
-    Holds one partition's packed customers and a small record for each order of the shop. Raises as reading Kafka does.
+    Holds one partition's packed customers, and of its log a small record an order and eight bytes for any other event.
+    Raises as reading Kafka does.
     """
     need_topics(settings, topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS)
-    customers, log, all_controls = Customers(), Log(), core_controls.INITIAL
+    customers, books, controls = Customers(), Sums(), core_controls.INITIAL
     for partition in states.partitions(settings):
-        all_controls = core_controls.newest(all_controls, partition.controls)
         for _, profile in partition.customers():
             customers.add(profile, partition.controls)
+        log = Log()
         for key, event in states.lived(settings, partition):
-            if key != logged.CONTROL_KEY:
-                log.tell(key, event)
-    return reconciled(customers, log, all_controls)
+            log.tell(key, event)
+        booked(books, log)
+        controls = core_controls.newest(controls, log.controls)
+    return audited(customers, books, controls)
 
 
-def document(books: Books) -> dict[str, Any]:
+def document(books: Audit) -> dict[str, Any]:
     """The report for machines."""
     customers = books.customers
     return {
@@ -54,7 +56,7 @@ def document(books: Books) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_books(books: Books, console: Console, currency: str) -> None:
+def print_books(books: Audit, console: Console, currency: str) -> None:
     """The report for eyes."""
     customers = books.customers
     _print_parts(customers.value, customers.count, console, currency)

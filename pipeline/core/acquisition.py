@@ -9,7 +9,7 @@ Shares are whole: an acquisition is 720,720 parts, which any number of touches u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import sqrt
 from typing import Final, NamedTuple
@@ -74,15 +74,23 @@ def _in_order(touches: Touches) -> list[tuple[int, str]]:
 
 def cohort_month(profile: Profile, zone: str) -> str | None:
     """The month of their first purchase in the shop's zone, YYYY-MM."""
-    first_at = profile.ledger.first_at
+    return month_of_first(profile.ledger.first_at, zone)
+
+
+def month_of_first(first_at: int, zone: str) -> str | None:
+    """The month of a first purchase; None before there was one."""
     return date_of(day_of(first_at, zone))[:7] if first_at else None
 
 
 def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
     """The parts of `WHOLE` that each channel has in winning them; none before a purchase, or without a touch."""
-    first_at = profile.ledger.first_at
+    return shares_in(profile.ledger.first_at, _in_order(profile.touched), rules)
+
+
+def shares_in(first_at: int, touches: Sequence[tuple[int, str]], rules: ValueRules) -> dict[str, int]:
+    """The same of a first purchase (0: none yet) and of touches (instant, channel), oldest first: the latest count."""
     since = first_at - rules.attribution_window_days * DAY_SECONDS
-    channels = [channel for at, channel in _in_order(profile.touched) if since <= at <= first_at]
+    channels = [channel for at, channel in touches if since <= at <= first_at][-TOUCHES_MAX:]
     if not first_at or not channels:
         return {}
     return parts_among(channels, rules.attribution)
@@ -116,10 +124,14 @@ def channel_costs(profile: Profile, controls: Controls) -> tuple[ChannelCost, ..
     if not profile.touched:
         return ()
     policy = controls.policy
-    month = cohort_month(profile, policy.shop.time_zone)
+    return costs_of(shares(profile, policy.value), cohort_month(profile, policy.shop.time_zone), controls)
+
+
+def costs_of(share_by_channel: Mapping[str, int], month: str | None, controls: Controls) -> tuple[ChannelCost, ...]:
+    """What these shares in winning somebody of a month cost."""
     return tuple(
         ChannelCost(channel, share, _spread(_revision(controls, channel, month), share))
-        for channel, share in shares(profile, policy.value).items()
+        for channel, share in share_by_channel.items()
     )
 
 

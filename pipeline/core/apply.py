@@ -438,7 +438,7 @@ def _spent(profile: Profile, event: logged.CostRecorded, now: Moment) -> Changes
     name = _COST_FIELD[event.department]
     spent = getattr(profile, name) + event.amount_minor
     changes: Changes = {name: spent}
-    if spent < 0:
+    if spent < 0 and event.amount_minor < 0:
         problem = (
             f"amount_minor: expected no more taken back than {event.department} has spent, got {-spent} more; counted"
         )

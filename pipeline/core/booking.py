@@ -43,7 +43,8 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
 def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
     """The ledger's entry of a refund, at the rates in force."""
     rules, amount, margin = now.policy.value, event.amount_minor, None
-    if amount is not None and rules.margin_permille_by_category and any(each.amount_minor for each in event.items):
+    says_what = any(each.amount_minor or each.category for each in event.items)
+    if amount is not None and rules.margin_permille_by_category and says_what:
         margin = worth.margin_minor(event.items, amount, rules)
     return Refund(
         mark(event.refund_id), mark(event.order_id), now.at, worth.WHOLE if amount is None else amount,

@@ -1,193 +1,189 @@
-"""Does it add up? Customers, channels and the books, three sums over the same money, and what lies between them.
+"""The books: what the log itself says of one customer after another, each event once, all of it kept and none folded.
 
-Customers' values are summed from their profiles; channels' from each customer's shares; the books are the log's own
-events and the spend as told, reckoned here without a ledger: by order id, in whole. Referral value is in none of them.
+They know no profile: which version of an order counts, what was given back, what was told twice and which touches came
+before the first purchase is found here from the events alone. Only prices are the shop's one rule: what an order is
+worth at its rates (`worth`), what an e-mail or an hour costs (`costs`), how touches share (`acquisition`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pipeline.core import ledger as ledgers
-from pipeline.core.acquisition import WHOLE, channel_costs, cohort_month, parts_of
-from pipeline.core.controls import Controls, spending
-from pipeline.core.money import portion
-from pipeline.core.profile import Profile
-from pipeline.core.value import NOTHING, Value, value
+from pipeline.core import acquisition, booking
+from pipeline.core.acquisition import ChannelCost
+from pipeline.core.controls import INITIAL, Controls, adopt
+from pipeline.core.costs import MILLI, send_milli, service_time_milli
+from pipeline.core.marks import mark
+from pipeline.core.moment import Moment
+from pipeline.core.money import rounded
+from pipeline.core.profile import Order, Refund
+from pipeline.core.referrals import is_of_oneself
+from pipeline.core.value import Value
+from pipeline.core.worth import NOTHING, Worth, worth
 from pipeline.schemas import logged
 
-NO_CHANNEL: Final = ""
-"""Whom no touch had a part in winning."""
-
-
-class Line(NamedTuple):
-    """One figure, by the customers' profiles and by the books."""
-
-    name: str
-    customers_minor: int
-    books_minor: int
-
-    @property
-    def difference_minor(self) -> int:
-        """What does not add up."""
-        return self.customers_minor - self.books_minor
-
-
-class Spend(NamedTuple):
-    """A channel's spend of a month: spend = spread - since - rounding + unacquired, to the minor unit."""
-
-    channel: str
-    cohort_month: str
-    spend_minor: int
-    spread_minor: int
-    """Over the customers of that month."""
-    since_minor: int
-    """Of it, for customers that the last revision did not count yet; below zero, for some that moved away."""
-    rounding_minor: int
-    unacquired_minor: int
-    """Spent, and nobody won."""
-
-
-@dataclass
-class Customers:
-    """The sum over customers, and the same money by channel."""
-
-    count: int = 0
-    value: Value = NOTHING
-    net_revenue_minor: int = 0
-    value_by_channel: dict[str, int] = field(default_factory=dict)
-    parts_by_channel: dict[str, int] = field(default_factory=dict)
-    spread: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    """(channel, month) to (parts, minor units)."""
-    refunds_let_go: int = 0
-
-    def add(self, profile: Profile, controls: Controls) -> None:
-        """One customer more."""
-        worth = value(profile, controls)
-        _, revenue, refunded, _ = ledgers.totals(profile.ledger)
-        self.count += 1
-        self.net_revenue_minor += revenue - refunded
-        self.refunds_let_go += profile.ledger.orphans
-        self.value = Value(*(mine + theirs for mine, theirs in zip(self.value, worth, strict=True)))
-        month = cohort_month(profile, controls.policy.shop.time_zone) or ""
-        left, parts_left = worth.value_to_date_minor, WHOLE
-        for channel, share, cost_minor in channel_costs(profile, controls):
-            parts, minor = self.spread.get((channel, month), (0, 0))
-            self.spread[channel, month] = (parts + share, minor + cost_minor)
-            part = portion(left, share, parts_left)  # of what is left, so that the parts are the whole
-            left, parts_left = left - part, parts_left - share
-            self._add_to_channel(channel, part, share)
-        if parts_left:
-            self._add_to_channel(NO_CHANNEL, left, parts_left)
-
-    def _add_to_channel(self, channel: str, amount_minor: int, share: int) -> None:
-        self.value_by_channel[channel] = self.value_by_channel.get(channel, 0) + amount_minor
-        self.parts_by_channel[channel] = self.parts_by_channel.get(channel, 0) + share
-
-
-_COSTS: Final = ("sales", "marketing", "service")
+_EIGHT_BYTES: Final = "Q"
 
 
 class _OrderTold:
     """One order, as told."""
 
-    __slots__ = ("is_void", "refunds", "version")
+    __slots__ = ("entry", "first_at", "is_void", "refunds", "version")
 
     def __init__(self) -> None:
-        self.version: tuple[float, int, int] | None = None
+        self.version: tuple[int, int, int, int] | None = None
+        self.entry = Order(0)
+        """At its rates: of the version that counts."""
+        self.first_at = 0
+        """The earliest date that any version gives."""
         self.is_void = False
-        self.refunds: dict[str, int | None] = {}
+        self.refunds: dict[str, Refund] = {}
+
+    def tell(self, entry: Order) -> None:
+        """One version of it; the latest counts, of two at one instant the greater."""
+        at = entry.purchased_at
+        version = (at, entry.revenue_minor, entry.discount_minor, entry.content)
+        self.first_at = min(self.first_at or at, at)
+        if self.version is None or version > self.version:
+            self.version, self.entry = version, entry
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is a purchase."""
+        return self.version is not None and not self.is_void
 
     @property
     def net_minor(self) -> int:
         """Its latest version less its refunds."""
         if self.version is None or self.is_void:
             return 0
-        revenue = self.version[1]
-        if None in self.refunds.values():
-            return 0
-        return revenue - min(revenue, sum(amount or 0 for amount in self.refunds.values()))
+        revenue = self.entry.revenue_minor
+        amounts = [refund.amount_minor for refund in self.refunds.values()]
+        return 0 if min(amounts, default=0) < 0 else revenue - min(revenue, sum(amounts))
+
+    @property
+    def worth(self) -> Worth:
+        """What it is worth after refunds."""
+        return worth(self.entry, [*self.refunds.values()]) if self.stands else NOTHING
+
+
+class _Told:
+    """One customer, as told."""
+
+    __slots__ = ("costs_minor", "orders", "rewards_minor", "seen", "sends_milli", "service_time_milli", "touches")
+
+    def __init__(self) -> None:
+        self.orders: dict[str, _OrderTold] = {}
+        self.touches: set[tuple[int, str]] = set()
+        self.rewards_minor: dict[str, int] = {}
+        """By referral."""
+        self.costs_minor = {"sales": 0, "marketing": 0, "service": 0}
+        self.sends_milli = self.service_time_milli = 0
+        self.seen = array(_EIGHT_BYTES)
+        """Marks of all events, in order: an e-mail takes eight bytes."""
+
+    def is_new(self, event: logged.Event) -> bool:
+        """Whether it has not been told before, however long ago."""
+        this = mark(f"{event.source}\0{event.id}")
+        place = bisect_left(self.seen, this)
+        if place < len(self.seen) and self.seen[place] == this:
+            return False
+        self.seen.insert(place, this)
+        return True
+
+    def reward(self, referral_id: str, amount_minor: int) -> None:
+        """What they were given for a referral: told again, the most counts."""
+        self.rewards_minor[referral_id] = max(self.rewards_minor.get(referral_id, 0), amount_minor)
+
+    def order(self, order_id: str) -> _OrderTold:
+        """The order, whatever of it is told first."""
+        return self.orders.setdefault(order_id, _OrderTold())
+
+
+class Account(NamedTuple):
+    """One customer by the books."""
+
+    value: Value
+    net_revenue_minor: int
+    cohort_month: str | None
+    channel_costs: tuple[ChannelCost, ...]
 
 
 class Log:
-    """The books: what the log says of one customer after another, each event once. One small record an order."""
+    """The books of one partition, its log told in order. A small record an order, eight bytes for any other event."""
 
     def __init__(self) -> None:
-        self._orders: dict[tuple[bytes, str], _OrderTold] = {}
-        self._seen: set[tuple[bytes, str, str]] = set()
-        self.costs_minor: dict[str, int] = dict.fromkeys(_COSTS, 0)
+        self.controls: Controls = INITIAL
+        """What is in force at this place in the log."""
+        self._customers: dict[bytes, _Told] = {}
 
     def tell(self, customer: bytes, event: logged.Logged) -> None:
-        """One event of the log."""
+        """One event of the log, or a control."""
+        if isinstance(event, logged.Control):
+            self.controls = adopt(self.controls, event)
+            return
+        told = self._customers.setdefault(customer, _Told())
         match event:
             case logged.OrderCompleted():
-                order = self._order(customer, event.order_id)
-                version = (event.occurred_at.timestamp(), event.revenue_minor, event.discount_minor)
-                order.version = max(order.version or version, version)
+                told.order(event.order_id).tell(booking.order_entry(event, self._now(event)))
             case logged.OrderRefunded():
-                self._order(customer, event.order_id).refunds.setdefault(event.refund_id, event.amount_minor)
+                refund = booking.refund_entry(event, self._now(event))
+                told.order(event.order_id).refunds.setdefault(event.refund_id, refund)
             case logged.OrderCancelled():
-                self._order(customer, event.order_id).is_void = True
-            case logged.CostRecorded() if self._is_new(customer, event):
-                self.costs_minor[event.department] += event.amount_minor
-            case logged.TicketEvent() if event.service_cost_minor and self._is_new(customer, event):
-                self.costs_minor["service"] += event.service_cost_minor
+                told.order(event.order_id).is_void = True
+            case logged.ReferralMade() if not is_of_oneself(customer.decode(), event):
+                told.reward(event.referral_id, event.reward_minor or 0)
+            case logged.TouchRecorded():
+                told.touches.add((int(event.occurred_at.timestamp()), event.channel))
+            case _:
+                self._tell_cost(told, event)
+
+    def _now(self, event: logged.Event) -> Moment:
+        at = int(event.occurred_at.timestamp())
+        return Moment("", at, at, self.controls)
+
+    def _tell_cost(self, told: _Told, event: logged.Event) -> None:
+        """What an event cost that is known by its own id."""
+        rules = self.controls.policy.value
+        match event:
+            case logged.CostRecorded() if told.is_new(event):
+                told.costs_minor[event.department] += event.amount_minor
+            case logged.EmailDelivered() if told.is_new(event):
+                told.sends_milli += send_milli(rules)
+            case logged.ContactMade() if told.is_new(event):
+                told.service_time_milli += service_time_milli(event.service_minutes, rules)
+            case logged.TicketEvent() if told.is_new(event):
+                told.service_time_milli += service_time_milli(event.service_minutes, rules)
+                told.costs_minor["service"] += event.service_cost_minor
             case _:
                 pass
 
-    @property
-    def net_revenue_minor(self) -> int:
-        """Of all orders."""
-        return sum(order.net_minor for order in self._orders.values())
-
-    def _order(self, customer: bytes, order_id: str) -> _OrderTold:
-        return self._orders.setdefault((customer, order_id), _OrderTold())
-
-    def _is_new(self, customer: bytes, event: logged.Event) -> bool:
-        key = (customer, event.source, event.id)
-        is_new = key not in self._seen
-        self._seen.add(key)
-        return is_new
+    def accounts(self) -> Iterator[Account]:
+        """Every customer's account, by all that was told."""
+        for told in self._customers.values():
+            yield _account(told, self.controls)
 
 
-class Books(NamedTuple):
-    """The report."""
-
-    customers: Customers
-    lines: tuple[Line, ...]
-    spend: tuple[Spend, ...]
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether no line has a difference."""
-        return not any(line.difference_minor for line in self.lines)
-
-
-def reconciled(customers: Customers, log: Log, controls: Controls) -> Books:
-    """Customers, channels and books side by side."""
-    spend = tuple(_spends(customers, controls))
-    worth = customers.value
-    spent = sum(each.spend_minor for each in spend)
-    between = sum(each.since_minor + each.rounding_minor - each.unacquired_minor for each in spend)
-    lines = (
-        Line("net revenue", customers.net_revenue_minor, log.net_revenue_minor),
-        Line("recorded by sales", worth.sales_cost_minor, log.costs_minor["sales"]),
-        Line("recorded by marketing", worth.marketing_cost_minor, log.costs_minor["marketing"]),
-        Line("recorded by service", worth.service_recorded_cost_minor, log.costs_minor["service"]),
-        Line("spent on channels", worth.channel_cost_minor - between, spent),
-        Line("value, by channel", worth.value_to_date_minor, sum(customers.value_by_channel.values())),
+def _account(told: _Told, controls: Controls) -> Account:
+    orders = told.orders.values()
+    first_at = min((each.first_at for each in orders if each.stands), default=0)
+    month = acquisition.month_of_first(first_at, controls.policy.shop.time_zone)
+    shares = acquisition.shares_in(first_at, sorted(told.touches), controls.policy.value)
+    costs = acquisition.costs_of(shares, month, controls)
+    of_orders = Worth(*map(sum, zip(NOTHING, *(each.worth for each in orders), strict=True)))
+    value = Value(
+        margin_minor=of_orders.margin_minor,
+        channel_cost_minor=sum(each.cost_minor for each in costs),
+        commission_cost_minor=of_orders.commission_minor,
+        sales_cost_minor=told.costs_minor["sales"],
+        discount_cost_minor=of_orders.discount_minor,
+        send_cost_minor=rounded(told.sends_milli, MILLI),
+        marketing_cost_minor=told.costs_minor["marketing"] + sum(told.rewards_minor.values()),
+        service_time_cost_minor=rounded(told.service_time_milli, MILLI),
+        return_cost_minor=of_orders.returns_minor,
+        service_recorded_cost_minor=told.costs_minor["service"],
     )
-    return Books(customers, lines, spend)
-
-
-def _spends(customers: Customers, controls: Controls) -> Iterable[Spend]:
-    for control in spending(controls):
-        spend, parts = control.spend_minor, parts_of(control)
-        here, spread = customers.spread.get((control.channel, control.cohort_month), (0, 0))
-        since = portion(spend, here, parts) - spend if parts else 0
-        yield Spend(
-            control.channel, control.cohort_month, spend, spread, since,
-            rounding_minor=spread - spend - since if parts else 0, unacquired_minor=0 if parts else spend,
-        )  # fmt: skip
+    return Account(value, sum(each.net_minor for each in orders), month, costs)

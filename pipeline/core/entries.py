@@ -185,8 +185,11 @@ def _felt(given: float | None, text: str | None, language: str | None, shop: Sho
 
 
 def _referral(event: events.ReferralMade, at: datetime, shop: Shop) -> dict[str, Any]:
-    del event, at, shop
-    return {"referred_customer_id": None}  # what came is the publisher's own id; the door knows the pseudonym
+    reckoned: dict[str, Any] = {"referred_customer_id": None}  # what came is the publisher's own id; the door knows who
+    if event.reward_minor is not None and event.currency is not None and event.currency != shop.currency:
+        reward_minor = _Exchange(event.currency, at, shop)(event.reward_minor)
+        reckoned |= {"reward_minor": reward_minor, "currency": shop.currency}
+    return reckoned
 
 
 def _review(event: events.ReviewPosted, at: datetime, shop: Shop) -> dict[str, Any]:

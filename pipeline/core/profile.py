@@ -290,6 +290,13 @@ class Dealings(_Entry, frozen=True):
     """Their typical gap between purchase days; 0 before there are two gaps."""
 
 
+class Reward(_Entry, frozen=True):
+    """What a customer was given for a referral, by its mark."""
+
+    referral: int
+    amount_minor: int
+
+
 class Credit(_Entry, frozen=True):
     """What came by one path of referrals: short marks of the customers on it, who brought it first."""
 
@@ -491,6 +498,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dealings: Dealings = Dealings()
     messages: int = 0
     """E-mails to them that needed their consent."""
+    rewards: tuple[Reward, ...] = ()
+    """What they were given for referrals, the latest ones."""
 
 
 EVENT_MARKS_MAX: Final = 32

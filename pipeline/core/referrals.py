@@ -21,7 +21,7 @@ from pipeline.core.marks import mark, short_mark, trigger_id
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.money import rounded
 from pipeline.core.policy import ValueRules
-from pipeline.core.profile import CREDITS_MAX, FRIENDS_MAX, REFERRALS_MAX, Credit, Profile
+from pipeline.core.profile import CREDITS_MAX, FRIENDS_MAX, REFERRALS_MAX, Credit, Profile, Reward
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 
@@ -31,6 +31,7 @@ SOURCE: Final = "wafa"
 """Of events that customers' logs tell each other."""
 _PERMILLE: Final = 1000
 
+Rewards = tuple[Reward, ...]
 Path = tuple[int, ...]
 """Short marks of the customers an amount has come through, who brought it first."""
 
@@ -54,14 +55,31 @@ def referral_value_minor(profile: Profile, rules: ValueRules) -> int:
 # -- what arrives -----------------------------------------------------------------------------------------------------
 
 
+def rewarded(rewards: Rewards, referral: int, reward_minor: int) -> tuple[Rewards, int]:
+    """The rewards with one for a referral, and how much more they are: of one told again the greatest counts."""
+    known = next((each.amount_minor for each in rewards if each.referral == referral), 0)
+    if reward_minor <= known:
+        return rewards, 0
+    others = [each for each in rewards if each.referral != referral]
+    return (*others, Reward(referral, reward_minor))[-REFERRALS_MAX:], reward_minor - known
+
+
+def is_of_oneself(customer_id: str, event: logged.ReferralMade) -> bool:
+    """Whether somebody names themselves as the friend they sent: that is no referral."""
+    return event.referred_customer_id == customer_id
+
+
 def made(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes | None:
     """They sent somebody to us. Told again once the friend is known, it is the same referral, with its friend."""
     friend = event.referred_customer_id
-    if friend == now.customer_id:
+    if is_of_oneself(now.customer_id, event):
         now.notes.append(Note(Reason.SELF_REFERRAL, "referred_customer_id: expected somebody else; not counted"))
         return {}
     changes: Changes = {}
     referral = mark(event.referral_id)
+    rewards, more = rewarded(profile.rewards, referral, event.reward_minor or 0)
+    if more:
+        changes = {"rewards": rewards, "retention_cost_minor": profile.retention_cost_minor + more}
     if referral not in profile.referrals:
         changes["referrals"] = (*profile.referrals, referral)[-REFERRALS_MAX:]
     if friend is not None and short_mark(friend) not in profile.friends:
@@ -174,7 +192,7 @@ def _doubt(teller: _Teller, before: Profile | None, event: logged.ReferralCredit
 def _introduced(customer_id: str, before: Profile | None, after: Profile, event: logged.ReferralMade) -> Iterator[Told]:
     """The friend's log learns who sent them."""
     friend = event.referred_customer_id
-    if friend is None or friend == customer_id:
+    if friend is None or is_of_oneself(customer_id, event):
         return
     if before is not None and after.friends is before.friends and after.referrals is before.referrals:
         return

@@ -34,7 +34,7 @@ class Value(NamedTuple):
     send_cost_minor: int
     """E-mails."""
     marketing_cost_minor: int
-    """Recorded by marketing: gifts, rewards, campaigns that name them."""
+    """Recorded by marketing: gifts, campaigns that name them; and rewards for referrals."""
     service_time_cost_minor: int
     """A person's time; with the next two, what it cost to serve them."""
     return_cost_minor: int

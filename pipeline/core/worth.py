@@ -48,13 +48,18 @@ NOTHING = Worth()
 
 
 def margin_minor(items: Sequence[Item], amount_minor: int, rules: ValueRules) -> int:
-    """The margin on an amount, by the categories of its lines and their weights; without lines, at the default rate."""
+    """The margin on an amount, by the categories of its lines and their weights; without lines, at the default rate.
+
+    A line weighs its amount; where no line has one, its quantity.
+    """
     by_category = rules.margin_permille_by_category
     weight = rated = 0
     if by_category:
+        priced = any(item.amount_minor for item in items)
         for item in items:
-            weight += item.amount_minor
-            rated += item.amount_minor * by_category.get(item.category or "", rules.margin_permille)
+            weighs = item.amount_minor if priced else item.quantity
+            weight += weighs
+            rated += weighs * by_category.get(item.category or "", rules.margin_permille)
     if not weight:
         return portion(amount_minor, rules.margin_permille, 1000)
     return rounded(amount_minor * rated, weight * 1000)

@@ -189,7 +189,9 @@ class Item(_Contract):
     product_id: Id = Field(description="Product or SKU.")
     category: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(None, description="What kind.")
     quantity: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1, description="How many.")
-    amount_minor: Amount = Field(0, description="The whole line, after discount.")
+    amount_minor: Amount = Field(
+        0, description="The whole line, after discount; where no line has one, margins go by quantity."
+    )
 
 
 Items = Annotated[tuple[Item, ...], Field(max_length=ITEMS_MAX)]
@@ -369,7 +371,9 @@ class ReferralMade(Inbound):
     referred_email: Email | None = Field(None, description="The friend's address: looked up, never kept.")
     code: Id | None = Field(None, description="The code they passed on.")
     campaign_id: Id | None = Field(None, description="Which referral programme.")
-    reward_minor: Amount | None = Field(None, description="What they were given for it.")
+    reward_minor: Amount | None = Field(
+        None, description="What they were given for it: marketing's cost, once a referral; told again, the most counts."
+    )
     currency: Currency | None = None
 
 

@@ -217,6 +217,8 @@ class ReferralMade(Event, tag=True, frozen=True, kw_only=True):
     referral_id: str
     referred_customer_id: str | None = None
     campaign_id: str | None = None
+    reward_minor: int | None = None
+    currency: str | None = None
 
 
 class SurveyAnswered(Event, tag=True, frozen=True, kw_only=True):

@@ -154,11 +154,16 @@ def test_refunds_costs_and_service_costs_are_converted_too() -> None:
     kept = entry("CostRecorded", amount_minor=-1_000, currency="USD")
     assert (kept.amount_minor, kept.currency) == (-900, "EUR")
     assert entry("TicketOpened", service_cost_minor=1_000, currency="USD").service_cost_minor == 900
+    kept = entry("ReferralMade", reward_minor=1_000, currency="USD")
+    assert (kept.reward_minor, kept.currency) == (900, "EUR")
 
 
-@pytest.mark.parametrize("kind", ["OrderCompleted", "OrderRefunded", "CostRecorded", "TicketOpened"])
+_AMOUNT = {"TicketOpened": {"service_cost_minor": 1}, "ReferralMade": {"reward_minor": 1}}
+
+
+@pytest.mark.parametrize("kind", ["OrderCompleted", "OrderRefunded", "CostRecorded", "TicketOpened", "ReferralMade"])
 def test_money_without_a_rate_is_refused(kind: str) -> None:
-    refused = refusal(kind, currency="GBP", **({"service_cost_minor": 1} if kind == "TicketOpened" else {}))
+    refused = refusal(kind, currency="GBP", **_AMOUNT.get(kind, {}))
     assert refused.reason is Reason.NO_RATE
     assert refused.problems == ("currency: expected one with a rate for 2026-01-01, got GBP",)
     refused = refusal("OrderCompleted", currency="USD", occurred_at="2025-12-31T00:00:00Z")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.books import Customers
+from pipeline.core.audit import Customers
 from pipeline.core.value import Value, value
 from pipeline.core.view import view
 from pipeline.schemas import logged
@@ -70,9 +70,10 @@ def test_any_permutation_repetition_and_interleaving_of_histories_and_channel_co
 
 @STEADY
 @given(st.lists(_LIVES, min_size=2, max_size=2), _COSTS)
-def test_two_customers_together_are_worth_the_sum_of_both_part_by_part_and_channel_by_channel(
+def test_a_sum_over_customers_is_the_sum_of_each_part_by_part_and_channel_by_channel(
     lives: list[list[Any]], costs: list[logged.ChannelCostRevised]
 ) -> None:
+    """They stay two: this is no merge."""
     driver = Driver(RATES)
     for number, life in enumerate(lives):
         for each in life:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.explain import REFERRAL, explained
-from pipeline.core.profile import CREDITS_MAX, Profile
+from pipeline.core.profile import CREDITS_MAX, REFERRALS_MAX, Profile
 from pipeline.core.referrals import DEPTH_MAX, referral_value_minor
 from pipeline.core.value import value
 from pipeline.core.view import view
@@ -26,9 +26,9 @@ from tests.driver import Driver
 RULES = policy(value__referral_share_permille=100, value__margin_permille=400)
 
 
-def refers(on: float, friend: str | None, referral_id: str = "f") -> Any:
+def refers(on: float, friend: str | None, referral_id: str = "f", **fields: Any) -> Any:
     """They sent somebody to us."""
-    return said(logged.ReferralMade, on, referral_id=referral_id, referred_customer_id=friend)
+    return said(logged.ReferralMade, on, referral_id=referral_id, referred_customer_id=friend, **fields)
 
 
 def lived(*told: tuple[str, Any], chance: random.Random | None = None) -> Driver:
@@ -98,9 +98,34 @@ def test_a_referral_told_again_names_its_friend_and_counts_once() -> None:
 
 
 def test_nobody_sends_themselves() -> None:
-    driver = lived(("a", refers(0, "a")), ("a", order(1, "A", 10_000)))
+    driver = lived(("a", refers(0, "a", reward_minor=500)), ("a", order(1, "A", 10_000)))
     assert [note.reason for note in driver.notes] == [Reason.SELF_REFERRAL]
     assert (worth(driver, "a"), driver.profiles["a"].referrals) == (0, ())
+    assert value(driver.profiles["a"], driver.controls).marketing_cost_minor == 0
+
+
+def test_a_reward_is_a_cost_of_marketings_once_a_referral_and_the_most_that_was_told() -> None:
+    """15.00 for one friend, told thrice and once without it; 5.00 for another of nobody known."""
+    told = [
+        ("a", refers(0, None, "f")), ("a", refers(1, "b", "f", reward_minor=1_500)),
+        ("a", refers(2, "b", "f", reward_minor=1_000)), ("a", refers(3, None, "g", reward_minor=500)),
+    ]  # fmt: skip
+    for chance in range(6):
+        muddle = [*told, *told]
+        random.Random(chance).shuffle(muddle)
+        driver = lived(*muddle)
+        parts = value(driver.profiles["a"], driver.controls)
+        assert (parts.marketing_cost_minor, parts.value_to_date_minor) == (2_000, -2_000)
+    made_of = explained("a", [(b"a", logged.encode(event)) for _, event in told])
+    assert [(each.part, each.amount_minor, each.type) for each in made_of.entries] == [
+        ("marketing_cost_minor", 1_500, "ReferralMade"), ("marketing_cost_minor", 500, "ReferralMade"),
+    ]  # fmt: skip
+
+
+def test_rewards_are_remembered_as_long_as_their_referrals() -> None:
+    driver = lived(*(("a", refers(0, None, f"f{number}", reward_minor=10)) for number in range(REFERRALS_MAX + 1)))
+    assert len(driver.profiles["a"].rewards) == len(driver.profiles["a"].referrals) == REFERRALS_MAX
+    assert driver.profiles["a"].retention_cost_minor == 10 * (REFERRALS_MAX + 1)
 
 
 def test_a_circle_ends_and_is_named_once() -> None:

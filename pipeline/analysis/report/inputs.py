@@ -14,11 +14,13 @@ from pipeline.analysis.report.measures import (
     net_revenue,
     nothing,
     profit,
+    value_of,
 )
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
 from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
 from pipeline.core.acquisition import WHOLE
+from pipeline.core.audit import lines_of
 
 
 def inputs(shop: Shop) -> Part:
@@ -131,18 +133,5 @@ def _promises(shop: Shop) -> list[list[Cell]]:
 
 def adds_up(shop: Shop) -> list[list[Cell]]:
     """Each sum of the report over all time, beside the same sum over the customers' values."""
-    totals, value = shop.tally.totals, shop.tally.value
-    lines = (
-        ("margin", totals[Measure.MARGIN], value.margin_minor),
-        ("channels", totals[Measure.CHANNELS], value.channel_cost_minor),
-        ("commission", totals[Measure.COMMISSION], value.commission_cost_minor),
-        ("sales", totals[Measure.SALES], value.sales_cost_minor),
-        ("discounts", totals[Measure.DISCOUNT], value.discount_cost_minor),
-        ("e-mails", totals[Measure.SENDS], value.send_cost_minor),
-        ("marketing", totals[Measure.MARKETING], value.marketing_cost_minor),
-        ("service time", totals[Measure.SERVICE_TIME], value.service_time_cost_minor),
-        ("returns", totals[Measure.RETURNS], value.return_cost_minor),
-        ("service", totals[Measure.SERVICE], value.service_recorded_cost_minor),
-        ("value to date", profit(totals), value.value_to_date_minor),
-    )
-    return [[name, ours, theirs, ours - theirs] for name, ours, theirs in lines]
+    ours = value_of(shop.tally.totals)
+    return [[*line, line.difference_minor] for line in lines_of(ours, shop.tally.value)]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from pipeline.analysis.report.calendar import Place
 from pipeline.analysis.report.measures import Row
 from pipeline.core.profile import Ledger
+from pipeline.core.referrals import Rewards
 
 TOUCHES_MAX: Final = 256
 """Touches kept of a customer, the latest."""
@@ -51,8 +52,8 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "first_touch", "marks", "opened", "orders", "referred_at", "said", "spent", "tickets", "touches",
-        "wishes",
+        "first_at", "first_touch", "marks", "opened", "orders", "referred_at", "rewards", "said", "spent", "tickets",
+        "touches", "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Life:
         self.first_touch: tuple[int, str] | None = None
         """The earliest of all, kept or not."""
         self.referred_at = 0
+        self.rewards: Rewards = ()
         self.spent: dict[Place, Row] = {}
         self.said: dict[int, Said] = {}
         self.tickets: dict[int, tuple[int, int]] = {}

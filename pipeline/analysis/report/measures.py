@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from pipeline.core.value import Value
+
 
 class Measure(IntEnum):
     """A place in a row."""
@@ -80,6 +82,22 @@ def cost(row: Row) -> int:
 def profit(row: Row) -> int:
     """Margin less all costs: what value to date is made of."""
     return row[Measure.MARGIN] - cost(row)
+
+
+def value_of(row: Row) -> Value:
+    """The parts of a value that a row holds."""
+    return Value(
+        margin_minor=row[Measure.MARGIN],
+        channel_cost_minor=row[Measure.CHANNELS],
+        commission_cost_minor=row[Measure.COMMISSION],
+        sales_cost_minor=row[Measure.SALES],
+        discount_cost_minor=row[Measure.DISCOUNT],
+        send_cost_minor=row[Measure.SENDS],
+        marketing_cost_minor=row[Measure.MARKETING],
+        service_time_cost_minor=row[Measure.SERVICE_TIME],
+        return_cost_minor=row[Measure.RETURNS],
+        service_recorded_cost_minor=row[Measure.SERVICE],
+    )
 
 
 def net_revenue(row: Row) -> int:

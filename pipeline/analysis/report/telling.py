@@ -21,6 +21,7 @@ from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, mark
 from pipeline.core.moment import Moment
 from pipeline.core.policy import ValueRules
 from pipeline.core.profile import EVENT_MARKS_MAX
+from pipeline.core.referrals import is_of_oneself, rewarded
 from pipeline.schemas import logged
 
 PRODUCTS_MAX: Final = 100_000
@@ -52,7 +53,8 @@ class Lives:
                 return
             life.marks = (life.marks + this)[-EVENT_MARKS_MAX * MARK_BYTES :]
         life.first_at = min(life.first_at or at, at)
-        tell(self, life, event, at)
+        if not (isinstance(event, logged.ReferralMade) and is_of_oneself(customer.decode(), event)):
+            tell(self, life, event, at)
 
     # -- what handlers share ----------------------------------------------------------------------------------------
 
@@ -199,6 +201,8 @@ def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> 
 
 
 def _referred(lives: Lives, life: Life, event: logged.ReferralMade, at: int) -> None:
+    life.rewards, more = rewarded(life.rewards, mark(event.referral_id), event.reward_minor or 0)
+    lives.count(life, at, Measure.MARKETING, more)
     said = lives.said(life, at)
     if said is not None:
         said.is_promoting = True

@@ -15,13 +15,14 @@ from pipeline.analysis.report.measures import Measure, add, net_revenue, nothing
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.tally import CHANNEL, SHOP
 from pipeline.core.acquisition import WHOLE, shares
+from pipeline.core.audit import Sums, booked
 from pipeline.core.books import Log
 from pipeline.schemas import logged
 from tests.analysis.report.shops import Told, shop_of
 from tests.core.builders import order
 from tests.core.lives import HASTY, STEADY, lives
 from tests.core.test_acquisition import revised, touch
-from tests.core.test_books import _TOUCHES
+from tests.core.test_books import _TOUCHES, FIRST
 from tests.core.test_value import RATES, histories
 from tests.driver import Driver
 
@@ -41,6 +42,7 @@ def test_orders_and_channels_add_up_to_values_and_books_whatever_happened(
         told += [(f"c{number}", touch(*each)) for each in touched] + [(f"c{number}", each) for each in history]
     told += told[::3]
     driver, log = Driver(RATES), Log()
+    log.tell(logged.CONTROL_KEY, FIRST)
     for who, event in told:
         driver.feed(event, who)
         log.tell(who.encode(), event)
@@ -51,7 +53,8 @@ def test_orders_and_channels_add_up_to_values_and_books_whatever_happened(
     asked: dict[str, Any] = {"kind": kind, "first": date(2026, 1, 10), "last": date(2026, 2, 20), "now": 500}
     shop = shop_of(told, *spent, rules=RATES, **asked)
     assert differences(shop) == {}
-    assert net_revenue(shop.tally.totals) == log.net_revenue_minor
+    books = booked(Sums(), log)
+    assert net_revenue(shop.tally.totals) == books.net_revenue_minor
     everything = nothing()
     for (what, _, _), row in shop.tally.rows.items():
         if what == SHOP:

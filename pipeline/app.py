@@ -246,6 +246,7 @@ class Worker:
             await asyncio.sleep(_WATCH_SECONDS)
             self._late_seconds = max(0.0, time.monotonic() - before - _WATCH_SECONDS)
             metrics.EVENT_LOOP_LAG.set(self._late_seconds)
+            self.engine.look()
             statuses = self.engine.status()
             _show(statuses, self.engine.topics)
             metrics.STANDBY_PARTITIONS.set(len(self.engine.standbys()))
@@ -322,8 +323,8 @@ def _standing(engine: Engine) -> list[Standstill]:
     """What should move and does not: for the watchdog, which knows how long is too long."""
     standing = [
         Standstill(
-            f"{each.topic}[{each.partition}]: {each.lag_records} records behind, at {each.position} "
-            f"{each.reason}".rstrip(),
+            f"{each.topic}[{each.partition}]: {each.phase}, {each.lag_records} records behind, at {each.position}"
+            + (f": {each.reason}" if each.reason else ""),
             each.stands_still_seconds,
         )
         for each in engine.standing()
@@ -379,7 +380,8 @@ def _show(statuses: list[TaskStatus], inputs: Iterable[str]) -> None:
         metrics.CONSUMER_LAG_RECORDS.labels(**place).set(each.lag_records)
         metrics.OLDEST_UNPROCESSED_AGE.labels(**place).set(each.oldest_age_seconds)
         metrics.RECOVERY_REMAINING_RECORDS.labels(**place).set(each.recovery_remaining)
-        metrics.LAST_COMMIT_TIMESTAMP.labels(**place).set(metrics.now_seconds() - each.stands_still_seconds)
+        if each.committed_at is not None:
+            metrics.LAST_COMMIT_TIMESTAMP.labels(**place).set(each.committed_at)
     for topic in inputs:  # also those that went elsewhere
         metrics.ASSIGNED_PARTITIONS.labels(topic=topic).set(assigned[topic])
     population: Counter[tuple[str, str]] = Counter()

@@ -26,7 +26,6 @@ from pipeline.engine.transport import BatchConsumer, FetchedRun
 
 log = structlog.get_logger("wafa.engine")
 
-_SHOULD_MOVE = (Phase.RUNNING, Phase.FENCED)
 _THREADS = 64
 _WATERMARK_SECONDS = 10.0
 _IN_MEMORY = Copies()
@@ -45,6 +44,7 @@ class TaskStatus:
     lag_records: int
     recovery_remaining: int
     stands_still_seconds: float
+    committed_at: float | None
     oldest_age_seconds: float
 
 
@@ -172,17 +172,20 @@ class Engine:
         task = self._tasks.get(TP(topic, partition))
         return task is not None and task.phase is Phase.RUNNING and self.is_assigned
 
-    def status(self) -> list[TaskStatus]:
-        """Every task's state of affairs."""
-        now, wall = time.monotonic(), metrics.now_seconds()
+    def look(self) -> None:
+        """Take note of where the logs end now. Expected every second."""
         for tp, task in self._tasks.items():
             if self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
-                task.end_offset = end_offset
+                task.see(end_offset)
+
+    def status(self) -> list[TaskStatus]:
+        """Every task's state of affairs, as of the last look."""
+        now, wall = time.monotonic(), metrics.now_seconds()
         return [
             TaskStatus(
                 name=task.spec.name, topic=tp.topic, partition=tp.partition, phase=task.phase, reason=task.reason,
                 position=task.reached, lag_records=task.lag_records, recovery_remaining=task.recovery_remaining,
-                stands_still_seconds=now - task.moved_at,
+                stands_still_seconds=now - task.moved_at, committed_at=task.committed_at,
                 oldest_age_seconds=0.0 if task.oldest_pending_at is None else max(0.0, wall - task.oldest_pending_at),
             )
             for tp, task in sorted(self._tasks.items())
@@ -195,10 +198,17 @@ class Engine:
         return 0.0 if since is None else time.monotonic() - since
 
     def standing(self) -> list[TaskStatus]:
-        """Tasks that have records to process and should be moving: all but those in a rebalance or recovery."""
+        """Tasks that should get on: those with records to process, and all that recover.
+
+        None in a rebalance; nor those held or broken, which wait for a person.
+        """
         if self._is_rebalancing:
             return []
-        return [task for task in self.status() if task.lag_records > 0 and task.phase in _SHOULD_MOVE]
+        return [
+            task
+            for task in self.status()
+            if task.phase is Phase.RECOVERING or (task.phase in (Phase.RUNNING, Phase.FENCED) and task.lag_records > 0)
+        ]
 
     # -- what tasks call --------------------------------------------------------------------------------------------
 

@@ -111,6 +111,8 @@ class Surroundings:
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
     resume: Callable[[str, int, int], Awaitable[None]]
     """Let the consumer fetch this partition from this offset on."""
+    pause: Callable[[str, int], None]
+    """Let the consumer fetch no more of this partition, until it is resumed."""
     buffer: TellBuffer
     copies: Copies
     describe_log: Callable[[ChangelogPlace], Log]
@@ -171,6 +173,10 @@ class Task:
         self._seconds_per_record = 20e-6
         self._failures = 0
         """In a row, since records were last committed."""
+        self._waits_since: float | None = None
+        """When the broker received the first record behind the position, where it has been seen; seconds since 1970."""
+        self._none_waited_at = metrics.now_seconds()
+        """What waits unseen came after this: when the last record processed came, or none waited; at first, now."""
 
     # -- what the worker calls ------------------------------------------------------------------------------------
 
@@ -226,6 +232,8 @@ class Task:
             if not self._pending and self._is_idle.is_set():
                 self._gets_on()
             return
+        if self._waits_since is None:
+            self._waits_since = fresh[0].timestamp / 1000
         if not self._pending:
             self._first_at = time.monotonic()
         self._pending.extend(fresh)
@@ -237,7 +245,10 @@ class Task:
     def see(self, end_offset: int) -> None:
         """Take note of where the log ends now. A running task that has come there has nothing to get on with."""
         self.end_offset = end_offset
-        if self.phase is Phase.RUNNING and not self.lag_records:
+        if self.lag_records:
+            return
+        self._none_waited_at = metrics.now_seconds()
+        if self.phase is Phase.RUNNING:
             self.moved_at = time.monotonic()
 
     def compare(self, fetch_position: int | None) -> None:
@@ -266,9 +277,14 @@ class Task:
         return max(0, self.end_offset - self.reached)
 
     @property
-    def oldest_pending_at(self) -> float | None:
-        """When the broker received the oldest record that waits here (seconds since 1970), if any does."""
-        return self._pending[0].timestamp / 1000 if self._pending else None
+    def oldest_at(self) -> float | None:
+        """When the broker received the oldest record not processed (seconds since 1970); None while none waits.
+
+        As far as is known: where the record itself has not been seen, it came after all that was before it.
+        """
+        if self._waits_since is not None:
+            return self._waits_since
+        return self._none_waited_at if self.lag_records else None
 
     # -- its life ------------------------------------------------------------------------------------------------
 
@@ -308,6 +324,7 @@ class Task:
 
     def _fail(self, phase: Phase, outcome: str, error: Exception) -> None:
         self.phase = phase
+        self._around.pause(self.spec.topic, self.partition)  # what came now would be dropped
         self._failures += 1
         self.reason = f"{type(error).__name__}: {error}"
         metrics.COMMITS.labels(outcome=outcome if outcome in ("uncertain", "fenced") else "aborted").inc()
@@ -366,6 +383,8 @@ class Task:
         around.at("restored")
         low, high = await self._in_thread(lambda: around.log_bounds(topic, self.partition))
         position = reading.position or Position(next_offset=low, sequence=0, flushed_sequence=0)
+        if position.next_offset != self.position:  # somebody else went on from there
+            self._waits_since = None
         self.position, self._sequence, self._flushed_sequence = (
             position.next_offset, position.sequence, position.flushed_sequence,
         )  # fmt: skip
@@ -452,6 +471,7 @@ class Task:
         while not self._stopping:
             if processor.held is not None:
                 self.phase, self.reason = Phase.HELD, processor.held
+                self._around.pause(self.spec.topic, self.partition)
                 log.error("task_held", task=self._name, position=self.position, reason=processor.held)
                 await self._until_stopped()
                 return
@@ -539,6 +559,7 @@ class Task:
             self._anchor = Anchor(producer.position_offset, sequence)
         await self._keep(self._mark(self._anchor, sequence))
         self.position, self._sequence, self._flushed_sequence = position, sequence, flushed_sequence
+        self._note_oldest(records, consumed)
         self.committed_at = metrics.now_seconds()
         if records or not self.lag_records:  # views alone put out do not bring the records on
             self._failures, self.reason, self.moved_at = 0, "", time.monotonic()
@@ -549,6 +570,13 @@ class Task:
             self._is_full = False
             self._around.buffer(self.spec.topic, self.partition, is_full=False)
         at("kept")
+
+    def _note_oldest(self, records: Sequence[Record], consumed: int) -> None:
+        """What is the first record not processed now, and what was the last one that is."""
+        if consumed:
+            self._none_waited_at = records[consumed - 1].timestamp / 1000
+        left = records[consumed] if consumed < len(records) else next(iter(self._pending), None)
+        self._waits_since = None if left is None else left.timestamp / 1000
 
     def _add_changes(self, outbox: Outbox, sequence: int) -> None:
         place, state = self._place, self._state

@@ -1,4 +1,4 @@
-"""What counts as standing still: by the time since a task got on, whatever it is at."""
+"""What counts as standing still, and how far behind a task is, whatever it is at."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.engine.producer import TransactionalProducer
 from pipeline.engine.runtime import Engine
 from pipeline.engine.task import Limits, Phase
 from pipeline.engine.transport import FetchedRecord, FetchedRun
+from pipeline.metrics import now_seconds
 from tests.engine.job import Job
 
 A_WHILE_SECONDS = 0.3
@@ -39,6 +40,10 @@ class Reader:
 
     def __init__(self) -> None:
         self.end_offset = 0
+        self.paused: set[TP] = set()
+
+    def pause_partitions(self, tps: set[TP]) -> None:
+        self.paused |= tps
 
     def end_of(self, tp: TP) -> int:
         return self.end_offset
@@ -47,7 +52,7 @@ class Reader:
         return None
 
     async def flow_from(self, tp: TP, offset: int) -> None:
-        """Nothing to fetch."""
+        self.paused.discard(tp)
 
 
 def engine_of(
@@ -144,7 +149,7 @@ def test_to_fail_and_recover_again_and_again_is_to_stand_still_and_it_is_said_wh
             await until(lambda: engine.status()[0].phase is Phase.RUNNING)
             stood.append((time.monotonic(), stands_still(engine)))
             (standing,) = engine.standing()
-            engine.take(FetchedRun(topic, 0, [FetchedRecord(topic, 0, 0, 0, b"key", b"", ())], 0, 1))
+            engine.take(record_of(topic, 0, 0))
             await until(lambda: engine.status()[0].phase is Phase.RECOVERING)
         await engine.stop()
         return standing.reason
@@ -165,7 +170,7 @@ def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(j
         engine.use(consumer)
         await engine.on_assigned([TP(topic, 0)])
         await until(lambda: engine.status()[0].phase is Phase.RUNNING)
-        engine.take(FetchedRun(topic, 0, [FetchedRecord(topic, 0, 0, 0, b"key", b"", ())], 0, 1))
+        engine.take(record_of(topic, 0, 0))
         await until(lambda: engine.status()[0].position == 1)
         reader.end_offset = 1
         await until(lambda: stands_still(engine) > A_WHILE_SECONDS)
@@ -180,3 +185,71 @@ def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(j
 
     seconds, since_nothing_waited = asyncio.run(rested())
     assert seconds <= since_nothing_waited
+
+
+def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
+    """A run of one record, that the broker received then."""
+    record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
+    return FetchedRun(topic, 0, [record], offset, offset + 1)
+
+
+def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:
+    class Blows(Takes):
+        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+            self.held = "a fuse has blown"
+            return 1
+
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+
+    async def held() -> None:
+        engine, reader = engine_of(job, Blows), Reader()
+        consumer: Any = reader
+        engine.use(consumer)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        assert reader.paused == set()
+        received_at = now_seconds() - 3_600
+        engine.take(record_of(topic, 0, received_at))
+        await until(lambda: engine.status()[0].phase is Phase.HELD)
+        assert reader.paused == {TP(topic, 0)}
+        _, end_offset = engine._log_bounds_blocking(topic, 0)
+        assert end_offset > 1, "more waits"
+
+        def behind() -> bool:
+            engine.look()
+            return engine.status()[0].lag_records == end_offset - 1
+
+        await until(behind)
+        (status,) = engine.status()
+        assert 3_600 <= status.oldest_age_seconds < 3_600 + 60, "what waits came after the last that was processed"
+        assert engine.standing() == [], "a person is waited for"
+        await engine.stop()
+
+    asyncio.run(held())
+
+
+def test_a_record_that_fails_grows_older_while_its_task_recovers(job: Job) -> None:
+    class Fails(Takes):
+        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+            if batch.records[-1].offset > 0:
+                raise RuntimeError("too much for it")
+            return len(batch.records)
+
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+
+    async def failing() -> None:
+        engine = engine_of(job, Fails)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        engine.take(record_of(topic, 0, now_seconds() - 7_200))
+        await until(lambda: engine.status()[0].position == 1)
+        engine.take(record_of(topic, 1, now_seconds() - 3_600))
+        await until(lambda: engine.status()[0].phase is Phase.RECOVERING)
+        assert 3_600 <= engine.status()[0].oldest_age_seconds < 3_600 + 60
+        await engine.on_revoked([TP(topic, 0)])
+        assert 3_600 <= engine.status()[0].oldest_age_seconds < 3_600 + 60
+        await engine.stop()
+
+    asyncio.run(failing())

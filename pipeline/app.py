@@ -346,11 +346,12 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _copies(settings: Settings) -> Copies:
+    large = {topics.CUSTOMER_EVENTS, topics.UNIDENTIFIED_EVENTS} & set(INPUTS_OF_ROLE[settings.worker_role])
     return Copies(
         kind=settings.store_kind,
         folder=settings.store_dir,
         cache_bytes=settings.store_cache_mib * 1024 * 1024,
-        stores=topics.CUSTOMER_EVENTS.partitions + topics.UNIDENTIFIED_EVENTS.partitions,
+        stores=sum(map(settings.partitions, large)),
         snapshot_seconds=settings.store_snapshot_seconds,
         has_standbys=settings.store_standby,
     )

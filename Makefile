@@ -75,6 +75,14 @@ bench: setup-dev ## measure, and write the figures under bench/out
 bench-short: setup-dev ## the same with less of everything, within ten minutes
 	@$(BIN)/python -m bench --short
 
+.PHONY: bench-long
+bench-long: bench ## and all else that docs/benchmarks.md shows: stages, views, recovery, sweeps; hours, and much memory
+	@$(BIN)/python -m bench.stages
+	@$(BIN)/python -m bench.views
+	@$(BIN)/python -m bench.recovery --from log
+	@$(BIN)/python -m bench.recovery --customers 1000000 --bytes 1024 --partitions 1 --from log,snapshot,disk,standby
+	@$(BIN)/python -m bench.sweeps --long
+
 .PHONY: profile
 profile: setup-dev ## what an event costs, stage by stage, and where the time goes, function by function
 	@$(BIN)/python -m bench.stages --profile

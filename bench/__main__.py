@@ -1,6 +1,6 @@
 """`python -m bench`: the figures that the README quotes, in one table, from one run on this machine.
 
-python -m bench [--short] [--events 300000] [--customers 100000] [--only full,split,latency,faust,small]
+python -m bench [--short] [--events 300000] [--customers 100000] [--runs 3] [--only full,split,latency,faust,small]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # left out of its __all__
@@ -31,6 +32,7 @@ OUT = Path("bench/out")
 PARTS = ("full", "split", "latency", "faust", "small")
 SPLIT = ("doors", "customers")
 FAUST_EVENTS = 20_000
+GIVEN = ("events", "customers", "latency_seconds", "full_runs")
 TOLD = re.compile(r"(\d+) (\d+\.\d+)$")
 
 
@@ -80,18 +82,41 @@ class Size:
     events: int
     customers: int
     latency_seconds: float
+    full_runs: int
+    """Of the full path and of ordinary Faust, in turns; the last has the rest too."""
     small_events: int
     small_runs: int
     small_seconds_max: float
 
 
-WHOLE = Size(300_000, load.CUSTOMERS, 30.0, compare.EVENTS, compare.RUNS, compare.SECONDS_MAX)
-SHORT = Size(100_000, 20_000, 15.0, 300_000, 1, 12.0)
+WHOLE = Size(300_000, load.CUSTOMERS, 30.0, 3, compare.EVENTS, compare.RUNS, compare.SECONDS_MAX)
+SHORT = Size(100_000, 20_000, 15.0, 1, 300_000, 1, 12.0)
 """Ends within ten minutes, the first time without what is installed and fetched."""
 
 
-def measure_full_path(size: Size, parts: list[str], rate: int) -> dict[str, dict[str, float]]:
-    figures: dict[str, dict[str, float]] = {}
+Figures = dict[str, dict[str, float]]
+"""By part."""
+
+
+def rounds_of_full_path(size: Size, parts: list[str], rate: int) -> list[Figures]:
+    """What is compared is measured once a round, each round on a broker just started; the last has the other parts."""
+    compared = [part for part in parts if part in ("full", "faust")]
+    rounds = [measure_full_path(size, compared, rate) for _ in range(size.full_runs - 1) if compared]
+    return [*rounds, measure_full_path(size, parts, rate)]
+
+
+def medians(rounds: list[Figures]) -> Figures:
+    """Each figure's median over the rounds that have it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for figures in rounds:
+        for part, values in figures.items():
+            for name, value in values.items():
+                found.setdefault(part, {}).setdefault(name, []).append(value)
+    return {part: {name: median(values) for name, values in each.items()} for part, each in found.items()}
+
+
+def measure_full_path(size: Size, parts: list[str], rate: int) -> Figures:
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with run_kafka(folder / "kafka", cache=CACHE, fast_start=False, heap="1g") as kafka:
@@ -109,6 +134,7 @@ def measure_full_path(size: Size, parts: list[str], rate: int) -> dict[str, dict
             if "faust" in parts:
                 with open_shop(kafka.bootstrap_servers, folder / "faust", "faust") as shop:
                     figures["faust"] = naive_faust(shop, kafka.bootstrap_servers, size.customers)
+                    print(figures["faust"], flush=True)
     return figures
 
 
@@ -117,11 +143,12 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="less of everything, within ten minutes")
     parser.add_argument("--events", type=int, help="records of the reference load")
     parser.add_argument("--customers", type=int)
+    parser.add_argument("--runs", dest="full_runs", type=int, help="of full and faust; their medians are shown")
     parser.add_argument("--latency-rate", type=int, default=1_000, help="events a second offered")
     parser.add_argument("--latency-seconds", type=float)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     given = parser.parse_args()
-    asked = {name: value for name in ("events", "customers", "latency_seconds") if (value := getattr(given, name))}
+    asked = {name: value for name in GIVEN if (value := getattr(given, name))}
     size = replace(SHORT if given.short else WHOLE, **asked)
     parts = given.only.split(",")
     document: dict[str, Any] = {"machine": machine(), "short": given.short, "size": asdict(size)}
@@ -129,7 +156,8 @@ def main() -> None:
     if "small" in parts:
         table = compare.compare(size.small_events, size.small_runs, compare.NAMES, seconds_max=size.small_seconds_max)
         compare.write(table)
-    figures = measure_full_path(size, parts, given.latency_rate) if set(parts) - {"small"} else {}
+    rounds = rounds_of_full_path(size, parts, given.latency_rate) if set(parts) - {"small"} else []
+    figures = medians(rounds)
     ratios: dict[str, float | None] = dict(table.ratios) if table is not None else {}
     if "full" in figures and "faust" in figures:
         ratios["full_vs_faust"] = figures["full"]["events_per_second"] / figures["faust"]["events_per_second"]
@@ -138,7 +166,12 @@ def main() -> None:
         compare.show(table)
         document["small"] = compare.document(table)
     OUT.mkdir(parents=True, exist_ok=True)
-    document |= {"ratios": ratios, "figures": figures, "partitions": topics.CUSTOMER_EVENTS.partitions}
+    document |= {
+        "ratios": ratios,
+        "figures": figures,
+        "rounds": rounds,
+        "partitions": topics.CUSTOMER_EVENTS.partitions,
+    }
     if "full" in figures:
         document["full_events_per_second"] = figures["full"]["events_per_second"]
     path = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"

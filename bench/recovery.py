@@ -29,6 +29,7 @@ from faust.types import TP
 from rich.console import Console
 from rich.table import Table
 
+from bench.machine import machine
 from bench.shop import CACHE
 from pipeline import app as worker_app
 from pipeline.agents import customers
@@ -41,6 +42,7 @@ from pipeline.engine.snapshot import write_snapshot
 from pipeline.engine.task import Limits, Phase
 from pipeline.local.kafka import run_kafka
 
+OUT = Path("bench/out")
 _TRANSACTION_RECORDS = 8_000
 _PATIENCE_SECONDS = 300.0
 _BEAT_SECONDS = 0.01
@@ -211,6 +213,7 @@ def main() -> None:
     if given.job:
         print(json.dumps(asyncio.run(recover(Job(**json.loads(given.job))))))
         return
+    found: list[dict[str, object]] = []
     table = Table(
         "customers", "packed bytes", "from", "seconds", "CPU s", "customers/s", "resident bytes", "loop late, s"
     )
@@ -228,6 +231,7 @@ def main() -> None:
                     )
                     assert row["customers"] == count, row
                     print(count, size, source, row, flush=True)
+                    found.append({"packed_bytes": size, "from": source, "partitions": given.partitions, **row})
                     table.add_row(
                         f"{count:,}", str(size), source, f"{row['seconds']:.1f}", f"{row['cpu_seconds']:.1f}",
                         f"{count / row['seconds']:,.0f}", f"{row['resident_bytes']:,.0f}",
@@ -235,6 +239,10 @@ def main() -> None:
                     )  # fmt: skip
     Console().print(f"{given.partitions} partitions")
     Console().print(table)
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / f"recovery-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    path.write_text(json.dumps({"machine": machine(), "recovery": found}, indent=2) + "\n")
+    Console().print(f"Written: {path}")
 
 
 if __name__ == "__main__":

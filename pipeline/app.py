@@ -246,6 +246,7 @@ class Worker:
             await asyncio.sleep(_WATCH_SECONDS)
             self._late_seconds = max(0.0, time.monotonic() - before - _WATCH_SECONDS)
             metrics.EVENT_LOOP_LAG.set(self._late_seconds)
+            self.engine.look()
             statuses = self.engine.status()
             _show(statuses, self.engine.topics)
             metrics.STANDBY_PARTITIONS.set(len(self.engine.standbys()))
@@ -322,8 +323,8 @@ def _standing(engine: Engine) -> list[Standstill]:
     """What should move and does not: for the watchdog, which knows how long is too long."""
     standing = [
         Standstill(
-            f"{each.topic}[{each.partition}]: {each.lag_records} records behind, at {each.position} "
-            f"{each.reason}".rstrip(),
+            f"{each.topic}[{each.partition}]: {each.phase}, {each.lag_records} records behind, at {each.position}"
+            + (f": {each.reason}" if each.reason else ""),
             each.stands_still_seconds,
         )
         for each in engine.standing()
@@ -345,11 +346,12 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _copies(settings: Settings) -> Copies:
+    large = {topics.CUSTOMER_EVENTS, topics.UNIDENTIFIED_EVENTS} & set(INPUTS_OF_ROLE[settings.worker_role])
     return Copies(
         kind=settings.store_kind,
         folder=settings.store_dir,
         cache_bytes=settings.store_cache_mib * 1024 * 1024,
-        stores=topics.CUSTOMER_EVENTS.partitions + topics.UNIDENTIFIED_EVENTS.partitions,
+        stores=sum(map(settings.partitions, large)),
         snapshot_seconds=settings.store_snapshot_seconds,
         has_standbys=settings.store_standby,
     )
@@ -379,7 +381,8 @@ def _show(statuses: list[TaskStatus], inputs: Iterable[str]) -> None:
         metrics.CONSUMER_LAG_RECORDS.labels(**place).set(each.lag_records)
         metrics.OLDEST_UNPROCESSED_AGE.labels(**place).set(each.oldest_age_seconds)
         metrics.RECOVERY_REMAINING_RECORDS.labels(**place).set(each.recovery_remaining)
-        metrics.LAST_COMMIT_TIMESTAMP.labels(**place).set(metrics.now_seconds() - each.stands_still_seconds)
+        if each.committed_at is not None:
+            metrics.LAST_COMMIT_TIMESTAMP.labels(**place).set(each.committed_at)
     for topic in inputs:  # also those that went elsewhere
         metrics.ASSIGNED_PARTITIONS.labels(topic=topic).set(assigned[topic])
     population: Counter[tuple[str, str]] = Counter()

@@ -188,7 +188,7 @@ POSITION_OFFSET = _gauge("wafa_position_offset", "Next offset to process, as com
 END_OFFSET = _gauge("wafa_end_offset", "End of the log, as last seen.", "topic", "partition")
 CONSUMER_LAG_RECORDS = _gauge("wafa_consumer_lag_records", "Records behind the end of the log.", "topic", "partition")
 OLDEST_UNPROCESSED_AGE = _gauge(
-    "wafa_oldest_unprocessed_age_seconds", "Since the oldest waiting record was received.", "topic", "partition"
+    "wafa_oldest_unprocessed_age_seconds", "Since the oldest record not processed was received.", "topic", "partition"
 )
 LAST_COMMIT_TIMESTAMP = _gauge(
     "wafa_last_commit_timestamp_seconds", "When the last transaction was committed, since 1970.", "topic", "partition"

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from pipeline.app import _copies
 from pipeline.settings import DEMONSTRATION_KEY, BadSettings, Settings, load
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -114,3 +115,9 @@ def test_secrets_are_hidden_when_settings_are_printed() -> None:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+
+
+@pytest.mark.parametrize(("role", "stores"), [("all", 3 + 8), ("customers", 3), ("doors", 8)])
+def test_stores_on_disk_share_their_memory_among_as_many_as_there_can_be(role: str, stores: int) -> None:
+    """A log of three partitions, and the eight of who is who."""
+    assert _copies(load(worker_role=role, log_partitions=3)).stores == stores

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+import structlog
+
 from pipeline import metrics, topics
 from pipeline.agents.directory import Directory
 from pipeline.core import identity
@@ -21,9 +23,11 @@ from pipeline.core.door import Admitted, Refusal, Shop, admit
 from pipeline.core.shop_costs import key_of
 from pipeline.engine.processor import Batch, Outbox, Record, State
 from pipeline.schemas import logged, unidentified
-from pipeline.schemas.dead_letters import Reason, dead_letter
+from pipeline.schemas.dead_letters import Reason, dead_letter, fault
 from pipeline.schemas.events import InboundEvent, ReferralMade, may_be_nobodys
 from pipeline.schemas.parse import parse_batch
+
+log = structlog.get_logger("wafa.ingest")
 
 _TOLD_MAX: Final = 50_000
 """Aliases remembered as already told to their owner; then all are forgotten, and told once more."""
@@ -116,40 +120,57 @@ class Ingest:
         for refusal in refused:
             refusals[refusal.reason] += 1
             self._refuse(records[refusal.index], refusal.reason, refusal.problems, outbox)
-        refused_index = -1
+        index = refused_index = -1
+        begun = (0, 0)
         for item in parsed:
             if item.index == refused_index:
                 continue  # what came along in a refused record (a touch, a consent) is refused with it
-            event, record = item.event, records[item.index]
-            customer_id, loose = self._whose(event)
-            admitted: Admitted | Refusal = _NOBODY
-            if customer_id is not None or loose or may_be_nobodys(event):
-                admitted = admit(
-                    event,
-                    received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-                    shop=self._shop,
-                    referred_customer_id=self._referred(event),
-                )
-            if isinstance(admitted, Refusal):
-                refused_index = item.index
-                refusals[admitted.reason] += 1
-                self._refuse(record, admitted.reason, admitted.problems, outbox)
-                continue
-            if admitted.mention is not None:
-                outbox.emit(self._names.mentions, None, admitted.mention, partition=0)
-            if customer_id is not None:
-                self._tell(customer_id, loose, outbox)
-                entry = Entry(event.id, logged.encode(admitted.logged), admitted.address, admitted.text)
-                deliver(customer_id, entry, self._names, outbox)
-            elif loose:
-                self._send_unidentified(event, admitted, loose, record, outbox)
+            if item.index != index:
+                index, begun = item.index, (len(outbox.messages), outside_log)
+            record = records[index]
+            try:
+                taken = self._take(item.event, record, outbox)
+            except Exception as error:  # noqa: BLE001 - one bad record must not stop a partition; it is kept and said
+                del outbox.messages[begun[0] :]
+                outside_log = begun[1]
+                self._told.clear()
+                taken = Refusal(Reason.ADMISSION_FAILED, (fault(error),))
+            if isinstance(taken, Refusal):
+                refused_index = index
+                refusals[taken.reason] += 1
+                self._refuse(record, taken.reason, taken.problems, outbox)
             else:
-                outside_log += 1  # it concerns no customer: a mention, or a cost of the shop's own
-                if admitted.shop_cost is not None:
-                    cost_key = key_of(event.source, event.id)
-                    outbox.emit(self._names.shop_costs, cost_key, admitted.shop_cost, partition=0)
+                outside_log += taken
         outbox.on_commit(lambda: self._count(len(records), outside_log, refusals))
         return len(records)
+
+    def _take(self, event: InboundEvent, record: Record, outbox: Outbox) -> Refusal | int:
+        """Send an event on; how many there are in it that concern no customer (1: a mention, a cost of the shop's)."""
+        customer_id, loose = self._whose(event)
+        if customer_id is None and not loose and not may_be_nobodys(event):
+            return _NOBODY
+        admitted = admit(
+            event,
+            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+            shop=self._shop,
+            referred_customer_id=self._referred(event),
+        )
+        if isinstance(admitted, Refusal):
+            return admitted
+        if admitted.mention is not None:
+            outbox.emit(self._names.mentions, None, admitted.mention, partition=0)
+        if customer_id is not None:
+            self._tell(customer_id, loose, outbox)
+            entry = Entry(event.id, logged.encode(admitted.logged), admitted.address, admitted.text)
+            deliver(customer_id, entry, self._names, outbox)
+            return 0
+        if loose:
+            self._send_unidentified(event, admitted, loose, record, outbox)
+            return 0
+        if admitted.shop_cost is not None:
+            cost_key = key_of(event.source, event.id)
+            outbox.emit(self._names.shop_costs, cost_key, admitted.shop_cost, partition=0)
+        return 1
 
     def _tell(self, customer_id: str, loose: Sequence[str], outbox: Outbox) -> None:
         """Tell the owners of aliases that are not (yet) this customer's that they were seen together."""
@@ -206,6 +227,9 @@ class Ingest:
         return None if alias is None else self._resolve([alias])[0]
 
     def _refuse(self, record: Record, reason: Reason, problems: Sequence[str], outbox: Outbox) -> None:
+        if reason is Reason.ADMISSION_FAILED:
+            topic, (problem,) = self._source.name, problems
+            log.error(reason, topic=topic, partition=record.partition, offset=record.offset, problem=problem)
         letter = dead_letter(record, self._source.name, reason, problems)
         outbox.emit(self._names.dead_letters, letter.key, letter.value, headers=letter.headers)
 

@@ -93,20 +93,30 @@ class Waiting:
                     yield each, f"nobody became known by this alias in {WAITING_FOR.days} days"
             self._store(alias, [each for each in events if now - each.received_at <= WAITING_FOR], state)
 
+    def reread(self, alias: bytes, state: State) -> None:
+        """Know of an alias what the state says, and nothing else."""
+        self._forget(alias)
+        if (value := state.get(PREFIX + alias)) is not None:
+            self._note(alias, _decode(value), len(value))
+
     def _of(self, alias: bytes, state: State) -> list[UnidentifiedEvent]:
         return _decode(state.get(PREFIX + alias) or b"[]") if alias in self._aliases else []
 
     def _store(self, alias: bytes, events: list[UnidentifiedEvent], state: State) -> None:
+        value = _encode(events)
+        if events:
+            state.put(PREFIX + alias, value)
+        else:
+            state.delete(PREFIX + alias)
+        self._forget(alias)
+        if events:
+            self._note(alias, events, len(value))
+
+    def _forget(self, alias: bytes) -> None:
         before = self._aliases.pop(alias, None)
         if before is not None:
             self._events -= before.events
             self._bytes -= before.size
-        if not events:
-            state.delete(PREFIX + alias)
-            return
-        value = _encode(events)
-        state.put(PREFIX + alias, value)
-        self._note(alias, events, len(value))
 
     def _note(self, alias: bytes, events: list[UnidentifiedEvent], size: int) -> None:
         since = min(each.received_at for each in events)

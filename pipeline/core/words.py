@@ -23,6 +23,7 @@ WORDS: Final = (
     "Africa/Cairo", "Africa/Lagos", "Asia/Riyadh", "Asia/Dubai", "Asia/Tehran", "Asia/Kolkata", "Asia/Shanghai",
     "Asia/Tokyo", "Australia/Sydney",
     "wish",
+    "admission_failed",
 )  # fmt: skip
 CODES_MAX: Final = 127
 """Beyond it a character takes two bytes."""

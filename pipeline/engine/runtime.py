@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # left out of its __all__
 from faust.types import TP
 
 from pipeline import metrics
@@ -26,7 +26,6 @@ from pipeline.engine.transport import BatchConsumer, FetchedRun
 
 log = structlog.get_logger("wafa.engine")
 
-_SHOULD_MOVE = (Phase.RUNNING, Phase.FENCED)
 _THREADS = 64
 _WATERMARK_SECONDS = 10.0
 _IN_MEMORY = Copies()
@@ -45,6 +44,7 @@ class TaskStatus:
     lag_records: int
     recovery_remaining: int
     stands_still_seconds: float
+    committed_at: float | None
     oldest_age_seconds: float
 
 
@@ -65,6 +65,7 @@ class Engine:
         self._tasks: dict[TP, Task] = {}
         self._consumer: BatchConsumer | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Task[None] | None = None
         self._assigned_once = False
         self._is_rebalancing = False
         self._revoked_at: float | None = None
@@ -80,8 +81,9 @@ class Engine:
         self._standbys = Standbys(copies, client, self._describe_log_blocking)
         self._around = Surroundings(
             app_id=app_id, client=client, limits=limits, pace=Pace(limits.transactions_per_second),
-            blocking=self._blocking, log_bounds=self._log_bounds_blocking, resume=self._resume, buffer=self._buffer,
-            copies=copies, describe_log=self._describe_log_blocking, take_standby=self._take_standby, at=at,
+            blocking=self._blocking, log_bounds=self._log_bounds_blocking, resume=self._resume, pause=self._pause,
+            buffer=self._buffer, copies=copies, describe_log=self._describe_log_blocking,
+            take_standby=self._take_standby, at=at,
         )  # fmt: skip
 
     @property
@@ -149,6 +151,8 @@ class Engine:
 
     async def stop(self) -> None:
         """Commit what is in hand and give every task up."""
+        if self._asking is not None:
+            self._asking.cancel()
         await asyncio.gather(*(task.stop() for task in self._tasks.values()), *self._ending)
         self._tasks.clear()
         await asyncio.to_thread(self._standbys.stop)
@@ -172,18 +176,46 @@ class Engine:
         task = self._tasks.get(TP(topic, partition))
         return task is not None and task.phase is Phase.RUNNING and self.is_assigned
 
-    def status(self) -> list[TaskStatus]:
-        """Every task's state of affairs."""
-        now, wall = time.monotonic(), metrics.now_seconds()
+    def look(self) -> None:
+        """Take note of where the logs end now. Expected every second, on the event loop."""
+        unfetched = []
         for tp, task in self._tasks.items():
-            if self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
-                task.end_offset = end_offset
+            if task.phase is not Phase.RUNNING:
+                unfetched.append(tp)
+            elif self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
+                task.see(end_offset)
+        if unfetched and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.get_running_loop().create_task(self._ask_ends(unfetched))
+
+    async def _ask_ends(self, unfetched: Sequence[TP]) -> None:
+        """Ask where logs end that nothing is fetched from now. Without an answer, what was known stands."""
+        loop = asyncio.get_running_loop()
+        try:
+            ends = await loop.run_in_executor(self._blocking, self._ends_blocking, unfetched)
+        except (KafkaException, TimeoutError):
+            return
+        for tp, end_offset in ends.items():
+            task = self._tasks.get(tp)
+            if task is not None and task.has_position and task.phase is not Phase.RUNNING:
+                task.see(end_offset)
+
+    def _ends_blocking(self, tps: Sequence[TP]) -> dict[TP, int]:
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # confluent_kafka's own stubs
+        asked = self._admin_client().list_offsets(
+            {TopicPartition(tp.topic, tp.partition): latest for tp in tps},
+            isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_WATERMARK_SECONDS,
+        )  # fmt: skip
+        return {TP(at.topic, at.partition): told.result(_WATERMARK_SECONDS).offset for at, told in asked.items()}
+
+    def status(self) -> list[TaskStatus]:
+        """Every task's state of affairs, as of the last look."""
+        now, wall = time.monotonic(), metrics.now_seconds()
         return [
             TaskStatus(
                 name=task.spec.name, topic=tp.topic, partition=tp.partition, phase=task.phase, reason=task.reason,
                 position=task.reached, lag_records=task.lag_records, recovery_remaining=task.recovery_remaining,
-                stands_still_seconds=now - task.moved_at,
-                oldest_age_seconds=0.0 if task.oldest_pending_at is None else max(0.0, wall - task.oldest_pending_at),
+                stands_still_seconds=now - task.moved_at, committed_at=task.committed_at,
+                oldest_age_seconds=0.0 if (oldest_at := task.oldest_at) is None else max(0.0, wall - oldest_at),
             )
             for tp, task in sorted(self._tasks.items())
         ]  # fmt: skip
@@ -195,16 +227,27 @@ class Engine:
         return 0.0 if since is None else time.monotonic() - since
 
     def standing(self) -> list[TaskStatus]:
-        """Tasks that have records to process and should be moving: all but those in a rebalance or recovery."""
+        """Tasks that should get on: those with records to process, and all that recover.
+
+        None in a rebalance; nor those held or broken, which wait for a person.
+        """
         if self._is_rebalancing:
             return []
-        return [task for task in self.status() if task.lag_records > 0 and task.phase in _SHOULD_MOVE]
+        return [
+            task
+            for task in self.status()
+            if task.phase is Phase.RECOVERING or (task.phase in (Phase.RUNNING, Phase.FENCED) and task.lag_records > 0)
+        ]
 
     # -- what tasks call --------------------------------------------------------------------------------------------
 
     async def _resume(self, topic: str, partition: int, offset: int) -> None:
         if self._consumer is not None:
             await self._consumer.flow_from(TP(topic, partition), offset)
+
+    def _pause(self, topic: str, partition: int) -> None:
+        if self._consumer is not None:
+            self._consumer.pause_partitions({TP(topic, partition)})
 
     def _buffer(self, topic: str, partition: int, *, is_full: bool) -> None:
         if self._consumer is None:

@@ -39,6 +39,8 @@ _BEHIND_BATCHES = 4
 """Where so many batches wait already they are taken as one: fewer commits, and a customer's many events packed once."""
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
+_FORGIVEN = 1
+"""Failures in a row after which getting well again is still progress; after more only a commit is."""
 
 
 STEPS = (
@@ -109,6 +111,8 @@ class Surroundings:
     """(low, high) watermarks of a partition, uncommitted records included; blocking."""
     resume: Callable[[str, int, int], Awaitable[None]]
     """Let the consumer fetch this partition from this offset on."""
+    pause: Callable[[str, int], None]
+    """Let the consumer fetch no more of this partition, until it is resumed."""
     buffer: TellBuffer
     copies: Copies
     describe_log: Callable[[ChangelogPlace], Log]
@@ -128,10 +132,16 @@ class Task:
         self.phase = Phase.RECOVERING
         self.position = 0
         """Next input offset to process; committed."""
+        self.has_position = False
+        """Whether the position is known yet: the changelog says it."""
         self.end_offset = 0
         self.moved_at = time.monotonic()
+        """When the task last got on, or had nothing to do."""
+        self.committed_at: float | None = None
+        """When it last committed here, in seconds since 1970."""
         self.recovery_remaining = 0
         self.reason = ""
+        """Why it last failed, until it has got on again; or why it does not go on."""
         self._around = around
         self._place = spec.changelog(partition)
         self._name = f"{spec.name}/{spec.topic}/{partition}"
@@ -161,6 +171,12 @@ class Task:
         self._flushed_sequence = 0
         self._flushing = Flushing(spec.flush_seconds)
         self._seconds_per_record = 20e-6
+        self._failures = 0
+        """In a row, since records were last committed."""
+        self._waits_since: float | None = None
+        """When the broker received the first record behind the position, where it has been seen; seconds since 1970."""
+        self._none_waited_at = metrics.now_seconds()
+        """What waits unseen came after this: when the last record processed came, or none waited; at first, now."""
 
     # -- what the worker calls ------------------------------------------------------------------------------------
 
@@ -196,7 +212,7 @@ class Task:
         self._wakeup.set()
         if self.phase is Phase.RUNNING:
             self._fetched_to = self.position
-            self.moved_at = time.monotonic()
+            self._gets_on()
             await self._around.resume(self.spec.topic, self.partition, self.position)
 
     def offer(self, records: Sequence[Record], begin_offset: int, next_offset: int) -> None:
@@ -214,8 +230,10 @@ class Task:
         self._fetched_to = max(self._fetched_to, next_offset)
         if not fresh:
             if not self._pending and self._is_idle.is_set():
-                self.moved_at = time.monotonic()
+                self._gets_on()
             return
+        if self._waits_since is None:
+            self._waits_since = fresh[0].timestamp / 1000
         if not self._pending:
             self._first_at = time.monotonic()
         self._pending.extend(fresh)
@@ -223,6 +241,15 @@ class Task:
             self._is_full = True
             self._around.buffer(self.spec.topic, self.partition, is_full=True)
         self._wakeup.set()
+
+    def see(self, end_offset: int) -> None:
+        """Take note of where the log ends now. A running task that has come there has nothing to get on with."""
+        self.end_offset = end_offset
+        if self.lag_records:
+            return
+        self._none_waited_at = metrics.now_seconds()
+        if self.phase is Phase.RUNNING:
+            self.moved_at = time.monotonic()
 
     def compare(self, fetch_position: int | None) -> None:
         """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""
@@ -250,20 +277,23 @@ class Task:
         return max(0, self.end_offset - self.reached)
 
     @property
-    def oldest_pending_at(self) -> float | None:
-        """When the broker received the oldest record that waits here (seconds since 1970), if any does."""
-        return self._pending[0].timestamp / 1000 if self._pending else None
+    def oldest_at(self) -> float | None:
+        """When the broker received the oldest record not processed (seconds since 1970); None while none waits.
+
+        As far as is known: where the record itself has not been seen, it came after all that was before it.
+        """
+        if self._waits_since is not None:
+            return self._waits_since
+        return self._none_waited_at if self.lag_records else None
 
     # -- its life ------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        failures, committed_from = 0, 0
         while not self._stopping:
             try:
                 await self._until_assigned()
                 if not self._stopping:
                     await self._recover()
-                committed_from = self.position
                 await self._process_until_stopped()
             except Fenced as error:
                 # Another worker owns it, or the broker gave up on a transaction of ours. Initialising again would fence
@@ -278,9 +308,8 @@ class Task:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it was, the log is right and memory is not
                 self._fail(Phase.RECOVERING, "uncertain" if isinstance(error, Uncertain) else "failed", error)
-                failures = 1 if self.position > committed_from else failures + 1
                 await self._give_up()
-                await self._pause_for(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1])
+                await self._pause_for(_BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS)) - 1])
         await self._give_up()
 
     async def _until_stopped(self) -> None:
@@ -295,6 +324,8 @@ class Task:
 
     def _fail(self, phase: Phase, outcome: str, error: Exception) -> None:
         self.phase = phase
+        self._around.pause(self.spec.topic, self.partition)  # what came now would be dropped
+        self._failures += 1
         self.reason = f"{type(error).__name__}: {error}"
         metrics.COMMITS.labels(outcome=outcome if outcome in ("uncertain", "fenced") else "aborted").inc()
         log.warning(
@@ -305,6 +336,11 @@ class Task:
             error=self.reason,
             exc_info=outcome == "failed",
         )
+
+    def _gets_on(self) -> None:
+        """What was done counts as progress, unless it only makes up for failure after failure."""
+        if self._failures <= _FORGIVEN:
+            self.moved_at = time.monotonic()
 
     async def _pause_for(self, seconds: float, *, tenure: int | None = None) -> None:
         """Wait; with `tenure`, only until the partition is taken from us."""
@@ -347,6 +383,8 @@ class Task:
         around.at("restored")
         low, high = await self._in_thread(lambda: around.log_bounds(topic, self.partition))
         position = reading.position or Position(next_offset=low, sequence=0, flushed_sequence=0)
+        if position.next_offset != self.position:  # somebody else went on from there
+            self._waits_since = None
         self.position, self._sequence, self._flushed_sequence = (
             position.next_offset, position.sequence, position.flushed_sequence,
         )  # fmt: skip
@@ -355,7 +393,7 @@ class Task:
                 f"{topic}[{self.partition}]: expected the position {self.position} between {low} and {high}; "
                 "unread input was deleted, or the topic was made anew"
             )
-        self.end_offset = high
+        self.end_offset, self.has_position = high, True
         self._anchor = reading.anchor
         if self._snapshots is not None:
             self._snapshots.restored(reading)
@@ -366,9 +404,9 @@ class Task:
         self._state.changed.clear()
         self._fetched_to = self.position
         self._pending.clear()
-        self.moved_at = time.monotonic()
-        self._flushing.flushed(self.moved_at, 0.0, is_left=False, is_busy=False)
-        self.phase, self.reason, self.recovery_remaining = Phase.RUNNING, "", 0
+        self._gets_on()
+        self._flushing.flushed(time.monotonic(), 0.0, is_left=False, is_busy=False)
+        self.phase, self.recovery_remaining = Phase.RUNNING, 0
         seconds = time.monotonic() - started_at
         metrics.RECOVERY_SECONDS.observe(seconds)
         metrics.RECOVERIES.labels(source=reading.source).inc()
@@ -407,9 +445,12 @@ class Task:
             return reading
 
     def _read_on(self, reading: Reading, end_offset: int) -> bool:
-        told = Progress(self._name, end_offset - reading.next_offset)
+        self.recovery_remaining = end_offset - reading.next_offset
+        told = Progress(self._name, self.recovery_remaining)
 
         def on_progress(remaining: int) -> None:
+            if remaining < self.recovery_remaining:
+                self._gets_on()
             self.recovery_remaining = remaining
             told.tell(remaining)
             self._around.at("restoring")
@@ -430,6 +471,7 @@ class Task:
         while not self._stopping:
             if processor.held is not None:
                 self.phase, self.reason = Phase.HELD, processor.held
+                self._around.pause(self.spec.topic, self.partition)
                 log.error("task_held", task=self._name, position=self.position, reason=processor.held)
                 await self._until_stopped()
                 return
@@ -517,7 +559,10 @@ class Task:
             self._anchor = Anchor(producer.position_offset, sequence)
         await self._keep(self._mark(self._anchor, sequence))
         self.position, self._sequence, self._flushed_sequence = position, sequence, flushed_sequence
-        self.moved_at = time.monotonic()
+        self._note_oldest(records, consumed)
+        self.committed_at = metrics.now_seconds()
+        if records or not self.lag_records:  # views alone put out do not bring the records on
+            self._failures, self.reason, self.moved_at = 0, "", time.monotonic()
         for effect in outbox.after_commit:
             effect()
         self._measure(records[:consumed], _Times(started_at, processed_at, produced_at, committed_at), flush=flush)
@@ -525,6 +570,13 @@ class Task:
             self._is_full = False
             self._around.buffer(self.spec.topic, self.partition, is_full=False)
         at("kept")
+
+    def _note_oldest(self, records: Sequence[Record], consumed: int) -> None:
+        """What is the first record not processed now, and what was the last one that is."""
+        if consumed:
+            self._none_waited_at = records[consumed - 1].timestamp / 1000
+        left = records[consumed] if consumed < len(records) else next(iter(self._pending), None)
+        self._waits_since = None if left is None else left.timestamp / 1000
 
     def _add_changes(self, outbox: Outbox, sequence: int) -> None:
         place, state = self._place, self._state

@@ -323,6 +323,8 @@ class BatchConsumer(driver.Consumer):
     def on_buffer_drop(self, tp: TP) -> None:
         """A partition's task has room again."""
         super().on_buffer_drop(tp)
+        if tp in self._paused_partitions:  # Faust's own buffer has room again, and would let it flow
+            self._get_active_partitions().discard(tp)
         self._room.set()
 
     def _message_of(self, tp: TP, run: FetchedRun, generation: int) -> ConsumerMessage:

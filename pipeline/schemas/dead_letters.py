@@ -8,9 +8,11 @@ where they live or what they wrote. Reasons are a closed set: they label metrics
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     NOBODY_KNOWN = "nobody_known"
     TOO_OLD = "too_old"
     STEP_FAILED = "step_failed"
+    ADMISSION_FAILED = "admission_failed"
     ERASED = "erased"
     REFUND_ABOVE_ORDER = "refund_above_order"
     REFUND_WITHOUT_ORDER = "refund_without_order"
@@ -170,6 +173,13 @@ def dead_letter(record: Record, topic: str, reason: Reason, problems: Sequence[s
     if size > LETTER_BYTES_MAX:
         return OutRecord(None, None, tuple(said))
     return OutRecord(record.key, record.value, (*record.headers, *said))
+
+
+def fault(error: Exception) -> str:
+    """A defect of ours as a problem: its kind and place. Not its text, which may quote what a person wrote."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"expected to be taken in, got {type(error).__name__}{place}"
 
 
 def record_bytes(record: Record) -> int:

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline import topics
 from pipeline.schemas import cloudevents, segment
-from pipeline.schemas.dead_letters import Reason, Record
+from pipeline.schemas.dead_letters import Reason, Record, fault
 from pipeline.schemas.events import CostRecorded, Inbound, InboundEvent, contradiction, names_nobody
 from pipeline.schemas.explain import Unreadable, explain, not_json
 
@@ -68,6 +68,8 @@ def parse_batch(records: Sequence[Record], topic: str | None) -> tuple[list[Pars
                 parsed.extend([Parsed(index, event) for event in _events(record, belongs)])
         except Unreadable as why:
             refused.append(Refused(index, why.reason, why.problems))
+        except Exception as error:  # noqa: BLE001 - one bad record must not stop the rest; it is kept and said
+            refused.append(Refused(index, Reason.ADMISSION_FAILED, (fault(error),)))
     return parsed, refused
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from pipeline import topics
+from pipeline.agents import ingest as door
 from pipeline.agents.directory import Directory
 from pipeline.agents.ingest import Fuse, Ingest, Names
 from pipeline.core.door import Shop
 from pipeline.core.rates import Rates
 from pipeline.engine.processor import Batch, Outbox, State
+from pipeline.schemas import parse
 from pipeline.schemas.dead_letters import Reason, read_dead_letter, redrive_record
 from tests.contracts.records import Given, data, golden
 
@@ -78,3 +80,27 @@ def test_a_refused_record_does_not_touch_the_one_behind_it() -> None:
     given = taken_in({**right, "revenue_minor": -1}, right, b"no JSON", right)
     assert len(letters(given)) == 2
     assert len(given) == 4
+
+
+@pytest.mark.parametrize(("place", "name"), [(door, "admit"), (parse, "contradiction")])
+def test_a_record_that_makes_the_door_fail_is_a_letter_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch, place: Any, name: str
+) -> None:
+    """The order of a call is taken in before the touch that came along fails: neither may be left."""
+    works = getattr(place, name)
+
+    def fails_at_a_touch(event: Any, **told: Any) -> Any:
+        if event.type == "TouchRecorded":
+            raise ValueError("nobody thought of spring")
+        return works(event, **told)
+
+    monkeypatch.setattr(place, name, fails_at_a_touch)
+    right = golden("order-completed").value
+    given = taken_in(right, CALL, right)
+    assert len(given) == 3
+    (letter,) = letters(given)
+    told = read_dead_letter(letter)
+    assert told.reason is Reason.ADMISSION_FAILED
+    assert redrive_record(letter).value == data(CALL)
+    assert "test_door.py" in told.problems[0]
+    assert "spring" not in told.problems[0], "what a person wrote is quoted nowhere"

@@ -1,8 +1,8 @@
-"""Where and how a worker under test strikes itself down: `STEP:TIMES`, `STEP:TIMES:STOP` or `STEP:TIMES:BLOCK`.
+"""Where and how a worker under test strikes itself down: `STEP:TIMES`, or `STEP:TIMES:` and STOP, BLOCK or RAISE.
 
 A STEP is one of the engine's, TIMES counts this process's arrivals there. The strike is SIGKILL unless it says STOP
-(SIGSTOP) or BLOCK (the step never ends). `committing` lies between two steps: the commit is under way in its thread
-when the signal comes, after a time drawn from a seed.
+(SIGSTOP), BLOCK (the step never ends) or RAISE (the step fails, and each time it is come to again). `committing` lies
+between two steps: the commit is under way in its thread when the signal comes, after a time drawn from a seed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def striking(strike: str) -> Callable[[str], None]:
 
     def at(reached: str) -> None:
         seen[reached] += 1
+        if name == "RAISE" and reached == step and seen[reached] >= int(times):
+            raise RuntimeError(f"struck at {step}")
         if seen[reached] != int(times):
             return
         if reached == step:

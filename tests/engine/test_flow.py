@@ -13,6 +13,23 @@ from pipeline.engine.shell import Shell, faust_app
 from pipeline.engine.task import Limits
 
 
+def test_a_paused_partition_stays_so_when_fausts_own_buffer_has_room_again(tmp_path):
+    tp = TP("orders", 0)
+
+    async def paused() -> set[TP]:
+        engine = Engine([], app_id="flow", client={}, limits=Limits())
+        app = faust_app(Shell("flow", "127.0.0.1:1", tmp_path), engine)
+        consumer: Any = app._new_consumer()
+        consumer._set_active_tps({tp})
+        consumer.on_buffer_full(tp)
+        consumer.pause_partitions({tp})
+        consumer.on_buffer_drop(tp)
+        consumer._thread.thread_loop.close()  # never started
+        return set(consumer._get_active_partitions())
+
+    assert asyncio.run(paused()) == set()
+
+
 def test_a_consumer_whose_buffers_are_all_full_fetches_on_as_soon_as_one_has_room(tmp_path, monkeypatch):
     monkeypatch.setattr(transport, "_NO_PARTITION_SECONDS", 3600.0)
     tp = TP("orders", 0)

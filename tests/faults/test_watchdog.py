@@ -23,3 +23,21 @@ def test_a_worker_whose_processor_blocks_ends_itself_and_another_does_its_work(s
     shop.publish(more)
     close_season(shop)
     check(shop, published=len(events) + len(more))
+
+
+def test_a_worker_that_fails_and_recovers_again_and_again_ends_itself_says_why_and_another_does_its_work(
+    shop: Shop,
+) -> None:
+    first = armed(shop)
+    open_shop(shop)
+    assert first.end() == 0
+    failing = armed(shop, FAULTS_STRIKE="stepped:3:RAISE", WAFA_WORKER_STALL_SECONDS="5")
+    events, more = chunks(30, 2, seed=10)
+    shop.publish(events)
+    assert failing.popen.wait(60) == 70
+    (stalled,) = [json.loads(line) for line in failing.log().splitlines() if '"stalled"' in line]
+    assert all("RuntimeError: struck at stepped" in said for said in stalled["tasks"])
+    armed(shop)
+    shop.publish(more)
+    close_season(shop)
+    check(shop, published=len(events) + len(more))

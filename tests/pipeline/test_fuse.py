@@ -5,13 +5,23 @@ The default window is 200 records, more than half of which must be refused.
 
 from __future__ import annotations
 
+import time
+
 from pipeline import topics
 from pipeline.inquiry import customer_ids
 from tests.pipeline.history import event, order, person
-from tests.pipeline.shop import Shop, at
+from tests.pipeline.shop import Process, Shop, at
+
+
+def total(worker: Process, name: str, label: str) -> float:
+    """A gauge's sum over the series that have this label."""
+    _, text = worker.get("/metrics")
+    lines = [line for line in text.splitlines() if line.startswith(name + "{") and label in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 def test_a_source_mostly_refused_stops_alone_says_how_to_go_on_and_goes_on_when_told_so(shop: Shop) -> None:
+    began_at = time.time()
     worker = shop.start()
     shop.publish([*person(1), order("before", 1, 1)])
     shop.wait_until_done()
@@ -39,6 +49,14 @@ def test_a_source_mostly_refused_stops_alone_says_how_to_go_on_and_goes_on_when_
     others = [topic for topic in topics.SOURCES if topic is not topics.PURCHASES]
     shop.wait_until_drained([*others, topics.UNIDENTIFIED_EVENTS, topics.CUSTOMER_EVENTS])
     assert customer_ids(shop.settings, "after")
+    # but what waits is counted, and grows older
+    published, topic = 1 + 300 + 100, f'topic="{shop.settings.topic("purchases.v1")}"'
+    shop.wait(
+        lambda: total(worker, "wafa_consumer_lag_records", topic) == published - 1 - at_stop,
+        "all that waits is counted",
+    )
+    shop.wait(lambda: total(worker, "wafa_oldest_unprocessed_age_seconds", topic) > 3, "and grows older")
+    assert total(worker, "wafa_oldest_unprocessed_age_seconds", topic) <= time.time() - began_at
     assert len(shop.dead_letters()) == at_stop
     assert worker.get("/livez")[0] == 200
     assert worker.end() == 0

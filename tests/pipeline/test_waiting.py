@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from pipeline.agents import waiting
+from pipeline.agents import identify, waiting
 from pipeline.agents.identify import Identify
 from pipeline.agents.ingest import Names
 from pipeline.agents.waiting import PREFIX, WAITING_FOR, Waiting
+from pipeline.engine.disk import StoreFailed
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.schemas import unidentified
 from pipeline.schemas.unidentified import AliasSeen, Original, UnidentifiedEvent
@@ -57,6 +59,17 @@ class Partition:
         outbox = Outbox()
         batch = Batch(Item.topic, 0, [Item(self.offset, alias, item)], self.offset + 1, flush=False)
         assert self.identify.process(batch, self.state, outbox) == 1
+        self.offset += 1
+        return [(topic, value) for topic, value, *_ in outbox.messages]
+
+    def feed_bytes(self, value: bytes) -> list[tuple[str, bytes | None]]:
+        """The same of a value that may be anything."""
+        item = Item(self.offset, b"a", AliasSeen(alias="a", customer_id="ann"))
+        item.value = value
+        outbox = Outbox()
+        assert (
+            self.identify.process(Batch(Item.topic, 0, [item], self.offset + 1, flush=False), self.state, outbox) == 1
+        )
         self.offset += 1
         return [(topic, value) for topic, value, *_ in outbox.messages]
 
@@ -131,3 +144,47 @@ def test_the_room_counts_what_is_in_it() -> None:
             room.release(b"a%d" % (number % 4), state)
         assert len(room) == sum(value.count(b'"event_id"') for _, value in state.items())
     assert len(room._longest) <= 2 * 5 + 101
+
+
+def test_a_record_that_makes_identify_fail_half_way_is_a_letter_and_leaves_everything_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ann is linked and what waited for her released before the second of them cannot be delivered."""
+    partition, untouched = Partition(), Partition()
+    for each in (partition, untouched):
+        each.feed(b"a", event("first", at(0)))
+        each.feed(b"a", event("second", at(1)))
+        each.feed(b"b", event("another's", at(2)))
+    delivers, seen = identify.deliver, AliasSeen(alias="a", customer_id="ann")
+
+    def fails_at_the_second(customer_id: str, entry: Any, names: Names, outbox: Outbox) -> None:
+        if entry.event_id == "second":
+            raise KeyError("somebody's name")
+        delivers(customer_id, entry, names, outbox)
+
+    with monkeypatch.context() as struck:
+        struck.setattr(identify, "deliver", fails_at_the_second)
+        ((topic, letter),) = partition.feed(b"a", seen)
+    assert (topic, letter) == ("dead-letters.v1", unidentified.encode(seen))
+    assert dict(partition.state.items()) == dict(untouched.state.items())
+    assert len(partition.identify._waiting) == 3
+    assert partition.feed(b"a", seen) == untouched.feed(b"a", seen), "sent again by a version that can, it all comes"
+    late = event("late", at(0) + 2 * WAITING_FOR)
+    assert partition.feed(b"c", late) == untouched.feed(b"c", late) == [("dead-letters.v1", b"another's")]
+
+
+def test_what_is_no_record_of_identify_is_a_letter_and_the_next_one_goes_on() -> None:
+    partition = Partition()
+    assert partition.feed_bytes(b"not ours") == [("dead-letters.v1", b"not ours")]
+    assert partition.feed(b"a", event("waits", at(0))) == []
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition()
+
+    def fails(key: bytes) -> None:
+        raise StoreFailed("the disk is full")
+
+    monkeypatch.setattr(State, "get", lambda state, key: fails(key))
+    with pytest.raises(StoreFailed):
+        partition.feed(b"a", event("waits", at(0)))

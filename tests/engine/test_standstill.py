@@ -1,0 +1,255 @@
+"""What counts as standing still, and how far behind a task is, whatever it is at."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from pipeline.engine import changelog
+from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame
+from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
+from pipeline.engine.producer import TransactionalProducer
+from pipeline.engine.runtime import Engine
+from pipeline.engine.task import Limits, Phase
+from pipeline.engine.transport import FetchedRecord, FetchedRun
+from pipeline.metrics import now_seconds
+from tests.engine.job import Job
+
+A_WHILE_SECONDS = 0.3
+RECORDS = 100
+
+
+class Takes:
+    """Takes every record."""
+
+    wants_flush = False
+    held: str | None = None
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        return len(batch.records)
+
+
+class Reader:
+    """A consumer that tells where a log ends, and fetches nothing."""
+
+    def __init__(self) -> None:
+        self.end_offset = 0
+        self.paused: set[TP] = set()
+
+    def pause_partitions(self, tps: set[TP]) -> None:
+        self.paused |= tps
+
+    def end_of(self, tp: TP) -> int:
+        return self.end_offset
+
+    def position_of(self, tp: TP) -> None:
+        return None
+
+    async def flow_from(self, tp: TP, offset: int) -> None:
+        self.paused.discard(tp)
+
+
+def engine_of(
+    job: Job, process: Callable[[], Takes], at: Callable[[str], None] = lambda step: None, client: Any = None
+) -> Engine:
+    """An engine with one task, to be driven by hand."""
+
+    def factory(partition: int, state: State, unflushed: Sequence[bytes]) -> Takes:
+        return process()
+
+    spec = Spec("still", f"{job.prefix}in", factory, lambda p: ChangelogPlace(f"{job.prefix}state", p))
+    return Engine(
+        [spec], app_id=f"{job.prefix}app", client=client or {"bootstrap.servers": job.bootstrap}, limits=Limits(), at=at
+    )  # fmt: skip
+
+
+def fill(job: Job, records: int) -> None:
+    """A changelog of so many records, in one transaction, that stands at the log's beginning."""
+    producer = TransactionalProducer(
+        {"bootstrap.servers": job.bootstrap}, f"{job.prefix}t", transaction_timeout_seconds=10
+    )
+    producer.initialise_blocking()
+    outbox = Outbox()
+    for number in range(records):
+        outbox.emit(f"{job.prefix}state", b"key%d" % number, frame(b"", 1), partition=0)
+    producer.send(outbox)
+    producer.send_position(f"{job.prefix}state", POSITION_KEY, encode_position(Position(0, 1, 1)), 0)
+    producer.commit_blocking()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Until it is so, or fail."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def stands_still(engine: Engine) -> float:
+    """For how long the one task has not got on."""
+    (status,) = engine.status()
+    return status.stands_still_seconds
+
+
+def let_pass(engine: Engine) -> float:
+    """A while in which nothing is got on with; called in a task's thread. How long it stands still by then."""
+    deadline = time.monotonic() + 30
+    while (seconds := stands_still(engine)) < A_WHILE_SECONDS:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return seconds
+
+
+def test_a_slow_recovery_gets_on_as_long_as_it_reads(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changelog, "_READ_RECORDS", RECORDS // 5)
+    fill(job, RECORDS)
+    left = [RECORDS + 2]
+    """Of the changelog, at each reading that brought some; a commit takes a place too."""
+    stood: list[tuple[float, float]] = []
+    """For how long, before and after each of these."""
+
+    async def recovered() -> None:
+        def slowly(step: str) -> None:
+            (status,) = engine.status()
+            if step == "restoring" and status.recovery_remaining < left[-1]:
+                left.append(status.recovery_remaining)
+                stood.append((status.stands_still_seconds, let_pass(engine)))
+
+        engine = engine_of(job, Takes, slowly)
+        await engine.on_assigned([TP(f"{job.prefix}in", 0)])
+        assert [task.phase for task in engine.standing()] == [Phase.RECOVERING], "a recovery is watched too"
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        await engine.stop()
+
+    asyncio.run(recovered())
+    assert len(stood) >= 5
+    for (_, before), (after, _) in pairwise(stood):
+        assert after < before, "what was read since was progress"
+
+
+def test_to_fail_and_recover_again_and_again_is_to_stand_still_and_it_is_said_why(job: Job) -> None:
+    class Fails(Takes):
+        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+            raise RuntimeError("record 0 is too much for it")
+
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+    stood: list[tuple[float, float]] = []
+
+    async def failing() -> str:
+        engine = engine_of(job, Fails)
+        await engine.on_assigned([TP(topic, 0)])
+        for _ in range(4):
+            await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+            stood.append((time.monotonic(), stands_still(engine)))
+            (standing,) = engine.standing()
+            engine.take(record_of(topic, 0, 0))
+            await until(lambda: engine.status()[0].phase is Phase.RECOVERING)
+        await engine.stop()
+        return standing.reason
+
+    assert asyncio.run(failing()) == "RuntimeError: record 0 is too much for it"
+    (first_at, _), *_ = stood[1:]
+    for at, seconds in stood[2:]:
+        assert seconds > at - first_at, "it has not got on since its second recovery"
+
+
+def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(job: Job) -> None:
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+
+    async def rested() -> tuple[float, float]:
+        engine, reader = engine_of(job, Takes), Reader()
+        consumer: Any = reader
+        engine.use(consumer)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        engine.take(record_of(topic, 0, 0))
+        await until(lambda: engine.status()[0].position == 1)
+        reader.end_offset = 1
+        await until(lambda: stands_still(engine) > A_WHILE_SECONDS)
+        began_at = time.monotonic()
+        engine.look()
+        assert engine.standing() == [], "there is nothing to get on with"
+        reader.end_offset = 2
+        engine.look()
+        (standing,) = engine.standing()
+        await engine.stop()
+        return standing.stands_still_seconds, time.monotonic() - began_at
+
+    seconds, since_nothing_waited = asyncio.run(rested())
+    assert seconds <= since_nothing_waited
+
+
+def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
+    """A run of one record, that the broker received then."""
+    record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
+    return FetchedRun(topic, 0, [record], offset, offset + 1)
+
+
+def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:
+    class Blows(Takes):
+        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+            self.held = "a fuse has blown"
+            return 1
+
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+
+    async def held() -> None:
+        engine, reader = engine_of(job, Blows), Reader()
+        consumer: Any = reader
+        engine.use(consumer)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        assert reader.paused == set()
+        received_at = now_seconds() - 3_600
+        engine.take(record_of(topic, 0, received_at))
+        await until(lambda: engine.status()[0].phase is Phase.HELD)
+        assert reader.paused == {TP(topic, 0)}
+        _, end_offset = engine._log_bounds_blocking(topic, 0)
+        assert end_offset > 1, "more waits"
+
+        def behind() -> bool:
+            engine.look()
+            return engine.status()[0].lag_records == end_offset - 1
+
+        await until(behind)
+        (status,) = engine.status()
+        assert 3_600 <= status.oldest_age_seconds < 3_600 + 60, "what waits came after the last that was processed"
+        assert engine.standing() == [], "a person is waited for"
+        await engine.stop()
+
+    asyncio.run(held())
+
+
+def test_a_record_that_fails_grows_older_while_its_task_recovers(job: Job) -> None:
+    class Fails(Takes):
+        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+            if batch.records[-1].offset > 0:
+                raise RuntimeError("too much for it")
+            return len(batch.records)
+
+    job.publish(RECORDS)
+    topic = f"{job.prefix}in"
+
+    async def failing() -> None:
+        engine = engine_of(job, Fails)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        engine.take(record_of(topic, 0, now_seconds() - 7_200))
+        await until(lambda: engine.status()[0].position == 1)
+        engine.take(record_of(topic, 1, now_seconds() - 3_600))
+        await until(lambda: engine.status()[0].phase is Phase.RECOVERING)
+        assert 3_600 <= engine.status()[0].oldest_age_seconds < 3_600 + 60
+        await engine.on_revoked([TP(topic, 0)])
+        assert 3_600 <= engine.status()[0].oldest_age_seconds < 3_600 + 60
+        await engine.stop()
+
+    asyncio.run(failing())

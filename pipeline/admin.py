@@ -426,7 +426,11 @@ class Admin:
         return [who for role in INPUTS_OF_ROLE for who in self.group_members(self.settings.worker_group(role))]
 
     def workers_beside(self, role: str) -> list[str]:
-        """Workers in other roles that consume what one in this role does."""
+        """Workers in other roles that consume what one in this role does.
+
+        Raises where this role's own group may not be asked for: who joins it all the same hears nothing, and waits.
+        """
+        self.group_members(self.settings.worker_group(role))
         ours = INPUTS_OF_ROLE[role]
         beside = [
             other for other, inputs in INPUTS_OF_ROLE.items() if other != role and not set(inputs).isdisjoint(ours)

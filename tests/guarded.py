@@ -153,6 +153,7 @@ def run_guarded(folder: Path, cache: Path) -> Iterator[Guarded]:
     server = KafkaServer(folder, resolve_kafka(cache), port=plain, java_options=_JAVA, settings=settings)
     try:
         server.start()
-        yield Guarded(server, sasl_address(settings), AdminClient({"bootstrap.servers": server.bootstrap_servers}))
+        admin = AdminClient({"bootstrap.servers": server.bootstrap_servers, "log_level": 0})
+        yield Guarded(server, sasl_address(settings), admin)
     finally:
         server.stop()

@@ -298,13 +298,19 @@ def test_a_publisher_may_neither_read_the_log_nor_ask_what_is_known(guild: Guild
     )
 
 
-def test_a_worker_without_its_transactional_ids_says_so_and_goes_on_once_it_is_granted(guild: Guild) -> None:
+def test_a_worker_without_its_group_ends_and_without_its_transactional_ids_waits_and_both_say_why(guild: Guild) -> None:
     shop = guild.shop
     shop.create()
     shop.publish([*person(1), order(1, 1, 1)])
-    app = shop.settings.worker_app_id
-    right = Granted("TransactionalId", f"{app}-", is_prefix=True, operation="WRITE")
-    guild.guarded.take(guild.user_of["worker"], [right])
+    app, user = shop.settings.worker_app_id, guild.user_of["worker"]
+    group = Granted("Group", app, is_prefix=False, operation="READ")
+    ids = Granted("TransactionalId", f"{app}-", is_prefix=True, operation="WRITE")
+    guild.guarded.take(user, [group, ids])
+    worker = guild.start("worker")
+    assert worker.popen.wait(60) == 3
+    assert f"GROUP/{app}" in worker.log()
+
+    guild.guarded.grant(user, [group])
     worker = guild.start("worker")
 
     def says_which() -> bool:
@@ -313,7 +319,7 @@ def test_a_worker_without_its_transactional_ids_says_so_and_goes_on_once_it_is_g
 
     shop.wait(says_which, "it says which right is missing")
     assert shop.log() == {}
-    guild.guarded.grant(guild.user_of["worker"], [right])
+    guild.guarded.grant(user, [ids])
     shop.wait_until_done()
     shop.check_against_core()
     assert len(shop.entries()) == 4

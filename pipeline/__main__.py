@@ -88,6 +88,7 @@ def _explained() -> Iterator[None]:
     from pipeline.engine.changelog import BadChangelog
     from pipeline.engine.producer import Fenced, Uncertain
     from pipeline.inquiry import NotAnswered
+    from pipeline.kafka_clients import RightMissing, told
     from pipeline.replaying import LogSilent
     from pipeline.serving.read import RedisUnreachable
 
@@ -99,10 +100,12 @@ def _explained() -> Iterator[None]:
         _end(f"WAFA_SHOP_RATES_FILE: {error}", BAD_INPUT)
     except Fenced as error:
         _end(f"somebody took the partition meanwhile, and has it as it was (a worker that runs?): {error}", REFUSED)
-    except (BrokerUnreachable, RedisUnreachable, NotAnswered, NotDelivered, LogSilent, Uncertain) as error:
+    except (
+        BrokerUnreachable, RightMissing, RedisUnreachable, NotAnswered, NotDelivered, LogSilent, Uncertain,
+    ) as error:  # fmt: skip
         _end(str(error), UNREACHABLE)
     except KafkaException as error:
-        _end(f"Kafka: {error.args[0].str()} ({error.args[0].name()})", UNREACHABLE)
+        _end(f"Kafka: {told(error.args[0])}", UNREACHABLE)
     except (BrokerRefused, TopicsMissing, BadChangelog) as error:
         _end(str(error), REFUSED)
     except KeyboardInterrupt:

@@ -55,6 +55,7 @@ _SHOWN_SECONDS: Final = 10.0
 _REPLICATED: Final = 3
 _TOPIC_EXISTS: Final = 36  # Kafka's error codes
 _UNKNOWN_TOPIC: Final = 3
+_NOT_ALLOWED: Final = 29
 
 
 class BrokerUnreachable(Exception):
@@ -321,8 +322,10 @@ class Admin:
             if topic["error_code"] == 0
         }  # fmt: skip
         failed = {t["name"]: t["error_code"] for t in described if t["error_code"] not in (0, _UNKNOWN_TOPIC)}
+        if hidden := [name for name, code in failed.items() if code == _NOT_ALLOWED]:
+            raise self._right_missing("DESCRIBE", hidden)
         if failed:
-            raise BrokerRefused(f"describing topics: error codes by topic {failed} (no DESCRIBE right?)")
+            raise BrokerRefused(f"describing topics: error codes by topic {failed}")
         absent = [name for name in names if name not in states]
         if absent and not missing_ok:
             raise TopicsMissing(f"not on the broker: {', '.join(absent)}; `wafa topics create` makes them")
@@ -333,10 +336,14 @@ class Admin:
         if not resources:
             return {}
         described = self._ask(lambda client: client.describe_configs(resources, config_filter="all"))
-        return {
+        found = {
             name: {setting: str(entry["value"]) for setting, entry in entries.items()}
             for name, entries in described.get("topic", {}).items()
         }
+        # The library says nothing of a refusal; who took it for a topic without settings would miss a seal.
+        if hidden := [each.name for each in resources if not found.get(each.name)]:
+            raise self._right_missing("DESCRIBE_CONFIGS", hidden)
+        return found
 
     def _create(self, wanted: Mapping[str, Topic]) -> None:
         new = {
@@ -348,6 +355,8 @@ class Admin:
             for name, topic in wanted.items()
         }
         answer = self._ask(lambda client: client.create_topics(new, raise_errors=False))
+        if hidden := [topic["name"] for topic in answer["topics"] if topic["error_code"] == _NOT_ALLOWED]:
+            raise self._right_missing("CREATE", hidden)
         refused = [
             f"{topic['name']}: error {topic['error_code']}: {topic['error_message']}"
             for topic in answer["topics"]
@@ -366,7 +375,10 @@ class Admin:
     def _alter(self, by_topic: Mapping[str, Mapping[str, Any]]) -> None:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(told)) for name, told in by_topic.items()]
         answer = self._ask(lambda client: client.alter_configs(resources))
-        refused = [f"{name}: {said}" for name, said in answer.get("topic", {}).items() if said != "OK"]
+        said_of = answer.get("topic", {})
+        if hidden := [name for name, said in said_of.items() if "TopicAuthorizationFailed" in said]:
+            raise self._right_missing("ALTER_CONFIGS", hidden)
+        refused = [f"{name}: {said}" for name, said in said_of.items() if said != "OK"]
         if refused:
             raise BrokerRefused("setting topics: " + "; ".join(refused))
 
@@ -414,7 +426,11 @@ class Admin:
         return [who for role in INPUTS_OF_ROLE for who in self.group_members(self.settings.worker_group(role))]
 
     def workers_beside(self, role: str) -> list[str]:
-        """Workers in other roles that consume what one in this role does."""
+        """Workers in other roles that consume what one in this role does.
+
+        Raises where this role's own group may not be asked for: who joins it all the same hears nothing, and waits.
+        """
+        self.group_members(self.settings.worker_group(role))
         ours = INPUTS_OF_ROLE[role]
         beside = [
             other for other, inputs in INPUTS_OF_ROLE.items() if other != role and not set(inputs).isdisjoint(ours)
@@ -447,6 +463,9 @@ class Admin:
             since = begins[name, partition] if position is None else position
             lags.append(Lag(name, partition, position, end, max(0, end - since)))
         return lags
+
+    def _right_missing(self, operation: str, names: Sequence[str]) -> BrokerUnreachable:
+        return BrokerUnreachable(f"{self._whom}: it refuses us: {operation} on Topic {', '.join(names)} is missing")
 
     # -- the connection ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pipeline import topics
 from pipeline.admin import Admin
 from pipeline.core.policy import BadPolicy, Policy, default_text, from_logged, load_policy, policy_hash, to_dict
 from pipeline.inquiry import need_topics, scan
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import FatalRaised, librdkafka_config, told
 from pipeline.schemas import logged
 from pipeline.settings import Settings
 
@@ -42,14 +42,16 @@ def append_controls(settings: Settings, controls: Sequence[logged.Control]) -> N
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            failures.append(f"{error.name()}: {error.str()}")
+            failures.append(told(error))
 
     for control in controls:
         producer.produce(
             settings.topic(topics.CONTROLS.name), logged.encode(control), type(control).__name__.encode(), 0,
             on_delivery=delivered,
         )  # fmt: skip
-    if producer.flush(_DELIVERY_SECONDS + 1) or failures:
+    with FatalRaised():
+        left = producer.flush(_DELIVERY_SECONDS + 1)
+    if left or failures:
         why = "; ".join(failures[:1]) or f"no answer within {_DELIVERY_SECONDS:.0f} s"
         kinds = ", ".join(sorted({type(control).__name__ for control in controls}))
         raise NotDelivered(f"{kinds} was not delivered to {settings.kafka_bootstrap_servers}: {why}")

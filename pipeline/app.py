@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import faust
 import structlog
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from faust.types.auth import CredentialsT
 
 from pipeline import metrics, topics
@@ -43,7 +43,7 @@ from pipeline.engine.processor import ChangelogPlace, Spec
 from pipeline.engine.runtime import Engine, TaskStatus
 from pipeline.engine.shell import Shell, attach, faust_app
 from pipeline.engine.task import Limits, Phase
-from pipeline.kafka_clients import librdkafka_config, tls_context
+from pipeline.kafka_clients import FatalRaised, librdkafka_config, tls_context
 from pipeline.language import sentiment
 from pipeline.settings import Settings
 from pipeline.watchdog import Pulse, Standstill, Watchdog
@@ -281,8 +281,18 @@ class Worker:
     def _append_control(self, kind: bytes, value: bytes) -> None:
         if self._append is None:
             self._append = Producer({**self._client, "enable.idempotence": True, "delivery.timeout.ms": 30_000})
-        self._append.produce(self.settings.topic(topics.CONTROLS.name), value, kind, 0)
-        if self._append.flush(30.0):
+        failed: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failed.append(error)
+
+        self._append.produce(self.settings.topic(topics.CONTROLS.name), value, kind, 0, on_delivery=delivered)
+        with FatalRaised():
+            left = self._append.flush(30.0)
+        if failed:
+            raise KafkaException(failed[0])
+        if left:
             raise TimeoutError("the control was not delivered within 30 s")
 
     # -- what probes ask ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from pipeline import topics
 from pipeline.admin import Admin
@@ -22,7 +22,7 @@ from pipeline.core import identity
 from pipeline.core.explain import Entry, explained
 from pipeline.core.why import why
 from pipeline.engine.changelog import payload_of
-from pipeline.kafka_clients import COMPLAINTS, librdkafka_config
+from pipeline.kafka_clients import COMPLAINTS, librdkafka_config, reading_failed
 from pipeline.schemas.explanations import Explanation
 from pipeline.settings import Settings
 from pipeline.topics import LINK_PREFIX, Topic, partition_of
@@ -33,6 +33,8 @@ _READ_SECONDS: Final = 0.02
 _SILENT_SECONDS: Final = 10.0
 _PREFIX_CHARS_MIN: Final = 4
 """So many characters of an id are enough to find who has it."""
+_GROUP: Final = "wafa-reader-inquiry"
+"""Required by the client, never joined."""
 _FIRST_OFFSET: Final = 0
 """A log that has lost its beginning answers with its first record; to ask where it begins takes half a second."""
 
@@ -67,12 +69,12 @@ class Found:
 def scan(settings: Settings, topic: Topic, partitions: list[int] | None = None) -> Iterator[Found]:
     """Every committed record of the topic (or of some partitions) that is there now, in order within each partition.
 
-    Raises NotAnswered and KafkaException.
+    Raises NotAnswered, RightMissing and KafkaException.
     """
     consumer = Consumer(
         {
             **librdkafka_config(settings),
-            "group.id": "wafa-inquiry",  # required by the client, never joined
+            "group.id": _GROUP,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
@@ -94,7 +96,7 @@ def scan(settings: Settings, topic: Topic, partitions: list[int] | None = None) 
                 elif error.name() == "_PARTITION_EOF":
                     unread.discard(message.partition())
                 elif not error.retriable() and error.name() != "_ALL_BROKERS_DOWN":
-                    raise KafkaException(error)
+                    raise reading_failed(error, topic=name, group=_GROUP)
             if time.monotonic() - heard_at > _SILENT_SECONDS:
                 raise silence(settings, name)
     finally:
@@ -197,7 +199,7 @@ def follow_triggers(settings: Settings, *, limit: int, follow: bool, stop: threa
 def _new_ones(settings: Settings, ends: Mapping[int, int], stop: threading.Event) -> Iterator[dict[str, Any]]:
     consumer = Consumer(
         {
-            **librdkafka_config(settings), "group.id": "wafa-follow", "enable.auto.commit": False,
+            **librdkafka_config(settings), "group.id": _GROUP, "enable.auto.commit": False,
             "isolation.level": "read_committed", "auto.offset.reset": "earliest",
         }
     )  # fmt: skip
@@ -208,7 +210,7 @@ def _new_ones(settings: Settings, ends: Mapping[int, int], stop: threading.Event
             for message in consumer.consume(500, 0.5):
                 error, value = message.error(), message.value()
                 if error is not None and not error.retriable():
-                    raise KafkaException(error)
+                    raise reading_failed(error, topic=name, group=_GROUP)
                 if error is None and value is not None:
                     yield msgspec.json.decode(value)
     finally:

@@ -10,10 +10,11 @@ import logging
 import ssl
 import threading
 import time
+from types import TracebackType
 from typing import Final
 
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from pipeline import metrics
 from pipeline.settings import Settings
@@ -74,6 +75,51 @@ def _kind(error: KafkaError) -> str:
     if error.name() in _AUTHENTICATION or "authentication" in text or "certificate" in text:
         return "authentication"
     return "unreachable" if error.name() in _UNREACHABLE else "other"
+
+
+_MISSING: Final = {
+    "TOPIC_AUTHORIZATION_FAILED": "a right on a Topic is missing",
+    "GROUP_AUTHORIZATION_FAILED": "a right on a Group is missing",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "WRITE on a TransactionalId is missing",
+    "CLUSTER_AUTHORIZATION_FAILED": "WRITE is missing on every Topic",  # what Kafka then calls a right on the cluster
+}
+
+
+class RightMissing(Exception):
+    """Kafka knows us, and does not let us; the message names the right."""
+
+
+def told(error: KafkaError) -> str:
+    """What a client says, and which kind of right is missing, if that is it."""
+    missing = _MISSING.get(error.name())
+    return f"{error.str()} ({error.name()})" + (f": {missing}" if missing else "")
+
+
+def reading_failed(error: KafkaError, *, topic: str, group: str) -> Exception:
+    """What to raise where a reader hears of an error."""
+    missing = {
+        "TOPIC_AUTHORIZATION_FAILED": f"READ on Topic {topic}",
+        "GROUP_AUTHORIZATION_FAILED": f"DESCRIBE on Group {group}",
+    }.get(error.name())
+    return KafkaException(error) if missing is None else RightMissing(f"{missing} is missing ({error.name()})")
+
+
+class FatalRaised:
+    """Raises a client's fatal error as KafkaException. Around what polls a producer that has no transactions.
+
+    confluent-kafka 2.16.1 calls delivery callbacks while it raises such an error. What then comes out is a SystemError
+    or a bare KafkaError, which is no exception to Python: no `except` with a class stops it, a thread of a pool dies of
+    it, and who waits for that thread waits for ever.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: TracebackType | None) -> None:
+        if isinstance(error, SystemError) and isinstance(error.__cause__, KafkaException):
+            raise error.__cause__ from None
+        if isinstance(error, KafkaError):
+            raise KafkaException(error) from None
 
 
 def librdkafka_config(settings: Settings, *, client_id: str = "wafa") -> dict[str, object]:

@@ -24,7 +24,7 @@ from pipeline import topics
 from pipeline.core.door import Shop
 from pipeline.core.rates import load_rates
 from pipeline.inquiry import need_topics
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import FatalRaised, librdkafka_config, told
 from pipeline.reading import CSV_LINE_BYTES_MAX, LineReader, Ready, events_of_customers, events_of_lines, now
 from pipeline.schemas.customers_csv import BadColumns
 from pipeline.settings import Settings
@@ -97,7 +97,7 @@ def publish_file(
             ready = events_of_customers(reader, shop, columns, _as_of(file))
         else:
             ready = events_of_lines(reader, shop, wanted)
-        with _Shown(console, report, reader, _size(file)) as shown:
+        with _Shown(console, report, reader, _size(file)) as shown, FatalRaised():
             try:
                 _send_all(ready, sender, report, shown)
             except KeyboardInterrupt:
@@ -190,7 +190,7 @@ class _Sender:
             if error is None:
                 self._report.published += 1
             else:
-                self._report.fail(f"line {line}: {error.name()}: {error.str()}")
+                self._report.fail(f"line {line}: {told(error)}")
 
         while True:  # ends: what waits in a full queue is delivered or fails after DELIVERY_SECONDS
             try:

@@ -110,7 +110,7 @@ def rebuild(
     unknown = [number for number in partitions or () if number >= count]
     if unknown:
         raise CannotRebuild(f"partition: expected 0 to {count - 1}, got {unknown[0]}")
-    need_topics(settings, topics.CUSTOMER_EVENTS, topics.CUSTOMER_STATE)
+    need_topics(settings, topics.CUSTOMER_EVENTS, topics.CUSTOMER_STATE, topics.PROFILES)
     if not check:
         _need_open_log(settings)
     for partition in partitions or range(count):

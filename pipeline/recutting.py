@@ -19,7 +19,7 @@ from pipeline import topics
 from pipeline.agents import skipping
 from pipeline.agents.customers import CONTROL_PREFIX, VIEWS_KEY
 from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import librdkafka_config, told
 from pipeline.rebuilding import held
 from pipeline.replaying import Read, bounds_of, replay
 from pipeline.schemas.logged import CONTROL_KEY
@@ -172,7 +172,7 @@ class _Copying:
 
     def _heard(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None and self._failure is None:
-            self._failure = f"{error.name()}: {error.str()}"
+            self._failure = told(error)
 
 
 class _NewLog:

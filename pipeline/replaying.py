@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipeline.engine.processor import Headers
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import librdkafka_config, reading_failed
 from pipeline.settings import Settings
 
 _READ_RECORDS: Final = 5_000
 _READ_SECONDS: Final = 0.1
 _SILENT_SECONDS: Final = 60.0
 _ASK_SECONDS: Final = 30.0
+_GROUP: Final = "wafa-reader-replay"
+"""Required by the client, never joined."""
 _AHEAD_BYTES: Final = 16 * 1024 * 1024
 """Read ahead in memory, a reader, at most."""
 
@@ -49,7 +51,7 @@ def _consumer(settings: Settings, isolation: str, ahead_bytes: int = _AHEAD_BYTE
     return Consumer(
         {
             **librdkafka_config(settings),
-            "group.id": "wafa-replay",  # required by the client, never joined
+            "group.id": _GROUP,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": isolation,
@@ -81,8 +83,8 @@ def replay(  # noqa: PLR0913 - what to read, from where to where
 ) -> Iterator[list[Read]]:
     """Every committed record from `begin` up to `end`, in lists of at most 5,000.
 
-    The end is a position, never the last record seen: control records and compaction leave gaps. Raises LogSilent and
-    KafkaException.
+    The end is a position, never the last record seen: control records and compaction leave gaps. Raises LogSilent,
+    RightMissing and KafkaException.
     """
     if begin >= end:
         return
@@ -102,7 +104,7 @@ def replay(  # noqa: PLR0913 - what to read, from where to where
                 elif error.name() == "_PARTITION_EOF":
                     at = max(at, offset)
                 elif not error.retriable() and error.name() != "_ALL_BROKERS_DOWN":
-                    raise KafkaException(error)
+                    raise reading_failed(error, topic=topic, group=_GROUP)
             if found:
                 yield found
                 moved_at = time.monotonic()

@@ -17,7 +17,7 @@ from datetime import timedelta
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 import pytest
@@ -33,6 +33,7 @@ from pipeline.core.policy import _BOUNDS, DEFAULT, to_dict
 from pipeline.core.profile import Lifecycle, Stage, Tier
 from pipeline.core.rfm import SEGMENT_OF, SEGMENTS
 from pipeline.core.treatment import BUYER, PROSPECT
+from pipeline.rights import ROLES, Resource, Right
 from pipeline.schemas.dead_letters import Reason, header_schema
 from pipeline.serving.keys import Keys
 from pipeline.settings import Settings
@@ -229,6 +230,21 @@ def rfm_table() -> str:
     return rows(("Segment", "Recency", "Frequency", "Monetary", "Cells"), *lines)
 
 
+def rights_table() -> str:
+    """A line a role."""
+
+    def told(right: Right) -> str:
+        names = ", ".join(f"`{name.format(topics='crm.', app='wafa')}`" for name in right.names)
+        names = names.replace(", ".join(f"`crm.{source.name}`" for source in topics.SOURCES), "the six sources")
+        return f"{', '.join(right.operations)}: {names}" + (f" ({right.about})" if right.about else "")
+
+    lines = []
+    for role in ROLES:
+        cells = [[told(right) for right in role.rights if right.resource == each] for each in get_args(Resource)]
+        lines.append((role.name, *("<br>".join(cell) or "-" for cell in cells)))
+    return rows(("Who", *get_args(Resource)), *lines)
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "topics": topics_table,
     "events": events_table,
@@ -244,6 +260,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "rfm": rfm_table,
     "imports": imports_table,
     "figures": figures_table,
+    "rights": rights_table,
 }
 
 

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "language": {"language", "schemas"},
     "engine": {"engine", "metrics"},
     "kafka_clients": {"settings", "metrics"},
+    "rights": {"settings", "topics"},
     "logs": {"settings"},
     "watchdog": {"metrics", "kafka_clients"},
     "admin": {"topics", "settings", "kafka_clients"},

@@ -74,7 +74,7 @@ class Directory:
         consumer = Consumer(
             {
                 **self._client,
-                "group.id": "wafa-directory",  # required by the client, never joined
+                "group.id": "wafa-reader-directory",  # required by the client, never joined
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",

@@ -211,7 +211,7 @@ def restore(
     place = reading.place
     if reading.next_offset >= end_offset:
         return True
-    with reader(client, group=f"restore-{place.topic}") as consumer:
+    with reader(client, group="wafa-reader-restore") as consumer:
         if end_offset - reading.next_offset > _MANY_RECORDS:
             reading.flushed_sequence = _flushed_at_the_end(consumer, place, end_offset)
         consumer.assign([TopicPartition(place.topic, place.partition, reading.next_offset)])

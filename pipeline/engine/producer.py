@@ -31,11 +31,19 @@ class Uncertain(Exception):
 _FENCED_CODES = frozenset((KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED))
 
 
+_MISSING = {
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "WRITE on this TransactionalId is missing",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "WRITE on a Topic is missing: the client's own line before this names it",
+}
+"""What it takes to mend a refusal, which no retry does."""
+
+
 def _failure(error: KafkaException, doing: str) -> Exception:
     kafka_error = error.args[0]
+    missing = _MISSING.get(kafka_error.code())
     kind = Fenced if kafka_error.code() in _FENCED_CODES else Uncertain
     metrics.PRODUCER_ERRORS.labels(fatal="true" if kafka_error.fatal() else "false").inc()
-    return kind(f"{doing}: {kafka_error.name()}: {kafka_error.str()}")
+    return kind(f"{doing}: {f'{missing}: ' if missing else ''}{kafka_error.name()}: {kafka_error.str()}")
 
 
 def transactional_id(app_id: str, processor: str, topic: str, partition: int) -> str:

@@ -295,7 +295,7 @@ class Engine:
                 self._probe = Consumer(
                     {
                         **self._client,
-                        "group.id": "wafa-watermarks",  # required by the client, never joined
+                        "group.id": "wafa-reader-watermarks",  # required by the client, never joined
                         "enable.auto.commit": False,
                         "isolation.level": "read_uncommitted",
                     }

@@ -96,7 +96,7 @@ class Standbys:
         while not self._is_stopping:
             self._wake.clear()
             try:
-                with reader(self._client, group="wafa-standbys", queued_bytes=_QUEUED_BYTES) as consumer:
+                with reader(self._client, group="wafa-reader-standbys", queued_bytes=_QUEUED_BYTES) as consumer:
                     self._follow_with(consumer)
             except Exception as error:  # noqa: BLE001 - whatever it was: they begin anew, and work goes on without
                 log.warning("standbys_failed", error=f"{type(error).__name__}: {error}")

@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from pipeline import metrics, topics
 from pipeline.admin import Admin, BrokerRefused, BrokerUnreachable, TopicsMissing
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import RightMissing, librdkafka_config, reading_failed
 from pipeline.serving.changes import Changes, Place
 from pipeline.serving.keys import LAYOUT
 from pipeline.serving.store import BeginAgain, RedisUnreachable, Store
@@ -29,6 +29,8 @@ SHOWN: Final = (topics.PROFILES, topics.TRIGGERS, topics.REPUTATION)
 STALE_SECONDS: Final = 30.0
 """Views older than this fail /readyz."""
 
+_GROUP: Final = "wafa-reader-views"
+"""Required by the client, never joined nor committed to."""
 _BATCH_RECORDS: Final = 256  # one Lua call of at most some ten milliseconds: Redis serves nobody else meanwhile
 _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 5.0
@@ -61,7 +63,7 @@ class Feed:
         self._consumer = Consumer(
             {
                 **librdkafka_config(settings, client_id=f"{settings.worker_app_id}-views"),
-                "group.id": f"{settings.worker_app_id}-views",  # required by the client, never joined nor committed to
+                "group.id": _GROUP,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
@@ -107,6 +109,7 @@ class Feed:
                 BrokerUnreachable,
                 BrokerRefused,
                 TopicsMissing,
+                RightMissing,
                 KafkaException,
             ) as error:
                 self._report(error)
@@ -148,7 +151,7 @@ class Feed:
             elif error.name() == "_PARTITION_EOF":  # past the control records behind the last one
                 changes.next_offsets[name, partition] = offset
             else:
-                raise KafkaException(error)
+                raise reading_failed(error, topic=name, group=_GROUP)
         is_due = self._beat_at - self._looked_at >= (_LOOK_SECONDS if messages else _LOOK_IDLE_SECONDS)
         if changes.next_offsets or is_due:
             self._store.write(changes, now_ms=int(metrics.now_seconds() * 1000), is_level=self._is_level)

@@ -13,27 +13,19 @@ from pipeline import metrics, topics
 from pipeline.admin import Admin, BrokerUnreachable
 from pipeline.kafka_clients import Complaints, librdkafka_config, tls_context
 from pipeline.local.kafka import run_kafka
-from pipeline.local.process import LOOPBACK, free_port
+from pipeline.local.process import free_port
 from pipeline.settings import Settings, load
+from tests.guarded import listeners, sasl_address
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, jar_cache: Path) -> Iterator[str]:
     """The address of a broker that lets in `wafa` with the password `right`."""
-    plain, sasl, controller = free_port(), free_port(), free_port()
-    listeners = f"PLAINTEXT://{LOOPBACK}:{plain},SASL_PLAINTEXT://{LOOPBACK}:{sasl}"
-    settings = {
-        "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{controller}",
-        "advertised.listeners": listeners,
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-            'org.apache.kafka.common.security.plain.PlainLoginModule required user_wafa="right";'
-        ),
-    }
+    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_wafa="right";'
+    plain = free_port()
+    settings = listeners(plain, "PLAIN", login)
     with run_kafka(tmp_path_factory.mktemp("guarded"), cache=jar_cache, port=plain, settings=settings):
-        yield f"{LOOPBACK}:{sasl}"
+        yield sasl_address(settings)
 
 
 def settings_for(address: str, password: str) -> Settings:

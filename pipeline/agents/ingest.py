@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-
 import structlog
 
 from pipeline import metrics, topics

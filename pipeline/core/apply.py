@@ -22,6 +22,7 @@ from pipeline.core import (
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
+from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
@@ -288,17 +289,22 @@ def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Cha
 
 
 def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent, ...]:
-    """The latest word on each purpose and channel; of two at one instant, the no."""
+    """The latest word on each purpose and channel; of two at one instant the no, of two grants the shorter."""
     kept = []
     for consent in consents:
         if (consent.purpose, consent.channel) == (said.purpose, said.channel):
-            if (consent.changed_at, -consent.granted) >= (said.changed_at, -said.granted):
+            if _counts_as(consent) >= _counts_as(said):
                 return consents
         else:
             kept.append(consent)
     kept.append(said)
     kept.sort(key=lambda each: (each.purpose not in PURPOSES, each.purpose, each.channel))
     return tuple(kept[:CONSENTS_MAX])  # what no rule asks for goes first: a no that counts is never forgotten
+
+
+def _counts_as(word: Consent) -> tuple[int, int, int]:
+    """Of two words on one purpose and channel the greater counts."""
+    return word.changed_at, -word.granted, -(word.valid_until or NEVER)
 
 
 # -- socials ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import timedelta
-from itertools import accumulate
+from itertools import accumulate, permutations
 from typing import Any
 
 import pytest
@@ -119,3 +119,16 @@ def test_a_word_that_was_packed_in_full_before_it_was_well_known_still_counts_in
     assert not has_consent(profile, "marketing", "email", 9)
     assert has_consent(profile, "marketing", "sms", 9)
     assert not was_allowed(profile.consents, 9, grace_hours=0)
+
+
+def test_of_two_grants_of_one_instant_the_one_that_ends_first_counts_in_whatever_order_they_are_told() -> None:
+    grants = [
+        said(logged.ConsentChanged, 0, purpose="feedback", state="granted", channel="email", valid_until=until)
+        for until in (day(5), None, day(9))
+    ]
+    for told in permutations(grants):
+        driver = Driver(HASTY)
+        for grant in told:
+            driver.feed(grant)
+        assert not has_consent(driver.profiles["c"], "feedback", "email", seconds(5))
+        assert has_consent(driver.profiles["c"], "feedback", "email", seconds(5) - 1)

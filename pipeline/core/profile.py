@@ -164,6 +164,8 @@ class Ledger(_Entry, frozen=True):
     folded_commission_minor: int = 0
     folded_returns_minor: int = 0
     past: Past | None = None
+    folded_marks: bytes = b""
+    """Of the latest folded orders, one after the other: see `folded.is_folded`."""
 
 
 EVERY_CHANNEL: Final = "*"
@@ -493,6 +495,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
+FOLDED_MARKS_MAX: Final = 64
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24
 TICKETS_MAX: Final = 16

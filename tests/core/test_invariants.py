@@ -468,10 +468,10 @@ def test_an_ordinary_year_packs_to_a_kibibyte_and_a_little_more_with_what_its_or
     _, largest = lived_daily(ordinary_year(), 366)
     assert largest <= 1024, f"{largest} bytes"
     _, largest = lived_daily(ordinary_year(has_lines=True), 366)
-    assert largest <= 1056, f"{largest} bytes"
+    assert largest <= 1104, f"{largest} bytes"
 
 
-def test_a_heavy_customer_packs_to_four() -> None:
+def test_a_heavy_customer_packs_to_four_and_a_quarter() -> None:
     """Every week an order, of 23 categories in all, a ticket and a mention; an e-mail opened and clicked every day."""
     heavy: list[Any] = [consent(0), consent(0, "feedback")]
     for number in range(400):
@@ -485,7 +485,7 @@ def test_a_heavy_customer_packs_to_four() -> None:
             heavy.append(said(logged.MentionPosted, number, mention_id="p", platform="forum", sentiment=0.5))
             heavy += [ticket(number, f"t{number}"), resolved(number, f"t{number}")]
     _, largest = lived_daily(heavy, 400)
-    assert largest <= 4096, f"{largest} bytes"
+    assert largest <= 4352, f"{largest} bytes"
 
 
 def test_the_heaviest_customer_there_can_be_is_bounded() -> None:

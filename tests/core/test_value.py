@@ -334,6 +334,22 @@ def test_a_refund_without_its_order_waits_and_is_named_when_it_is_let_go() -> No
     assert "2026-01-02, got none; 700 not counted" in driver.notes[0].problem
 
 
+def test_a_cancellation_without_its_order_waits_and_is_named_when_it_is_let_go() -> None:
+    driver = Driver(RATES)
+    driver.tick(day(0))
+    for early in (cancelled(1, "Z"), refund(2, "Z", "R", 700), cancelled(1, "Y"), order(0, "Y")):
+        assert driver.feed(early).notes == ()
+    driver.tick(day(80))
+    assert driver.notes == []
+    driver.tick(day(120))
+    driver.tick(day(130))
+    assert sorted(note.reason for note in driver.notes) == [
+        Reason.CANCELLATION_WITHOUT_ORDER, Reason.REFUND_WITHOUT_ORDER,
+    ]  # fmt: skip
+    (problem,) = (note.problem for note in driver.notes if note.reason is Reason.CANCELLATION_WITHOUT_ORDER)
+    assert problem.endswith("of 2026-01-02, got none; it not counted")
+
+
 def test_an_order_in_two_currencies_is_named() -> None:
     yen = {"paid_currency": "JPY", "paid_minor": 4_000}
     assert [reason for reason, _ in notes_of(order(0), order(1, **yen))] == [Reason.ORDER_IN_TWO_CURRENCIES]

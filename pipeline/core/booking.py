@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -30,14 +30,19 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
     elif event.affiliate_id is not None:
         commission = portion(revenue, rules.affiliate_commission_permille, 1000)
     if event.items or event.affiliate_id is not None or event.commission_minor is not None or event.paid_currency:
-        said = (event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor)
-        content = crc32(_encode(said)) & _CONTENT_BITS or 1
+        content = _content(
+            event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor
+        )
     margin = worth.margin_minor(event.items, revenue + event.discount_minor, rules)
     return Order(
         mark(event.order_id), now.at, 0, revenue, event.discount_minor, now.arrived_at, known=1, margin_minor=margin,
         commission_minor=commission, content=content, paid_currency=event.paid_currency or "",
         categories=UNKNOWN if any(item.category for item in event.items) else 0,
     )  # fmt: skip
+
+
+def _content(*said: Any) -> int:
+    return crc32(_encode(said)) & _CONTENT_BITS or 1
 
 
 def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
@@ -47,7 +52,7 @@ def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
         margin = worth.margin_minor(event.items, amount, rules)
     return Refund(
         mark(event.refund_id), mark(event.order_id), now.at, worth.WHOLE if amount is None else amount,
-        now.arrived_at, margin, rules.return_cost_minor,
+        now.arrived_at, margin, rules.return_cost_minor, _content(event.items) if event.items else 0,
     )  # fmt: skip
 
 

@@ -90,15 +90,23 @@ class Customers:
 _COSTS: Final = ("sales", "marketing", "service")
 
 
+class _RefundTold(NamedTuple):
+    """One refund, as told; of two versions the greater counts."""
+
+    at: int
+    is_whole: bool
+    amount_minor: int
+
+
 class _OrderTold:
     """One order, as told."""
 
     __slots__ = ("is_void", "refunds", "version")
 
     def __init__(self) -> None:
-        self.version: tuple[float, int, int] | None = None
+        self.version: tuple[int, int, int] | None = None
         self.is_void = False
-        self.refunds: dict[str, int | None] = {}
+        self.refunds: dict[str, _RefundTold] = {}
 
     @property
     def net_minor(self) -> int:
@@ -106,9 +114,9 @@ class _OrderTold:
         if self.version is None or self.is_void:
             return 0
         revenue = self.version[1]
-        if None in self.refunds.values():
+        if any(refund.is_whole for refund in self.refunds.values()):
             return 0
-        return revenue - min(revenue, sum(amount or 0 for amount in self.refunds.values()))
+        return revenue - min(revenue, sum(refund.amount_minor for refund in self.refunds.values()))
 
 
 class Log:
@@ -124,10 +132,13 @@ class Log:
         match event:
             case logged.OrderCompleted():
                 order = self._order(customer, event.order_id)
-                version = (event.occurred_at.timestamp(), event.revenue_minor, event.discount_minor)
+                version = (int(event.occurred_at.timestamp()), event.revenue_minor, event.discount_minor)
                 order.version = max(order.version or version, version)
             case logged.OrderRefunded():
-                self._order(customer, event.order_id).refunds.setdefault(event.refund_id, event.amount_minor)
+                refunds = self._order(customer, event.order_id).refunds
+                at, amount = int(event.occurred_at.timestamp()), event.amount_minor
+                refund = _RefundTold(at, amount is None, amount or 0)
+                refunds[event.refund_id] = max(refunds.get(event.refund_id, refund), refund)
             case logged.OrderCancelled():
                 self._order(customer, event.order_id).is_void = True
             case logged.CostRecorded() if self._is_new(customer, event):

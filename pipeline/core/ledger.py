@@ -1,10 +1,10 @@
 """Revenue that refunds, cancellations, repetition and order of arrival cannot make wrong.
 
-The ledger is a set: entries keyed by the marks of order and refund ids. Its value is computed from the set, so the same
-set in any order of arrival, any entry any number of times, is the same value. An entry folds into totals when the
-refund window has passed since it occurred and 30 days since it arrived. What is not in the ledger comes too late to be
-told from a repetition, and is refused, if it is dated at or before `folded_through_at`, or whatever its date if it is
-of an order whose mark is among the latest folded ones.
+The ledger is a set: entries keyed by the marks of order ids, and of refund ids within an order. Its value is computed
+from the set, so the same set in any order of arrival, any entry any number of times, is the same value. An entry folds
+into totals when the refund window has passed since it occurred and 30 days since it arrived. What is not in the ledger
+comes too late to be told from a repetition, and is refused, if it is dated at or before `folded_through_at`, or
+whatever its date if it is of an order whose mark is among the latest folded ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import as_gaps, folded_days, is_folded, with_day, with_mark
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
-from pipeline.core.worth import Worth, whole, worth
+from pipeline.core.worth import WHOLE, Worth, whole, worth
 from pipeline.core.worth import given_back as given_back_of
 
 _ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
@@ -109,11 +109,19 @@ def with_cost(ledger: Ledger, order: int, *, at: int, amount_minor: int, arrived
 
 
 def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
-    """The ledger with a refund, its order there or still to come. Raises TooOld."""
-    if any(each.refund == entry.refund for each in ledger.refunds):
-        return ledger
+    """The ledger with a refund, or with a later version of it, its order there or still to come. Raises TooOld."""
+    for before in ledger.refunds:
+        if (before.order, before.refund) == (entry.order, entry.refund):
+            if _refund_version(entry) <= _refund_version(before):
+                return ledger
+            return replace(ledger, refunds=tuple(entry if each is before else each for each in ledger.refunds))
     _need_in_time(ledger, entry.order, entry.refunded_at)
     return replace(ledger, refunds=(*ledger.refunds, entry))
+
+
+def _refund_version(refund: Refund) -> tuple[int, bool, int, int]:
+    """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
+    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, refund.content
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:

@@ -113,6 +113,8 @@ class Refund(_Entry, frozen=True):
     """What the lines it names leave, of the whole amount; None where it names none."""
     handling_minor: int = 0
     """What handling it costs us."""
+    content: int = 0
+    """A mark of its lines, as an order has one."""
 
 
 class Rest(_Entry, frozen=True):

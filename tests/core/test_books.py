@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 from hypothesis import given
@@ -101,6 +102,13 @@ def test_money_that_is_missing_shows_in_its_line() -> None:
     assert {line.name: line.difference_minor for line in books.lines if line.difference_minor} == {
         "recorded by sales": -70
     }
+
+
+def test_the_later_word_of_a_refund_counts_in_the_books_as_for_the_customer() -> None:
+    told = [order(0, "A", 10_000), refund(1, "A", "R", 1_000), refund(2, "A", "R", 2_000), refund(2, "A", "R", 1_500)]
+    for arrived in permutations(told):
+        net = lived(*(("a", each) for each in arrived)).lines[0]
+        assert (net.customers_minor, net.books_minor) == (8_000, 8_000)
 
 
 def test_what_a_revision_counts_is_shares_or_else_whole_customers() -> None:

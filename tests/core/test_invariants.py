@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any, get_args
 from unittest.mock import patch
 from uuid import NAMESPACE_URL, uuid5
@@ -97,6 +98,16 @@ def test_a_refund_counts_on_its_own_day_in_whatever_order_refunds_arrive() -> No
         windows = shown(driver)["windows"]
         assert windows["days_7"]["refunded_minor"] == 100 - 60
         assert windows["days_30"]["refunded_minor"] == 100
+
+
+def test_a_refund_told_anew_moves_to_its_later_day_with_its_later_amount_in_whatever_order_it_is_told() -> None:
+    history = [order(0, "A", 100), refund(5, "A", "R", 60), refund(18, "A", "R", 40), refund(6, "A", "S", 10)]
+    for told in permutations(history):
+        driver = live(told, Driver())
+        driver.tick(day(20))
+        windows = shown(driver)["windows"]
+        assert windows["days_7"]["refunded_minor"] == 40
+        assert windows["days_30"]["refunded_minor"] == 40 + 10
 
 
 @STEADY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -73,6 +74,25 @@ def test_refunds_together_never_exceed_the_order_and_keep_their_days() -> None:
     assert order is not None
     assert given_back(ledger, order) == [(seconds(5), 60), (seconds(7), 40), (seconds(9), 0)]
     assert is_void(ledger, order)
+
+
+def test_of_two_versions_of_a_refund_the_later_counts_whichever_came_first() -> None:
+    """Of one instant the greater, and all of the order above any amount."""
+    versions = {(5, 40): 40, (7, 20): 20, (7, 30): 30, (7, None): 100, (8, 10): 10}
+    for one, other in permutations(versions, 2):
+        ledger = EMPTY
+        for on, amount in (one, other):
+            ledger = returned(ledger, 2, 1, on, amount)
+        order = find(ledger := bought(ledger, 1, 0), 1)
+        assert order is not None
+        later = max(one, other, key=lambda each: (each[0], 1_000 if each[1] is None else each[1]))
+        assert given_back(ledger, order) == [(seconds(later[0]), versions[later])]
+
+
+def test_a_refund_is_known_by_its_order_and_its_own_id() -> None:
+    ledger = returned(returned(bought(bought(EMPTY, 1, 0), 2, 0), 9, 1, 5, 30), 9, 2, 6, 20)
+    assert totals(ledger) == (2, 200, 50, 0)
+    assert returned(ledger, 9, 1, 5, 30) is ledger
 
 
 def test_a_refund_without_an_amount_gives_back_what_is_left() -> None:

@@ -96,6 +96,18 @@ class _RefundTold(NamedTuple):
     at: int
     is_whole: bool
     amount_minor: int
+    paid_currency: str
+    paid_minor: int
+
+
+class _Version(NamedTuple):
+    """One order, as told once; of two versions the greater counts."""
+
+    at: int
+    revenue_minor: int
+    discount_minor: int
+    paid_currency: str
+    paid_minor: int
 
 
 class _OrderTold:
@@ -104,19 +116,25 @@ class _OrderTold:
     __slots__ = ("is_void", "refunds", "version")
 
     def __init__(self) -> None:
-        self.version: tuple[int, int, int] | None = None
+        self.version: _Version | None = None
         self.is_void = False
         self.refunds: dict[str, _RefundTold] = {}
 
     @property
     def net_minor(self) -> int:
-        """Its latest version less its refunds."""
-        if self.version is None or self.is_void:
+        """Its latest version less its refunds: those in the currency it was paid in at its own rate."""
+        if self.version is None or self.is_void or any(refund.is_whole for refund in self.refunds.values()):
             return 0
-        revenue = self.version[1]
-        if any(refund.is_whole for refund in self.refunds.values()):
-            return 0
-        return revenue - min(revenue, sum(refund.amount_minor for refund in self.refunds.values()))
+        _, revenue, _, currency, paid = self.version
+        back = same = 0
+        for refund in self.refunds.values():
+            if paid and refund.paid_currency == currency:
+                same += refund.paid_minor
+            else:
+                back += refund.amount_minor
+        if same:
+            back += (2 * revenue * min(same, paid) + paid) // (2 * paid)
+        return max(0, revenue - back)
 
 
 class Log:
@@ -132,12 +150,13 @@ class Log:
         match event:
             case logged.OrderCompleted():
                 order = self._order(customer, event.order_id)
-                version = (int(event.occurred_at.timestamp()), event.revenue_minor, event.discount_minor)
+                at, paid = int(event.occurred_at.timestamp()), (event.paid_currency or "", event.paid_minor or 0)
+                version = _Version(at, event.revenue_minor, event.discount_minor, *paid)
                 order.version = max(order.version or version, version)
             case logged.OrderRefunded():
                 refunds = self._order(customer, event.order_id).refunds
-                at, amount = int(event.occurred_at.timestamp()), event.amount_minor
-                refund = _RefundTold(at, amount is None, amount or 0)
+                at, paid = int(event.occurred_at.timestamp()), (event.paid_currency or "", event.paid_minor or 0)
+                refund = _RefundTold(at, event.amount_minor is None, event.amount_minor or 0, *paid)
                 refunds[event.refund_id] = max(refunds.get(event.refund_id, refund), refund)
             case logged.OrderCancelled():
                 self._order(customer, event.order_id).is_void = True

@@ -58,9 +58,10 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     return _spanned(put(ledger, _of_version(before, before, purchased_at)))
 
 
-def _version(order: Order) -> tuple[int, int, int, int]:
+def _version(order: Order) -> tuple[int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
-    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, order.content
+    paid = order.paid_currency, order.paid_minor
+    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content
 
 
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
@@ -71,7 +72,7 @@ def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
         revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
         arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
         commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
-        categories=entry.categories,
+        categories=entry.categories, paid_minor=entry.paid_minor,
     )  # fmt: skip
 
 
@@ -119,9 +120,10 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
-def _refund_version(refund: Refund) -> tuple[int, bool, int, int]:
+def _refund_version(refund: Refund) -> tuple[int, bool, int, str, int, int]:
     """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
-    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, refund.content
+    paid = refund.paid_currency, refund.paid_minor
+    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:

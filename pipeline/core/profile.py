@@ -98,6 +98,8 @@ class Order(_Entry, frozen=True):
     """The currency it was paid in, if not the shop's."""
     categories: int = 0
     """What it was of: a bit for each place in the customer's own table of categories."""
+    paid_minor: int = 0
+    """What was paid, in that currency."""
 
 
 class Refund(_Entry, frozen=True):
@@ -115,6 +117,9 @@ class Refund(_Entry, frozen=True):
     """What handling it costs us."""
     content: int = 0
     """A mark of its lines, as an order has one."""
+    paid_currency: str = ""
+    """The currency it says how much in, if not the shop's, and how much that is."""
+    paid_minor: int = 0
 
 
 class Rest(_Entry, frozen=True):

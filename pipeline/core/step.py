@@ -131,9 +131,9 @@ def _applied(
     except ledgers.TooOld:
         return Outcome.TOO_OLD
     if changes is None:
-        if profile is not None:
+        if profile is not None and at >= before.first_seen_at:
             return Outcome.DUPLICATE
-        changes = {}
+        changes = {}  # nothing new but that they were here so early
     changes["as_of"] = as_of
     changes["event_marks"] = marks
     if at < before.first_seen_at:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import inf
+from fractions import Fraction
+from math import floor, inf
 from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
@@ -44,13 +45,30 @@ _ORDERS = st.sampled_from("ABCDE")
 _DAYS = st.one_of(st.integers(0, 40), st.integers(0, 400))
 _AMOUNTS = st.integers(0, 5_000)
 
+PAID: Final = st.sampled_from((("", 1), ("", 1), ("EUR", 5), ("EUR", 6), ("EUR", 8), ("JPY", 900)))
+"""A currency, and what a seventh of the shop's minor unit is of it on that day; empty for the shop's own."""
+
+
+def paid_in(paid: tuple[str, int], amount_minor: int | None) -> dict[str, Any]:
+    """What an event says of an amount that was paid in another currency."""
+    currency, rate = paid
+    if not currency:
+        return {}
+    return {"paid_currency": currency, "paid_minor": None if amount_minor is None else amount_minor * rate // 7 + 1}
+
+
 purchase_events = st.one_of(
     st.builds(
-        lambda on, order_id, amount, discount: order(on, order_id, amount, discount_minor=discount),
-        _DAYS, _ORDERS, _AMOUNTS, st.integers(0, 99),
+        lambda on, order_id, amount, discount, paid: order(
+            on, order_id, amount, discount_minor=discount, **paid_in(paid, amount)
+        ),
+        _DAYS, _ORDERS, _AMOUNTS, st.integers(0, 99), PAID,
     ),
     st.builds(order, _DAYS, _ORDERS, _AMOUNTS),
-    st.builds(refund, _DAYS, _ORDERS, st.sampled_from("RST"), st.none() | _AMOUNTS),
+    st.builds(
+        lambda on, order_id, refund_id, amount, paid: refund(on, order_id, refund_id, amount, **paid_in(paid, amount)),
+        _DAYS, _ORDERS, st.sampled_from("RST"), st.none() | _AMOUNTS, PAID,
+    ),
     st.builds(cancelled, _DAYS, _ORDERS),
 )  # fmt: skip
 
@@ -69,12 +87,32 @@ def latest_refunds(history: Sequence[Any]) -> dict[str, list[logged.OrderRefunde
     for event in history:
         if isinstance(event, logged.OrderRefunded):
             mine = back.setdefault(event.order_id, {})
-            mine[event.refund_id] = max(event, mine.get(event.refund_id, event), key=_told)
+            mine[event.refund_id] = max(event, mine.get(event.refund_id, event), key=_refund_told)
     return {order_id: list(refunds.values()) for order_id, refunds in back.items()}
 
 
-def _told(refund: logged.OrderRefunded) -> tuple[Any, float]:
-    return refund.occurred_at, inf if refund.amount_minor is None else refund.amount_minor
+def _refund_told(refund: logged.OrderRefunded) -> tuple[Any, ...]:
+    amount = inf if refund.amount_minor is None else refund.amount_minor
+    return refund.occurred_at, amount, refund.paid_currency or "", refund.paid_minor or 0
+
+
+def order_told(told: logged.OrderCompleted) -> tuple[Any, ...]:
+    """Of two versions of an order the one that counts has the greater."""
+    return told.occurred_at, told.revenue_minor, told.discount_minor, told.paid_currency or "", told.paid_minor or 0
+
+
+def naive_back(told: logged.OrderCompleted, refunds: Sequence[logged.OrderRefunded]) -> int:
+    """What these take of an order: in the currency it was paid in that part of it, else as converted; at most all."""
+    revenue, paid, other = told.revenue_minor, 0, 0
+    for each in refunds:
+        if each.amount_minor is None:
+            return revenue
+        if told.paid_minor and each.paid_currency == told.paid_currency:
+            paid += each.paid_minor or 0
+        else:
+            other += each.amount_minor
+    part = min(Fraction(paid, told.paid_minor), Fraction(1)) if told.paid_minor else Fraction(0)
+    return min(revenue, floor(part * revenue + Fraction(1, 2)) + other)
 
 
 def naive_value(history: Sequence[Any]) -> dict[str, Any]:
@@ -95,15 +133,12 @@ def naive_value(history: Sequence[Any]) -> dict[str, Any]:
     for order_id, versions in orders.items():
         if order_id in void:
             continue
-        latest = max(versions, key=lambda each: (each.occurred_at, each.revenue_minor, each.discount_minor))
+        latest = max(versions, key=order_told)
         value["orders"] += 1
         value["revenue"] += latest.revenue_minor
         value["discount"] += latest.discount_minor
         value["bought"].append((min(each.occurred_at for each in versions), latest.revenue_minor))
-        refunds = back.get(order_id, [])
-        whole = any(each.amount_minor is None for each in refunds)
-        total = latest.revenue_minor if whole else sum(each.amount_minor for each in refunds)
-        value["refunded"] += min(total, latest.revenue_minor)
+        value["refunded"] += naive_back(latest, back.get(order_id, []))
     value["bought"].sort()
     return value
 

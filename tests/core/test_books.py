@@ -111,6 +111,17 @@ def test_the_later_word_of_a_refund_counts_in_the_books_as_for_the_customer() ->
         assert (net.customers_minor, net.books_minor) == (8_000, 8_000)
 
 
+def test_money_given_back_abroad_is_the_same_part_of_its_order_in_the_books() -> None:
+    """A hundred euro for 125 dollars; 40 of them go back when they are 44 dollars, and 5 dollars."""
+    told = [
+        order(0, "A", 12_500, paid_currency="EUR", paid_minor=10_000),
+        refund(12, "A", "R", 4_400, paid_currency="EUR", paid_minor=4_000),
+        refund(12, "A", "S", 500),
+    ]
+    net = lived(*(("a", each) for each in told)).lines[0]
+    assert net.customers_minor == net.books_minor == 12_500 * 6 // 10 - 500
+
+
 def test_what_a_revision_counts_is_shares_or_else_whole_customers() -> None:
     assert parts_of(revised("search", 1, 3)) == 3 * WHOLE
     assert parts_of(revised("search", 1, 3, parts=5)) == 5

@@ -127,6 +127,13 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
     "a refund in another currency than its order": (
         lambda: margin(order(0, **YEN), refund(1, amount_minor=100)), Found(["order_in_two_currencies"], 2_900)
     ),
+    "a refund in another currency told before its order": (
+        lambda: margin(refund(1, amount_minor=100, **YEN), order(0)), Found(["order_in_two_currencies"], 2_900)
+    ),
+    "a refund above its order, both in another currency": (
+        lambda: margin(order(0, **YEN), refund(1, amount_minor=2_000, paid_currency="JPY", paid_minor=8_000)),
+        Found(["refund_above_order"], 0),
+    ),
     "more cost taken back than there was": (lambda: sales(spent(100), spent(-150)), Found(["cost_below_zero"], -50)),
     "a cost taken back": (lambda: sales(spent(100), spent(-60)), Found([], 40)),
     "spend for a channel that nobody came by": (lambda: of_channels({JANUARY: 70}), Found(["nobody_won"], 70)),

@@ -31,7 +31,7 @@ from pipeline.engine.processor import Batch, Outbox, Record, State
 from pipeline.engine.shell import AgentFunction
 from pipeline.engine.transport import FetchedRun
 from pipeline.schemas import logged
-from pipeline.schemas.dead_letters import Reason, dead_letter
+from pipeline.schemas.dead_letters import LET_GO, Reason, dead_letter
 from pipeline.schemas.triggers import trigger_headers
 
 CONTROL_PREFIX: Final = logged.CONTROL_KEY + b"/"
@@ -213,7 +213,7 @@ class Customers:
         else:
             work.occurred_at.append(event.occurred_at.timestamp())
         if stepped.outcome is Outcome.TOO_OLD and record is not None:
-            self._refuse(record, Reason.TOO_OLD, "dated at or before what this customer's ledger has folded", work)
+            self._refuse(record, Reason.TOO_OLD, "of an order folded into totals, or dated as if it were", work)
             return
         if stepped.profile is not profile:
             work.profiles[key] = stepped.profile
@@ -227,7 +227,7 @@ class Customers:
     def _note(self, key: bytes, note: Note, record: Record | None, work: _Work) -> None:
         """What is odd goes to the dead letters: with its record, or (time alone brought it out) as the customer's."""
         odd, passed_with = record, record or work.control
-        if passed_with is not None and (odd is None or note.reason is Reason.REFUND_WITHOUT_ORDER):
+        if passed_with is not None and (odd is None or note.reason in LET_GO):
             odd = _Visit.of(passed_with, key)
         if odd is not None:
             self._refuse(odd, note.reason, note.problem, work)

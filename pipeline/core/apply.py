@@ -184,14 +184,15 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
 
 def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:
     before, key = profile.ledger, mark(event.order_id)
-    after = ledgers.with_refund(before, booking.refund_entry(event, now))
+    entry = booking.refund_entry(event, now)
+    after = ledgers.with_refund(before, entry)
     if after is before:
         return None
     changes: Changes = {"ledger": after}
     order = ledgers.find(before, key)
     if order is not None:
         changes["buckets"] = _booked(profile, (order, order), after, now)
-        booking.doubt_refund(after, order, event, now)
+        booking.doubt_refund(after, order, entry, now)
     return changes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -30,14 +30,21 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
     elif event.affiliate_id is not None:
         commission = portion(revenue, rules.affiliate_commission_permille, 1000)
     if event.items or event.affiliate_id is not None or event.commission_minor is not None or event.paid_currency:
-        said = (event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor)
-        content = crc32(_encode(said)) & _CONTENT_BITS or 1
+        content = _content(
+            event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor
+        )
     margin = worth.margin_minor(event.items, revenue + event.discount_minor, rules)
+    paid = event.paid_currency or ""
     return Order(
         mark(event.order_id), now.at, 0, revenue, event.discount_minor, now.arrived_at, known=1, margin_minor=margin,
-        commission_minor=commission, content=content, paid_currency=event.paid_currency or "",
+        commission_minor=commission, content=content, paid_currency=paid,
         categories=UNKNOWN if any(item.category for item in event.items) else 0,
+        paid_minor=(event.paid_minor or 0) if paid else 0,
     )  # fmt: skip
+
+
+def _content(*said: Any) -> int:
+    return crc32(_encode(said)) & _CONTENT_BITS or 1
 
 
 def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
@@ -48,16 +55,24 @@ def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
         margin = worth.margin_minor(event.items, amount, rules)
     return Refund(
         mark(event.refund_id), mark(event.order_id), now.at, worth.WHOLE if amount is None else amount,
-        now.arrived_at, margin, rules.return_cost_minor,
+        now.arrived_at, margin, rules.return_cost_minor, _content(event.items) if event.items else 0,
+        event.paid_currency or "" if amount is not None else "", event.paid_minor or 0,
     )  # fmt: skip
 
 
 def doubt_order(before: Ledger, after: Ledger, entry: Order, now: Moment) -> None:
     """Note what is odd about an order that was there already, or whose refunds were."""
-    known = ledgers.find(before, entry.order)
-    if known is not None and known.known and known.paid_currency != entry.paid_currency:
-        _note_currencies(known.paid_currency, entry.paid_currency, now)
+    known, paid = ledgers.find(before, entry.order), entry.paid_currency
+    told = [known.paid_currency] if known is not None and known.known else _refunded_in(before, entry.order)
+    other = next((each for each in told if each != paid), None)
+    if other is not None:
+        _note_currencies(other, paid, now)
     _note_excess(after, entry.order, now)
+
+
+def _refunded_in(ledger: Ledger, order: int) -> list[str]:
+    """The currencies that refunds of an order say how much in."""
+    return [each.paid_currency for each in ledger.refunds if each.order == order and each.amount_minor != worth.WHOLE]
 
 
 def _note_currencies(one: str, other: str, now: Moment) -> None:
@@ -68,17 +83,17 @@ def _note_currencies(one: str, other: str, now: Moment) -> None:
 def _note_excess(ledger: Ledger, key: int, now: Moment) -> None:
     order = ledgers.find(ledger, key)
     assert order is not None, "just put there"
-    excess = worth.excess_minor(order, ledger.refunds) if order.known and not order.paid_currency else 0
-    if excess:
-        problem = (
-            f"amount_minor: expected refunds of at most {order.revenue_minor} in all, got {excess} more; not counted"
-        )
+    if not order.known:
+        return
+    excess = worth.excess(order, ledger.refunds)
+    if excess.minor:
+        at_most = f"{excess.order_minor} {excess.currency}".rstrip()
+        problem = f"amount_minor: expected refunds of at most {at_most} in all, got {excess.minor} more; not counted"
         now.notes.append(Note(Reason.REFUND_ABOVE_ORDER, problem))
 
 
-def doubt_refund(ledger: Ledger, order: Order, event: logged.OrderRefunded, now: Moment) -> None:
+def doubt_refund(ledger: Ledger, order: Order, entry: Refund, now: Moment) -> None:
     """Note what is odd about a refund whose order is there."""
-    paid = event.paid_currency or ""
-    if order.known and event.amount_minor is not None and order.paid_currency != paid:
-        _note_currencies(order.paid_currency, paid, now)
+    if order.known and entry.amount_minor != worth.WHOLE and order.paid_currency != entry.paid_currency:
+        _note_currencies(order.paid_currency, entry.paid_currency, now)
     _note_excess(ledger, order.order, now)

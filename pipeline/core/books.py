@@ -55,19 +55,36 @@ class _OrderTold:
         """Whether it is a purchase."""
         return self.version is not None and not self.is_void
 
+    def give_back(self, refund_id: str, told: Refund) -> None:
+        """One version of a refund; the latest counts, of two at one instant the whole order or else the greater."""
+        before = self.refunds.get(refund_id)
+        if before is None or _version(told) > _version(before):
+            self.refunds[refund_id] = told
+
     @property
     def net_minor(self) -> int:
-        """Its latest version less its refunds."""
-        if self.version is None or self.is_void:
+        """Its latest version less its refunds: those in the currency it was paid in at its own rate."""
+        if not self.stands or any(refund.amount_minor < 0 for refund in self.refunds.values()):
             return 0
-        revenue = self.entry.revenue_minor
-        amounts = [refund.amount_minor for refund in self.refunds.values()]
-        return 0 if min(amounts, default=0) < 0 else revenue - min(revenue, sum(amounts))
+        revenue, paid = self.entry.revenue_minor, self.entry.paid_minor
+        back = same = 0
+        for refund in self.refunds.values():
+            if paid and refund.paid_currency == self.entry.paid_currency:
+                same += refund.paid_minor
+            else:
+                back += refund.amount_minor
+        if same:
+            back += (2 * revenue * min(same, paid) + paid) // (2 * paid)
+        return max(0, revenue - back)
 
     @property
     def worth(self) -> Worth:
         """What it is worth after refunds."""
         return worth(self.entry, [*self.refunds.values()]) if self.stands else NOTHING
+
+
+def _version(refund: Refund) -> tuple[int, bool, int, int]:
+    return refund.refunded_at, refund.amount_minor < 0, refund.amount_minor, refund.content
 
 
 class _Told:
@@ -131,7 +148,7 @@ class Log:
                 told.order(event.order_id).tell(booking.order_entry(event, self._now(event)))
             case logged.OrderRefunded():
                 refund = booking.refund_entry(event, self._now(event))
-                told.order(event.order_id).refunds.setdefault(event.refund_id, refund)
+                told.order(event.order_id).give_back(event.refund_id, refund)
             case logged.OrderCancelled():
                 told.order(event.order_id).is_void = True
             case logged.ReferralMade() if not is_of_oneself(customer.decode(), event):

@@ -1,4 +1,4 @@
-"""Purchase days of folded orders: the latest one by one, those before them as a few sums; and what they left."""
+"""What is kept of folded orders: which they were, the latest; their days, the latest one by one; and what they left."""
 
 from __future__ import annotations
 
@@ -11,10 +11,33 @@ from msgspec.structs import replace
 
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.history import WEEK_DAYS, sum_log_gap
-from pipeline.core.profile import DAYS_MAX, Ledger, Past, Rest
+from pipeline.core.marks import shortened
+from pipeline.core.profile import DAYS_MAX, FOLDED_MARKS_MAX, Ledger, Past, Rest
 
 MICRO: Final = 1_000_000
 _NO_REST: Final = Rest()
+_MARK_BYTES: Final = 4
+
+
+def is_folded(ledger: Ledger, order: int) -> bool:
+    """Whether an order is among the latest that have folded, so that news of it comes too late."""
+    marks = ledger.folded_marks
+    if not marks:
+        return False
+    this = _mark(order)
+    place = marks.find(this)
+    while place > 0 and place % _MARK_BYTES:
+        place = marks.find(this, place + 1)
+    return place >= 0
+
+
+def with_mark(ledger: Ledger, order: int) -> bytes:
+    """The marks of the latest folded orders, and of this one."""
+    return (ledger.folded_marks + _mark(order))[-FOLDED_MARKS_MAX * _MARK_BYTES :]
+
+
+def _mark(order: int) -> bytes:
+    return shortened(order).to_bytes(_MARK_BYTES, "big")
 
 
 def folded_days(ledger: Ledger) -> list[int]:

@@ -1,9 +1,10 @@
 """Revenue that refunds, cancellations, repetition and order of arrival cannot make wrong.
 
-The ledger is a set: entries keyed by the marks of order and refund ids. Its value is computed from the set, so the same
-set in any order of arrival, any entry any number of times, is the same value. An entry folds into totals when the
-refund window has passed since it occurred and 30 days since it arrived; what is dated at or before `folded_through_at`
-and is not in the ledger comes too late to be told from a repetition, and is refused.
+The ledger is a set: entries keyed by the marks of order ids, and of refund ids within an order. Its value is computed
+from the set, so the same set in any order of arrival, any entry any number of times, is the same value. An entry folds
+into totals when the refund window has passed since it occurred and 30 days since it arrived. What is not in the ledger
+comes too late to be told from a repetition, and is refused, if it is dated at or before `folded_through_at`, or
+whatever its date if it is of an order whose mark is among the latest folded ones.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ from typing import Final
 from msgspec.structs import replace
 
 from pipeline.core.days import DAY_SECONDS, day_of
-from pipeline.core.folded import as_gaps, folded_days, with_day
+from pipeline.core.folded import as_gaps, folded_days, is_folded, with_day, with_mark
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
-from pipeline.core.worth import Worth, whole, worth
+from pipeline.core.worth import WHOLE, Worth, whole, worth
 from pipeline.core.worth import given_back as given_back_of
 
 _ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
 
 
 class TooOld(Exception):
-    """Dated at or before what is folded, and not in the ledger: maybe counted already, so not counted now."""
+    """Of an order that has folded, or dated as if it had: maybe counted already, so not counted now."""
+
+
+def _need_in_time(ledger: Ledger, order: int, at: int) -> None:
+    if at <= ledger.folded_through_at or is_folded(ledger, order):
+        raise TooOld
 
 
 def find(ledger: Ledger, order: int) -> Order | None:
@@ -37,8 +43,8 @@ def find(ledger: Ledger, order: int) -> Order | None:
 def with_order(ledger: Ledger, entry: Order) -> Ledger:
     """The ledger with an order, or with a later version of it. Raises TooOld."""
     before, at = find(ledger, entry.order), entry.purchased_at
-    if (before is None or not before.known) and at <= ledger.folded_through_at:
-        raise TooOld
+    if before is None or not before.known:
+        _need_in_time(ledger, entry.order, at)
     if before is None:
         first_at = min(ledger.first_at or at, at)
         return replace(ledger, orders=(*ledger.orders, entry), first_at=first_at, last_at=max(ledger.last_at, at))
@@ -52,9 +58,10 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     return _spanned(put(ledger, _of_version(before, before, purchased_at)))
 
 
-def _version(order: Order) -> tuple[int, int, int, int]:
+def _version(order: Order) -> tuple[int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
-    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, order.content
+    paid = order.paid_currency, order.paid_minor
+    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content
 
 
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
@@ -65,7 +72,7 @@ def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
         revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
         arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
         commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
-        categories=entry.categories,
+        categories=entry.categories, paid_minor=entry.paid_minor,
     )  # fmt: skip
 
 
@@ -73,8 +80,7 @@ def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -
     """The ledger with an order void, whether it has come yet or not. Raises TooOld."""
     before = find(ledger, order)
     if before is None:
-        if at <= ledger.folded_through_at:
-            raise TooOld
+        _need_in_time(ledger, order, at)
         return replace(ledger, orders=(*ledger.orders, Order(order, arrived_at=arrived_at, version_at=at, cancelled=1)))
     return ledger if before.cancelled else _spanned(put(ledger, replace(before, cancelled=1)))
 
@@ -83,7 +89,7 @@ def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Le
     """The ledger with the order delivered, at the earliest instant said, whether it has come yet or not."""
     before = find(ledger, order)
     if before is None:
-        if at <= ledger.folded_through_at:
+        if at <= ledger.folded_through_at or is_folded(ledger, order):
             return ledger
         entry = Order(order, arrived_at=arrived_at, version_at=at, delivered_at=at)
         return replace(ledger, orders=(*ledger.orders, entry))
@@ -97,19 +103,27 @@ def with_cost(ledger: Ledger, order: int, *, at: int, amount_minor: int, arrived
     before = find(ledger, order)
     if before is not None:
         return put(ledger, replace(before, cost_minor=before.cost_minor + amount_minor))
-    if at <= ledger.folded_through_at:
+    if at <= ledger.folded_through_at or is_folded(ledger, order):
         return ledger
     entry = Order(order, arrived_at=arrived_at, version_at=at, cost_minor=amount_minor)
     return replace(ledger, orders=(*ledger.orders, entry))
 
 
 def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
-    """The ledger with a refund, its order there or still to come. Raises TooOld."""
-    if any(each.refund == entry.refund for each in ledger.refunds):
-        return ledger
-    if entry.refunded_at <= ledger.folded_through_at:
-        raise TooOld
+    """The ledger with a refund, or with a later version of it, its order there or still to come. Raises TooOld."""
+    for before in ledger.refunds:
+        if (before.order, before.refund) == (entry.order, entry.refund):
+            if _refund_version(entry) <= _refund_version(before):
+                return ledger
+            return replace(ledger, refunds=tuple(entry if each is before else each for each in ledger.refunds))
+    _need_in_time(ledger, entry.order, entry.refunded_at)
     return replace(ledger, refunds=(*ledger.refunds, entry))
+
+
+def _refund_version(refund: Refund) -> tuple[int, bool, int, str, int, int]:
+    """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
+    paid = refund.paid_currency, refund.paid_minor
+    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:
@@ -263,13 +277,16 @@ def _oldest(orders: Sequence[Order]) -> Order:
 def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
     place = ledger.orders.index(order)
     orders = ledger.orders[:place] + ledger.orders[place + 1 :]
+    through = max(ledger.folded_through_at, _told_last(order))
+    if not order.known:  # its refunds wait on
+        return replace(ledger, orders=orders, folded_through_at=through)
     refunds = ledger.refunds
     if refunds:
         refunds = tuple(refund for refund in refunds if refund.order != order.order)
-    through = max(ledger.folded_through_at, _told_last(order))
+    marks = with_mark(ledger, order.order)
+    if order.cancelled:
+        return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through, folded_marks=marks)
     kept = worth(order, ledger.refunds)
-    if not order.known or order.cancelled:
-        return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through)
     days, past = with_day(ledger, day_of(order.purchased_at, zone), kept.brought_minor)
     return replace(
         ledger,
@@ -280,6 +297,7 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
         folded_refunded_minor=ledger.folded_refunded_minor + kept.refunded_minor,
         folded_discount_minor=ledger.folded_discount_minor + order.discount_minor,
         folded_through_at=through,
+        folded_marks=marks,
         folded_first_at=min(ledger.folded_first_at or order.purchased_at, order.purchased_at),
         folded_last_at=max(ledger.folded_last_at, order.purchased_at),
         folded_days=as_gaps(days),

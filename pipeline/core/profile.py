@@ -98,6 +98,8 @@ class Order(_Entry, frozen=True):
     """The currency it was paid in, if not the shop's."""
     categories: int = 0
     """What it was of: a bit for each place in the customer's own table of categories."""
+    paid_minor: int = 0
+    """What was paid, in that currency."""
 
 
 class Refund(_Entry, frozen=True):
@@ -113,6 +115,11 @@ class Refund(_Entry, frozen=True):
     """What the lines it names leave, of the whole amount; None where it names none."""
     handling_minor: int = 0
     """What handling it costs us."""
+    content: int = 0
+    """A mark of its lines, as an order has one."""
+    paid_currency: str = ""
+    """The currency it says how much in, if not the shop's, and how much that is."""
+    paid_minor: int = 0
 
 
 class Rest(_Entry, frozen=True):
@@ -164,6 +171,8 @@ class Ledger(_Entry, frozen=True):
     folded_commission_minor: int = 0
     folded_returns_minor: int = 0
     past: Past | None = None
+    folded_marks: bytes = b""
+    """Of the latest folded orders, one after the other: see `folded.is_folded`."""
 
 
 EVERY_CHANNEL: Final = "*"
@@ -504,6 +513,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
+FOLDED_MARKS_MAX: Final = 64
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24
 TICKETS_MAX: Final = 16

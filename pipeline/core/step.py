@@ -18,7 +18,7 @@ from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.policy import Policy
-from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile
+from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile, Refund
 from pipeline.core.referrals import Told
 from pipeline.core.worth import WHOLE
 from pipeline.schemas import logged
@@ -133,9 +133,9 @@ def _applied(
     except ledgers.TooOld:
         return Outcome.TOO_OLD
     if changes is None:
-        if profile is not None:
+        if profile is not None and at >= before.first_seen_at:
             return Outcome.DUPLICATE
-        changes = {}
+        changes = {}  # nothing new but that they were here so early
     changes["as_of"] = as_of
     changes["event_marks"] = marks
     if at < before.first_seen_at:
@@ -187,19 +187,30 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
 
 
 def _let_go(before: Ledger, after: Ledger) -> tuple[Note, ...]:
-    """Refunds that have waited too long for an order that nobody told."""
-    if after.orphans == before.orphans:
+    """Refunds and cancellations that have waited too long for an order that nobody told."""
+    if after is before:
         return ()
-    here = {order.order for order in before.orders}
-    gone = [refund for refund in before.refunds if refund.order not in here and refund not in after.refunds]
+    known = {order.order for order in before.orders if order.known}
+    here = {order.order for order in after.orders}
     return tuple(
-        Note(
-            Reason.REFUND_WITHOUT_ORDER,
-            f"order_id: expected an order told within the refund window of {date_of(refund.refunded_at // DAY_SECONDS)}"
-            f", got none; {'all of it' if refund.amount_minor == WHOLE else refund.amount_minor} not counted",
-        )
-        for refund in gone
+        _without_order(Reason.REFUND_WITHOUT_ORDER, refund.refunded_at, _told(refund))
+        for refund in before.refunds
+        if refund.order not in known and refund not in after.refunds
+    ) + tuple(
+        _without_order(Reason.CANCELLATION_WITHOUT_ORDER, order.version_at, "it")
+        for order in before.orders
+        if order.cancelled and not order.known and order.order not in here
     )
+
+
+def _told(refund: Refund) -> str:
+    return "all of it" if refund.amount_minor == WHOLE else str(refund.amount_minor)
+
+
+def _without_order(reason: Reason, at: int, what: str) -> Note:
+    day = date_of(at // DAY_SECONDS)
+    problem = f"order_id: expected an order told within the refund window of {day}, got none; {what} not counted"
+    return Note(reason, problem)
 
 
 def _next_review(customer_id: str, profile: Profile, policy: Policy, *, tick_at: int, look_at: int) -> int:

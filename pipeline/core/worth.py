@@ -66,20 +66,54 @@ def margin_minor(items: Sequence[Item], amount_minor: int, rules: ValueRules) ->
 
 
 def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, int]]:
-    """Each refund of an order with what of it counts, the earliest first: together never more than the order was."""
+    """Each refund of an order with what of it counts, the earliest first: together never more than the order was.
+
+    One in the currency the order was paid in is that part of the order, whatever the rate has become; all parts
+    together are the order, to the minor unit. One in another currency counts as the rate of its day has it.
+    """
     mine = [refund for refund in refunds if refund.order == order.order]
-    left, back = order.revenue_minor, []
+    left, paid_minor, back = order.revenue_minor, 0, []
     for refund in sorted(mine, key=lambda each: (each.refunded_at, each.refund)):
-        amount = left if refund.amount_minor == WHOLE else min(left, refund.amount_minor)
+        if refund.amount_minor == WHOLE:
+            amount = left
+        elif _is_part(refund, order):
+            through = paid_minor + refund.paid_minor
+            amount = min(left, _part_minor(order, through) - _part_minor(order, paid_minor))
+            paid_minor = through
+        else:
+            amount = min(left, refund.amount_minor)
         left -= amount
         back.append((refund, amount))
     return back
 
 
-def excess_minor(order: Order, refunds: Sequence[Refund]) -> int:
-    """How much more its refunds say than the order was."""
-    told = sum(each.amount_minor for each in refunds if each.order == order.order and each.amount_minor != WHOLE)
-    return max(0, told - order.revenue_minor)
+def _is_part(refund: Refund, order: Order) -> bool:
+    return order.paid_minor > 0 and refund.paid_currency == order.paid_currency
+
+
+def _part_minor(order: Order, paid_minor: int) -> int:
+    return portion(order.revenue_minor, paid_minor, order.paid_minor)
+
+
+class Excess(NamedTuple):
+    """How much more an order's refunds say than it was."""
+
+    minor: int
+    order_minor: int
+    currency: str
+    """Of both: what the order was paid in, if all its refunds are in it; empty for the shop's own."""
+
+
+def excess(order: Order, refunds: Sequence[Refund]) -> Excess:
+    """The same of an order; 0 if they say no more."""
+    told = [each for each in refunds if each.order == order.order and each.amount_minor != WHOLE]
+    paid_minor = sum(each.paid_minor for each in told if _is_part(each, order))
+    other_minor = sum(each.amount_minor for each in told if not _is_part(each, order))
+    if paid_minor and not other_minor:
+        return Excess(max(0, paid_minor - order.paid_minor), order.paid_minor, order.paid_currency)
+    if paid_minor:
+        other_minor += _part_minor(order, paid_minor)
+    return Excess(max(0, other_minor - order.revenue_minor), order.revenue_minor, "")
 
 
 def worth(order: Order, refunds: Sequence[Refund]) -> Worth:

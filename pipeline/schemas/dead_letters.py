@@ -41,6 +41,7 @@ class Reason(StrEnum):
     ERASED = "erased"
     REFUND_ABOVE_ORDER = "refund_above_order"
     REFUND_WITHOUT_ORDER = "refund_without_order"
+    CANCELLATION_WITHOUT_ORDER = "cancellation_without_order"
     ORDER_IN_TWO_CURRENCIES = "order_in_two_currencies"
     COST_BELOW_ZERO = "cost_below_zero"
     SELF_REFERRAL = "self_referral"
@@ -70,8 +71,10 @@ _HEADER_OVERHEAD: Final = 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-_MAY_CARRY_NOTHING: Final = frozenset((Reason.TOO_LARGE, Reason.REFUND_WITHOUT_ORDER))
-"""A record too large for a letter stays where it lies; of a refund let go only marks are left, and a Tick shows it."""
+LET_GO: Final = frozenset((Reason.REFUND_WITHOUT_ORDER, Reason.CANCELLATION_WITHOUT_ORDER))
+"""Of what has waited for its order and is let go only marks are left; time shows it, and no record of its own."""
+_MAY_CARRY_NOTHING: Final = LET_GO | {Reason.TOO_LARGE}
+"""A record too large for a letter stays where it lies."""
 
 
 class NotADeadLetter(Exception):

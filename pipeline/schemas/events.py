@@ -220,12 +220,12 @@ class OrderCompleted(_OfOrder):
 
 
 class OrderRefunded(_OfOrder):
-    """Money went back. Without an amount, all that is left of the order."""
+    """Money went back; without an amount, all that is left of the order. Sent again, the latest `occurred_at` wins."""
 
     model_config = ConfigDict(json_schema_extra=_needs_currency("amount_minor"))
 
     type: Literal["OrderRefunded"]
-    refund_id: Id = Field(description="The refund, unique in the shop.")
+    refund_id: Id = Field(description="The refund, unique in its order.")
     amount_minor: Amount | None = Field(None, description="How much; absent, all that is left of the order.")
     currency: Currency | None = None
     reason: Code | None = Field(None, description="A code, such as `damaged`.")

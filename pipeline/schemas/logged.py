@@ -99,7 +99,7 @@ class OrderCompleted(Event, tag=True, frozen=True, kw_only=True):
 
 
 class OrderRefunded(Event, tag=True, frozen=True, kw_only=True):
-    """Money went back. `amount_minor` None means whatever is left of the order."""
+    """Money went back. `amount_minor` None means whatever is left of the order. The latest word of a refund counts."""
 
     refund_id: str
     order_id: str

@@ -9,7 +9,7 @@ from pipeline.agents.customers import Customers, Names
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import OutRecord, Reason, is_carried, read_dead_letter
-from tests.core.builders import day, order, refund, said
+from tests.core.builders import cancelled, day, order, refund, said
 
 NAMES = Names.of(lambda name: name)
 
@@ -59,6 +59,14 @@ def test_a_refund_let_go_by_a_tick_is_a_letter_of_the_customer_that_cannot_be_se
     assert (letter.key, letter.value) == (b"a", None)
     assert not is_carried(read, letter.value)
     assert "700 not counted" in read.problems[0]
+
+
+def test_a_cancellation_let_go_beside_another_event_is_no_letter_of_that_event() -> None:
+    waits = ("a", cancelled(1, "Z"))
+    letters = put_out(NAMES.dead_letters, tick(0), waits, tick(150), ("a", order(160)))
+    assert [(read_dead_letter(each).reason, each.key, each.value) for each in letters] == [
+        (Reason.CANCELLATION_WITHOUT_ORDER, b"a", None)
+    ]
 
 
 def test_a_friends_log_is_told_by_its_key_and_the_referrers_too() -> None:

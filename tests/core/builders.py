@@ -35,9 +35,13 @@ def order(on: float, order_id: str = "A", amount_minor: int = 3_000, **fields: A
     )
 
 
-def refund(on: float, order_id: str = "A", refund_id: str = "R", amount_minor: int | None = None) -> Any:
+def refund(
+    on: float, order_id: str = "A", refund_id: str = "R", amount_minor: int | None = None, **fields: Any
+) -> logged.OrderRefunded:
     """A refund; without an amount, of whatever is left."""
-    return said(logged.OrderRefunded, on, order_id=order_id, refund_id=refund_id, amount_minor=amount_minor)
+    told = {"order_id": order_id, "refund_id": refund_id, "amount_minor": amount_minor, **fields}
+    refunded: logged.OrderRefunded = said(logged.OrderRefunded, on, **told)
+    return refunded
 
 
 def cancelled(on: float, order_id: str = "A") -> logged.OrderCancelled:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from math import floor, inf
 from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
@@ -43,15 +45,29 @@ _ORDERS = st.sampled_from("ABCDE")
 _DAYS = st.one_of(st.integers(0, 40), st.integers(0, 400))
 _AMOUNTS = st.integers(0, 5_000)
 
+PAID: Final = st.sampled_from((("", 1), ("", 1), ("EUR", 5), ("EUR", 6), ("EUR", 8), ("JPY", 900)))
+"""A currency, and what a seventh of the shop's minor unit is of it on that day; empty for the shop's own."""
+
+
+def paid_in(paid: tuple[str, int], amount_minor: int | None) -> dict[str, Any]:
+    """What an event says of an amount that was paid in another currency."""
+    currency, rate = paid
+    if not currency:
+        return {}
+    return {"paid_currency": currency, "paid_minor": None if amount_minor is None else amount_minor * rate // 7 + 1}
+
+
 purchase_events = st.one_of(
     st.builds(
-        lambda on, order_id, amount, discount: order(on, order_id, amount, discount_minor=discount),
-        _DAYS, _ORDERS, _AMOUNTS, st.integers(0, 99),
+        lambda on, order_id, amount, discount, paid: order(
+            on, order_id, amount, discount_minor=discount, **paid_in(paid, amount)
+        ),
+        _DAYS, _ORDERS, _AMOUNTS, st.integers(0, 99), PAID,
     ),
     st.builds(order, _DAYS, _ORDERS, _AMOUNTS),
     st.builds(
-        lambda on, order_id, amount: refund(on, order_id, f"{order_id} {on} {amount}", amount),
-        _DAYS, _ORDERS, st.none() | _AMOUNTS,
+        lambda on, order_id, refund_id, amount, paid: refund(on, order_id, refund_id, amount, **paid_in(paid, amount)),
+        _DAYS, _ORDERS, st.sampled_from("RST"), st.none() | _AMOUNTS, PAID,
     ),
     st.builds(cancelled, _DAYS, _ORDERS),
 )  # fmt: skip
@@ -65,35 +81,64 @@ def _once(event: Any) -> str:
 histories = st.lists(purchase_events, min_size=1, max_size=12, unique_by=_once)
 
 
+def latest_refunds(history: Sequence[Any]) -> dict[str, list[logged.OrderRefunded]]:
+    """By order its refunds, each as it was told last; of two words of one instant the one that gives back more."""
+    back: dict[str, dict[str, logged.OrderRefunded]] = {}
+    for event in history:
+        if isinstance(event, logged.OrderRefunded):
+            mine = back.setdefault(event.order_id, {})
+            mine[event.refund_id] = max(event, mine.get(event.refund_id, event), key=_refund_told)
+    return {order_id: list(refunds.values()) for order_id, refunds in back.items()}
+
+
+def _refund_told(refund: logged.OrderRefunded) -> tuple[Any, ...]:
+    amount = inf if refund.amount_minor is None else refund.amount_minor
+    return refund.occurred_at, amount, refund.paid_currency or "", refund.paid_minor or 0
+
+
+def order_told(told: logged.OrderCompleted) -> tuple[Any, ...]:
+    """Of two versions of an order the one that counts has the greater."""
+    return told.occurred_at, told.revenue_minor, told.discount_minor, told.paid_currency or "", told.paid_minor or 0
+
+
+def naive_back(told: logged.OrderCompleted, refunds: Sequence[logged.OrderRefunded]) -> int:
+    """What these take of an order: in the currency it was paid in that part of it, else as converted; at most all."""
+    revenue, paid, other = told.revenue_minor, 0, 0
+    for each in refunds:
+        if each.amount_minor is None:
+            return revenue
+        if told.paid_minor and each.paid_currency == told.paid_currency:
+            paid += each.paid_minor or 0
+        else:
+            other += each.amount_minor
+    part = min(Fraction(paid, told.paid_minor), Fraction(1)) if told.paid_minor else Fraction(0)
+    return min(revenue, floor(part * revenue + Fraction(1, 2)) + other)
+
+
 def naive_value(history: Sequence[Any]) -> dict[str, Any]:
     """What a history amounts to, reckoned from all of it at once, order by order, by the words of the contract.
 
-    The latest version of an order counts, dated from its earliest; a cancelled one does not; refunds by their dates
-    and together never more than the order.
+    The latest version of an order counts, dated from its earliest; a cancelled one does not; refunds by their latest
+    versions, and together never more than the order.
     """
     orders: dict[str, list[logged.OrderCompleted]] = {}
-    void, back = set(), {}
+    void, back = set(), latest_refunds(history)
     for event in history:
         match event:
             case logged.OrderCompleted():
                 orders.setdefault(event.order_id, []).append(event)
             case logged.OrderCancelled():
                 void.add(event.order_id)
-            case logged.OrderRefunded():
-                back.setdefault(event.order_id, {})[event.refund_id] = event
     value: dict[str, Any] = {"orders": 0, "revenue": 0, "refunded": 0, "discount": 0, "bought": [], "given_back": []}
     for order_id, versions in orders.items():
         if order_id in void:
             continue
-        latest = max(versions, key=lambda each: (each.occurred_at, each.revenue_minor, each.discount_minor))
+        latest = max(versions, key=order_told)
         value["orders"] += 1
         value["revenue"] += latest.revenue_minor
         value["discount"] += latest.discount_minor
         value["bought"].append((min(each.occurred_at for each in versions), latest.revenue_minor))
-        refunds = back.get(order_id, {}).values()
-        whole = any(each.amount_minor is None for each in refunds)
-        total = latest.revenue_minor if whole else sum(each.amount_minor for each in refunds)
-        value["refunded"] += min(total, latest.revenue_minor)
+        value["refunded"] += naive_back(latest, back.get(order_id, []))
     value["bought"].sort()
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -136,6 +137,24 @@ def test_value_by_channel_is_whole_and_who_came_by_none_has_a_line() -> None:
     )  # fmt: skip
     assert books.customers.value_by_channel == {"search": 2_000, "ad": 1_000, NO_CHANNEL: 3_000}
     assert books.customers.parts_by_channel[NO_CHANNEL] == 2 * WHOLE, "a prospect is nobody's yet"
+
+
+def test_the_later_word_of_a_refund_counts_in_the_books_as_for_the_customer() -> None:
+    told = [order(0, "A", 10_000), refund(1, "A", "R", 1_000), refund(2, "A", "R", 2_000), refund(2, "A", "R", 1_500)]
+    for arrived in permutations(told):
+        net = lived(*(("a", each) for each in arrived)).lines[0]
+        assert (net.customers_minor, net.books_minor) == (8_000, 8_000)
+
+
+def test_money_given_back_abroad_is_the_same_part_of_its_order_in_the_books() -> None:
+    """A hundred euro for 125 dollars; 40 of them go back when they are 44 dollars, and 5 dollars."""
+    told = [
+        order(0, "A", 12_500, paid_currency="EUR", paid_minor=10_000),
+        refund(12, "A", "R", 4_400, paid_currency="EUR", paid_minor=4_000),
+        refund(12, "A", "S", 500),
+    ]
+    net = lived(*(("a", each) for each in told)).lines[0]
+    assert net.customers_minor == net.books_minor == 12_500 * 6 // 10 - 500
 
 
 # -- what is wrong shows, and shows where it is -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pipeline.core.forecast import history_of
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
 from pipeline.core.policy import DEFAULT, Rules
-from pipeline.core.profile import Consent, Ledger, Profile
+from pipeline.core.profile import Consent, Ledger, Order, Past, Profile, Refund
 from pipeline.core.stage import FALL_REASON, REASONS
 from pipeline.core.words import CODES_MAX, WORDS, short
 
@@ -55,6 +55,23 @@ def test_a_need_known_from_before_needs_were_dated_still_counts() -> None:
     assert old == told
     assert stages.need_answered_at(old) == 5
     assert stages.is_known(old, 9, DEFAULT)
+
+
+def test_a_ledger_packed_before_folded_orders_and_payments_were_kept_is_read_without_them() -> None:
+    ledger = Ledger(
+        orders=(Order(1, 10, revenue_minor=125, known=1, paid_currency="EUR", categories=3),),
+        refunds=(Refund(2, 1, 11, 20, 11, None, 35),), folded_orders=4, past=Past(5, 6),
+    )  # fmt: skip
+    told = Profile(first_seen_at=1, as_of=9, ledger=ledger)
+    fields = msgspec.msgpack.decode(pack(told)[_HEADER.size :])
+    place = Profile.__struct_fields__.index("ledger")
+    orders, refunds, *rest = fields[place][: Ledger.__struct_fields__.index("folded_marks")]
+    orders = [each[: Order.__struct_fields__.index("paid_minor")] for each in orders]
+    refunds = [each[: Refund.__struct_fields__.index("content")] for each in refunds]
+    fields[place] = [orders, refunds, *rest]
+    old = pack(told)[: _HEADER.size] + msgspec.msgpack.encode(fields)
+    assert len(pack(told)) - len(old) == 1 + 3 + 2, "what is empty takes a byte, and of bytes two"
+    assert unpack(old) == told
 
 
 def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any, get_args
 from unittest.mock import patch
 from uuid import NAMESPACE_URL, uuid5
@@ -97,6 +98,16 @@ def test_a_refund_counts_on_its_own_day_in_whatever_order_refunds_arrive() -> No
         windows = shown(driver)["windows"]
         assert windows["days_7"]["refunded_minor"] == 100 - 60
         assert windows["days_30"]["refunded_minor"] == 100
+
+
+def test_a_refund_told_anew_moves_to_its_later_day_with_its_later_amount_in_whatever_order_it_is_told() -> None:
+    history = [order(0, "A", 100), refund(5, "A", "R", 60), refund(18, "A", "R", 40), refund(6, "A", "S", 10)]
+    for told in permutations(history):
+        driver = live(told, Driver())
+        driver.tick(day(20))
+        windows = shown(driver)["windows"]
+        assert windows["days_7"]["refunded_minor"] == 40
+        assert windows["days_30"]["refunded_minor"] == 40 + 10
 
 
 @STEADY
@@ -469,10 +480,10 @@ def test_an_ordinary_year_packs_to_a_kibibyte_and_a_little_more_with_what_its_or
     _, largest = lived_daily(ordinary_year(), 366)
     assert largest <= 1024, f"{largest} bytes"
     _, largest = lived_daily(ordinary_year(has_lines=True), 366)
-    assert largest <= 1056, f"{largest} bytes"
+    assert largest <= 1104, f"{largest} bytes"
 
 
-def test_a_heavy_customer_packs_to_four() -> None:
+def test_a_heavy_customer_packs_to_four_and_a_quarter() -> None:
     """Every week an order, of 23 categories in all, a ticket and a mention; an e-mail opened and clicked every day."""
     heavy: list[Any] = [consent(0), consent(0, "feedback")]
     for number in range(400):
@@ -486,7 +497,7 @@ def test_a_heavy_customer_packs_to_four() -> None:
             heavy.append(said(logged.MentionPosted, number, mention_id="p", platform="forum", sentiment=0.5))
             heavy += [ticket(number, f"t{number}"), resolved(number, f"t{number}")]
     _, largest = lived_daily(heavy, 400)
-    assert largest <= 4096, f"{largest} bytes"
+    assert largest <= 4352, f"{largest} bytes"
 
 
 def test_the_heaviest_customer_there_can_be_is_bounded() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from random import Random
+
 import pytest
 
 from pipeline.core.days import DAY_SECONDS
+from pipeline.core.folded import is_folded
 from pipeline.core.ledger import (
     TooOld,
     find,
@@ -17,11 +21,12 @@ from pipeline.core.ledger import (
     refunded_minor,
     totals,
     with_cancellation,
+    with_cost,
     with_delivery,
     with_order,
     with_refund,
 )  # fmt: skip
-from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
+from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, FOLDED_MARKS_MAX, Ledger, Order, Refund
 from pipeline.core.worth import WHOLE
 from tests.core.builders import seconds
 
@@ -69,6 +74,25 @@ def test_refunds_together_never_exceed_the_order_and_keep_their_days() -> None:
     assert order is not None
     assert given_back(ledger, order) == [(seconds(5), 60), (seconds(7), 40), (seconds(9), 0)]
     assert is_void(ledger, order)
+
+
+def test_of_two_versions_of_a_refund_the_later_counts_whichever_came_first() -> None:
+    """Of one instant the greater, and all of the order above any amount."""
+    versions = {(5, 40): 40, (7, 20): 20, (7, 30): 30, (7, None): 100, (8, 10): 10}
+    for one, other in permutations(versions, 2):
+        ledger = EMPTY
+        for on, amount in (one, other):
+            ledger = returned(ledger, 2, 1, on, amount)
+        order = find(ledger := bought(ledger, 1, 0), 1)
+        assert order is not None
+        later = max(one, other, key=lambda each: (each[0], 1_000 if each[1] is None else each[1]))
+        assert given_back(ledger, order) == [(seconds(later[0]), versions[later])]
+
+
+def test_a_refund_is_known_by_its_order_and_its_own_id() -> None:
+    ledger = returned(returned(bought(bought(EMPTY, 1, 0), 2, 0), 9, 1, 5, 30), 9, 2, 6, 20)
+    assert totals(ledger) == (2, 200, 50, 0)
+    assert returned(ledger, 9, 1, 5, 30) is ledger
 
 
 def test_a_refund_without_an_amount_gives_back_what_is_left() -> None:
@@ -132,9 +156,67 @@ def test_what_is_folded_is_never_counted_twice() -> None:
         with_cancellation(ledger, 1, at=seconds(0), arrived_at=seconds(95))
     with pytest.raises(TooOld):
         returned(ledger, 3, 1, 0, 10)
-    again = returned(ledger, 2, 1, 5, 30)
-    assert totals(again) == totals(ledger), "a refund told again finds no order to take from"
     assert with_delivery(ledger, 1, at=seconds(0), arrived_at=seconds(95)) is ledger
+
+
+def test_news_of_an_order_that_has_folded_is_too_old_whatever_its_date() -> None:
+    ledger = settled(returned(bought(bought(EMPTY, 1, 0), 7, 1), 2, 1, 5, 30), 95)
+    assert (ledger.orders, ledger.folded_orders) == ((), 2)
+    for news in (
+        lambda: bought(ledger, 1, 96, 70),
+        lambda: with_cancellation(ledger, 1, at=seconds(96), arrived_at=0),
+        lambda: returned(ledger, 2, 1, 5, 30),
+        lambda: returned(ledger, 3, 7, 96, None),
+    ):
+        with pytest.raises(TooOld):
+            news()
+    assert with_delivery(ledger, 1, at=seconds(96), arrived_at=0) is ledger
+    assert with_cost(ledger, 7, at=seconds(96), amount_minor=5, arrived_at=0) is ledger
+    assert totals(bought(ledger, 3, 96)) == (3, 300, 30, 0)
+
+
+def test_an_order_cancelled_before_it_folded_is_known_too_and_one_that_never_came_is_not() -> None:
+    ledger = with_cancellation(bought(EMPTY, 1, 0), 1, at=seconds(1), arrived_at=0)
+    ledger = settled(with_cancellation(ledger, 2, at=seconds(1), arrived_at=0), 95)
+    assert ledger.orders == ()
+    with pytest.raises(TooOld):
+        bought(ledger, 1, 96)
+    assert totals(bought(ledger, 2, 96)) == (1, 100, 0, 0)
+
+
+def test_the_latest_sixty_four_folded_orders_are_known_and_no_other() -> None:
+    ledger, chance = EMPTY, Random(5)
+    orders = [chance.getrandbits(63) for _ in range(FOLDED_MARKS_MAX + 10)]
+    for order in orders:
+        ledger = bought(ledger, order, 0)
+    ledger = settled(ledger, 95)
+    last = sorted(orders)[-FOLDED_MARKS_MAX:]  # those of one instant fold by their marks
+    assert {order for order in orders if is_folded(ledger, order)} == {*last}
+    assert not any(is_folded(ledger, chance.getrandbits(63)) for _ in range(1_000))
+    pieces = [ledger.folded_marks[place : place + 4] for place in range(1, len(ledger.folded_marks) - 4, 4)]
+    assert not any(is_folded(ledger, int.from_bytes(piece, "big")) for piece in pieces), "across two marks is none"
+
+
+def test_of_more_than_are_kept_an_order_folded_early_is_known_all_the_same() -> None:
+    """Seventy orders in five weeks: six have folded when the first of them is cancelled, told anew and given back."""
+    ledger = EMPTY
+    for number in range(70):
+        ledger = settled(bought(ledger, number + 1, number / 2, arrived=number / 2), number / 2)
+    assert ledger.folded_early == 70 - ENTRIES_MAX
+    for news in (
+        lambda: with_cancellation(ledger, 1, at=seconds(36), arrived_at=0),
+        lambda: bought(ledger, 1, 36),
+        lambda: returned(ledger, 1, 1, 36, 10),
+    ):
+        with pytest.raises(TooOld):
+            news()
+
+
+def test_a_refund_outlives_what_else_was_said_of_an_order_that_never_came() -> None:
+    ledger = with_delivery(EMPTY, 1, at=seconds(0), arrived_at=0)
+    ledger = settled(returned(ledger, 9, 1, 50, 30), 95)
+    assert (ledger.orders, len(ledger.refunds), ledger.orphans) == ((), 1, 0)
+    assert settled(ledger, 140).orphans == 1
 
 
 def test_a_version_told_again_after_its_orders_window_is_known_or_too_old_and_never_counted_twice() -> None:

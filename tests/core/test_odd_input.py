@@ -15,7 +15,7 @@ from pipeline.core.value import Value, value
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 from tests.conftest import REPOSITORY
-from tests.core.builders import day, order, policy, refund, said
+from tests.core.builders import cancelled, day, order, policy, refund, said
 from tests.core.inbound import inbound
 from tests.core.test_referrals import RULES, lived, refers, worth
 from tests.core.test_revisions import JANUARY, counted
@@ -37,12 +37,18 @@ def of_customer(*told: Any, ticks: tuple[float, ...] = ()) -> tuple[list[str], V
     """What is noted while a customer lives through this, and their value afterwards."""
     driver = Driver(PLAIN)
     driver.tick(day(0))
-    for each in told:
-        driver.feed(each)
-    for each in ticks:
-        driver.tick(day(each))
+    for each in (*told, *map(passing, ticks)):
+        if isinstance(each, logged.Tick):
+            driver.control(each)
+        else:
+            driver.feed(each)
     refused = [str(each) for each in driver.outcomes if each == "too_old"]
     return [str(note.reason) for note in driver.notes] + refused, value(driver.profiles["c"], driver.controls)
+
+
+def passing(on: float) -> logged.Tick:
+    """Time passes to that day."""
+    return logged.Tick(as_of=day(on))
 
 
 def margin(*told: Any, ticks: tuple[float, ...] = ()) -> Found:
@@ -98,11 +104,35 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
     "a refund of an order not known": (
         lambda: margin(order(0, "B"), refund(1, "Z", "R", 700), ticks=(60, 130)), Found(["refund_without_order"], 3_000)
     ),
+    "a cancellation of an order not known": (
+        lambda: margin(order(0, "B"), cancelled(1, "Z"), ticks=(60, 130)), Found(["cancellation_without_order"], 3_000)
+    ),
+    "an order cancelled after it has folded": (
+        lambda: margin(order(0), passing(140), cancelled(141)), Found(["too_old"], 3_000)
+    ),
+    "an order told anew after it has folded": (
+        lambda: margin(order(0), passing(140), order(141)), Found(["too_old"], 3_000)
+    ),
+    "an order given back after it has folded": (
+        lambda: margin(order(0), passing(140), refund(141, amount_minor=1_000), ticks=(300,)),
+        Found(["too_old"], 3_000),
+    ),
+    "an order folded early, then cancelled": (
+        lambda: margin(*(order(on / 2, f"O{on}", 10) for on in range(70)), cancelled(36, "O0")),
+        Found(["too_old"], 700),
+    ),
     "an order in two currencies": (
         lambda: margin(order(0), order(1, **YEN)), Found(["order_in_two_currencies"], 3_000)
     ),
     "a refund in another currency than its order": (
         lambda: margin(order(0, **YEN), refund(1, amount_minor=100)), Found(["order_in_two_currencies"], 2_900)
+    ),
+    "a refund in another currency told before its order": (
+        lambda: margin(refund(1, amount_minor=100, **YEN), order(0)), Found(["order_in_two_currencies"], 2_900)
+    ),
+    "a refund above its order, both in another currency": (
+        lambda: margin(order(0, **YEN), refund(1, amount_minor=2_000, paid_currency="JPY", paid_minor=8_000)),
+        Found(["refund_above_order"], 0),
     ),
     "more cost taken back than there was": (lambda: sales(spent(100), spent(-150)), Found(["cost_below_zero"], -50)),
     "a cost taken back": (lambda: sales(spent(100), spent(-60)), Found([], 40)),

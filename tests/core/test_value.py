@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from itertools import permutations
 from math import floor
 from typing import Any
 
@@ -12,15 +13,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.explain import explained
 from pipeline.core.money import portion, rounded
+from pipeline.core.rates import read_rates
 from pipeline.core.value import NOTHING as NO_VALUE
 from pipeline.core.value import Value, value
 from pipeline.core.worth import NOTHING, Worth
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
-from tests.core.lives import HASTY, STEADY, live, lives
+from tests.core.inbound import inbound
+from tests.core.lives import (
+    HASTY,
+    PAID,
+    STEADY,
+    latest_refunds,
+    live,
+    lives,
+    naive_back,
+    order_told,
+    paid_in,
+)  # fmt: skip
 from tests.driver import Driver
 
 RATES = policy(
@@ -103,6 +117,47 @@ def test_a_refund_that_names_its_lines_takes_their_margin() -> None:
     assert after(bought, returned(1, "A", "R", 10_000, line("shoes", 10_000)), rest).margin_minor == 0
 
 
+DATED = Shop("USD", read_rates("date,currency,rate\n2026-01-01,EUR,1.25\n2026-01-10,EUR,1.10\n2026-01-20,EUR,1.40\n"))
+"""A euro is 1.25 dollars on day 0, 1.10 from day 9 and 1.40 from day 19."""
+
+
+def abroad(on: float, amount_minor: int | None, refund_id: str = "", currency: str = "EUR") -> Any:
+    """An order paid in another currency, or a refund of it, as the door lets it in on its day."""
+    told = {"currency": currency, "occurred_at": day(on).isoformat()}
+    if refund_id:
+        event = inbound("OrderRefunded", refund_id=refund_id, amount_minor=amount_minor, **told)
+    else:
+        event = inbound("OrderCompleted", revenue_minor=amount_minor, **told)
+    admitted = admit(event, received_at=day(on), shop=DATED)
+    assert isinstance(admitted, Admitted)
+    return admitted.logged
+
+
+@pytest.mark.parametrize("on", [5, 12, 25])
+def test_an_order_all_given_back_in_the_currency_it_was_paid_in_leaves_nothing_whatever_the_rate_did(on: float) -> None:
+    for told in permutations([abroad(0, 10_000), abroad(on, 3_333, "R"), abroad(on, 6_667, "S")]):
+        driver = live(told, Driver(RATES))
+        ledger = driver.profiles["c"].ledger
+        assert ledgers.worth_of(ledger) == (12_500, 12_500, 0, 0, 0, 2 * 350)
+        assert ledgers.standing(ledger) == []
+        assert driver.notes == []
+
+
+def test_a_part_given_back_in_the_currency_paid_is_that_part_of_the_order() -> None:
+    """40 of 100 euro, in three parts of 13.34, 13.33 and 13.33: two fifths of 125 dollars, and no cent beside."""
+    parts = [abroad(12, 1_334, "R"), abroad(25, 1_333, "S"), abroad(26, 1_333, "T")]
+    ledger = live([abroad(0, 10_000), *parts], Driver(RATES)).profiles["c"].ledger
+    assert ledgers.totals(ledger) == (1, 12_500, 5_000, 0)
+    assert ledgers.worth_of(ledger).margin_minor == 3_000 * 12_500 // 10_000 * 3 // 5
+
+
+def test_what_is_given_back_in_another_currency_counts_at_the_rate_of_its_day() -> None:
+    ledger = live([abroad(0, 10_000), abroad(12, 2_000, "R", "USD")], Driver(RATES)).profiles["c"].ledger
+    assert ledgers.totals(ledger) == (1, 12_500, 2_000, 0)
+    ledger = live([abroad(0, 10_000, currency="USD"), abroad(12, 2_000, "R")], Driver(RATES)).profiles["c"].ledger
+    assert ledgers.totals(ledger) == (1, 10_000, 2_200, 0)
+
+
 def test_a_cancelled_order_costs_no_commission_and_no_handling() -> None:
     worth = after(order(0, "A", 5_000, affiliate_id="aff"), refund(1, "A", "R", 100), cancelled(2, "A"))
     assert worth == NO_VALUE
@@ -183,14 +238,16 @@ _ITEMS = st.lists(
 ).map(tuple)
 events = st.one_of(
     st.builds(
-        lambda on, order_id, amount, discount, items, affiliate: order(
-            on, order_id, amount, discount_minor=discount, items=items, affiliate_id=affiliate
+        lambda on, order_id, amount, discount, items, affiliate, paid: order(
+            on, order_id, amount, discount_minor=discount, items=items, affiliate_id=affiliate, **paid_in(paid, amount)
         ),
-        _DAYS, _IDS, _AMOUNTS, st.integers(0, 99), _ITEMS, st.sampled_from([None, "aff"]),
+        _DAYS, _IDS, _AMOUNTS, st.integers(0, 99), _ITEMS, st.sampled_from([None, "aff"]), PAID,
     ),
     st.builds(
-        lambda on, order_id, amount, items: returned(on, order_id, f"{order_id} {on} {amount}", amount, *items),
-        _DAYS, _IDS, st.none() | _AMOUNTS, _ITEMS,
+        lambda on, order_id, refund_id, amount, items, paid: refund(
+            on, order_id, refund_id, amount, items=items, **paid_in(paid, amount)
+        ),
+        _DAYS, _IDS, st.sampled_from("RST"), st.none() | _AMOUNTS, _ITEMS, PAID,
     ),
     st.builds(cancelled, st.just(3), _IDS),
     st.builds(
@@ -249,21 +306,15 @@ def test_an_order_is_worth_what_fractions_say(history: list[Any]) -> None:
     versions: dict[str, Any] = {}
     for each in plain:
         if isinstance(each, logged.OrderCompleted):
-            key = (each.occurred_at, each.revenue_minor, each.discount_minor)
+            key = order_told(each)
             if each.order_id not in versions or key > versions[each.order_id][0]:
                 versions[each.order_id] = (key, each)
     void = {each.order_id for each in plain if isinstance(each, logged.OrderCancelled)}
     for order_id, (_, latest) in versions.items():
         if order_id in void:
             continue
-        back = [each for each in plain if isinstance(each, logged.OrderRefunded) and each.order_id == order_id]
-        whole = any(each.amount_minor is None for each in back)
-        told = latest.revenue_minor if whole else sum(each.amount_minor for each in back)
-        kept = (
-            Fraction(1)
-            if not latest.revenue_minor
-            else 1 - Fraction(min(told, latest.revenue_minor), latest.revenue_minor)
-        )
+        back = naive_back(latest, latest_refunds(plain).get(order_id, []))
+        kept = 1 - Fraction(back, latest.revenue_minor) if latest.revenue_minor else Fraction(1)
         margin += kept * Fraction(3, 10) * (latest.revenue_minor + latest.discount_minor)
         discount += kept * latest.discount_minor
     assert abs(worth.margin_minor - margin) <= len(versions)
@@ -329,6 +380,19 @@ def test_a_refund_above_its_order_counts_up_to_it_and_says_so_in_either_order() 
     assert notes_of(order(0), refund(1, amount_minor=3_000)) == []
 
 
+def test_a_refund_above_its_order_is_told_in_the_currency_paid() -> None:
+    problem = "amount_minor: expected refunds of at most 10000 EUR in all, got 1 more; not counted"
+    for on in (12, 25):  # a euro is worth less or more than when it was paid: neither is odd by itself
+        above = (abroad(0, 10_000), abroad(on, 10_001, "R"))
+        assert notes_of(*above) == notes_of(*above[::-1]) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+        assert notes_of(abroad(0, 10_000), abroad(on, 10_000, "R")) == []
+    two = [abroad(0, 10_000), abroad(12, 8_000, "R"), abroad(12, 3_000, "S", "USD")]
+    assert notes_of(*two)[-1] == (
+        Reason.REFUND_ABOVE_ORDER,
+        "amount_minor: expected refunds of at most 12500 in all, got 500 more; not counted",
+    )
+
+
 def test_a_refund_without_its_order_waits_and_is_named_when_it_is_let_go() -> None:
     driver = Driver(RATES)
     driver.tick(day(0))
@@ -341,6 +405,22 @@ def test_a_refund_without_its_order_waits_and_is_named_when_it_is_let_go() -> No
     assert "2026-01-02, got none; 700 not counted" in driver.notes[0].problem
 
 
+def test_a_cancellation_without_its_order_waits_and_is_named_when_it_is_let_go() -> None:
+    driver = Driver(RATES)
+    driver.tick(day(0))
+    for early in (cancelled(1, "Z"), refund(2, "Z", "R", 700), cancelled(1, "Y"), order(0, "Y")):
+        assert driver.feed(early).notes == ()
+    driver.tick(day(80))
+    assert driver.notes == []
+    driver.tick(day(120))
+    driver.tick(day(130))
+    assert sorted(note.reason for note in driver.notes) == [
+        Reason.CANCELLATION_WITHOUT_ORDER, Reason.REFUND_WITHOUT_ORDER,
+    ]  # fmt: skip
+    (problem,) = (note.problem for note in driver.notes if note.reason is Reason.CANCELLATION_WITHOUT_ORDER)
+    assert problem.endswith("of 2026-01-02, got none; it not counted")
+
+
 def test_an_order_in_two_currencies_is_named() -> None:
     yen = {"paid_currency": "JPY", "paid_minor": 4_000}
     assert [reason for reason, _ in notes_of(order(0), order(1, **yen))] == [Reason.ORDER_IN_TWO_CURRENCIES]
@@ -348,6 +428,14 @@ def test_an_order_in_two_currencies_is_named() -> None:
         Reason.ORDER_IN_TWO_CURRENCIES
     ]
     assert notes_of(order(0, **yen), order(1, **yen)) == []
+    in_yen = refund(1, amount_minor=100, **yen)
+    assert [reason for reason, _ in notes_of(in_yen, order(0))] == [Reason.ORDER_IN_TWO_CURRENCIES]
+    assert [reason for reason, _ in notes_of(refund(1, amount_minor=100), order(0, **yen))] == [
+        Reason.ORDER_IN_TWO_CURRENCIES
+    ]
+    assert notes_of(refund(1, amount_minor=100), in_yen, order(0))[0][0] is Reason.ORDER_IN_TWO_CURRENCIES
+    assert notes_of(refund(1), order(0, **yen)) == [], "all of it is all of it in any currency"
+    assert notes_of(order(0), in_yen, order(2)) == [], "said once, of the refund"
 
 
 def test_more_cost_taken_back_than_was_ever_spent_is_named() -> None:

@@ -148,7 +148,7 @@ def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) ->
     order = lives.order(life, event.order_id)
     before = order.ledger
     order.ledger = ledgers.with_refund(before, refund_entry(event, lives.moment(at)))
-    if order.ledger is not before:
+    if len(order.ledger.refunds) > len(before.refunds):
         items = tuple((item.product_id, item.category or "") for item in event.items) or order.items
         lives.wished(life, at, *_wishes("refund", items, event.reason))
 

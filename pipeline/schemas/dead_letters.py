@@ -172,7 +172,7 @@ def dead_letter(record: Record, topic: str, reason: Reason, problems: Sequence[s
     return OutRecord(record.key, record.value, (*record.headers, *said))
 
 
-def record_bytes(record: Record) -> int:
+def record_bytes(record: Record | Original) -> int:
     """A record's size: key, value, and headers with what Kafka adds to each."""
     headers = sum(len(name.encode()) + len(text or b"") + _HEADER_OVERHEAD for name, text in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers

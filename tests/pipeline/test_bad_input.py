@@ -264,6 +264,36 @@ def test_large_events_of_one_unknown_person_do_not_stop_the_line(running: Shop) 
     assert released + len(refused) == 6
 
 
+def test_a_letter_larger_than_its_topic_takes_is_passed_over_and_those_behind_it_are_sent(
+    kafka: KafkaServer, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """A source takes 1 MiB and 64 KiB. Compressed, 1.5 MiB of one letter are a few hundred bytes to the broker."""
+    with opened(kafka, valkey, tmp_path, WAFA_WORKER_FUSE_REFUSED_FRACTION="1") as shop:
+        worker = shop.start()
+        producer = Producer(
+            {"bootstrap.servers": shop.bootstrap, "message.max.bytes": 8 * MIB, "compression.type": "zstd"}
+        )
+        source = shop.settings.topic("purchases.v1")
+        for value in (changed(note="x" * (3 * MIB // 2)), changed(note="x" * (MIB + 40_000)), b"no JSON"):
+            producer.produce(source, value, b"one partition")
+            assert producer.flush(20) == 0
+        shop.wait_until_done()
+        assert sorted(letter[2]["wafa_reason"] for letter in shop.dead_letters()) == ["not_json", *["too_large"] * 2]
+        worker.end()
+
+        for words, sent in (
+            (("redrive", "--dry-run"), "2 letters would be sent again."),
+            (("redrive",), "2 letters sent again."),
+            (("redrive",), "0 letters sent again."),
+        ):
+            driven = shop.wafa(*words)
+            assert driven.returncode == 0, driven.stderr
+            assert sent in driven.stdout
+            said = "1 more are larger than their topic takes when not compressed" in " ".join(driven.stdout.split())
+            assert said is (sent[0] == "2"), driven.stdout
+        assert [len(each.value or b"") // MIB for each in scan(shop.settings, topics.PURCHASES)] == [1, 1, 0, 1, 0]
+
+
 def test_what_was_mended_is_sent_again_once_and_as_it_came(
     kafka: KafkaServer, valkey: ValkeyServer, tmp_path: Path
 ) -> None:

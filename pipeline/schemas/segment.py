@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.schemas.dead_letters import Reason
-from pipeline.schemas.events import time_zones
+from pipeline.schemas.events import AN_INSTANT, is_instant, time_zones
 from pipeline.schemas.explain import Unreadable, describe, event_name, not_json
 from pipeline.schemas.segment_fields import Fields, code, got, section, short, text
 from pipeline.schemas.segment_track import CONSENT_UPDATED, ROWS, Call
@@ -160,14 +160,12 @@ def _instant(call: Fields, name: str) -> datetime | None:
     value = call.get(name)
     if value is None:
         return None
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        at = None
-    if at is None or at.tzinfo is None:
-        problem = f"{name}: expected an RFC 3339 instant, got {describe(value)}"
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem)
-    return at
+    if isinstance(value, str) and is_instant(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:  # such as the 30th of February
+            pass
+    raise Unreadable(Reason.SCHEMA_VIOLATION, f"{name}: expected {AN_INSTANT}, got {describe(value)}")
 
 
 def _aliases(call: Fields) -> dict[str, str]:

@@ -6,6 +6,8 @@ One record's fault is its own: its neighbours are read as if it were not there.
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline import topics
 from pipeline.schemas.dead_letters import Reason, dead_letter, read_dead_letter, redrive_record
-from pipeline.schemas.events import AMOUNT_MINOR_MAX
+from pipeline.schemas.events import AMOUNT_MINOR_MAX, OrderCompleted
 from pipeline.schemas.parse import Parsed, Refused, parse_batch
 from tests.contracts.records import INBOUND, Given, Headers, data, event_of, golden, refusal_of
 
@@ -81,6 +83,7 @@ def test_what_is_no_event_is_refused_with_its_reason(name: str) -> None:
     assert refused.problems[0].startswith(problem)
 
 
+INSTANT = "an RFC 3339 instant with an offset, such as 2026-02-06T20:03:41Z"
 FIELDS = {
     "negative": ({"revenue_minor": -100}, Reason.SCHEMA_VIOLATION,
                  "revenue_minor: expected greater than or equal to 0, got -100"),
@@ -111,10 +114,12 @@ FIELDS = {
     "a default for a date": ({"occurred_at": "1970-01-01T00:00:00Z"}, Reason.SCHEMA_VIOLATION,
                              "occurred_at: expected greater than or equal to 1990-01-01T00:00:00Z, got a string of 20"),
     "no offset": ({"occurred_at": "2026-02-06T20:03:41"}, Reason.SCHEMA_VIOLATION,
-                  "occurred_at: expected timezone info, got a string of 19"),
-    "a day": ({"occurred_at": "2026-02-06"}, Reason.SCHEMA_VIOLATION, "occurred_at: expected a valid datetime"),
+                  f"occurred_at: expected {INSTANT}, got a string of 19"),
+    "a day": ({"occurred_at": "2026-02-06"}, Reason.SCHEMA_VIOLATION, f"occurred_at: expected {INSTANT}"),
+    "no day there is": ({"occurred_at": "2026-02-30T20:03:41Z"}, Reason.SCHEMA_VIOLATION,
+                        "occurred_at: expected a valid datetime or date, day value is outside expected range"),
     "epoch seconds": ({"occurred_at": 1770408221}, Reason.SCHEMA_VIOLATION,
-                      "occurred_at: expected a valid datetime, got an integer"),
+                      f"occurred_at: expected {INSTANT}, got an integer"),
     "no items but an object": ({"items": {}}, Reason.SCHEMA_VIOLATION, "items: expected a list, got an object"),
     "a line that is none": ({"items": ["ROD-160"]}, Reason.SCHEMA_VIOLATION,
                             "items[0]: expected an object, got a string of 7"),
@@ -132,6 +137,46 @@ def test_a_field_that_is_wrong_is_named_with_what_was_expected(name: str) -> Non
     assert refused.reason is reason
     assert len(refused.problems) == 1
     assert refused.problems[0].startswith(problem)
+
+
+ODD_INSTANTS = (
+    "1764547200", "1764547200000", "1764547200.5", "-1", "1e9", "2025-12-01_00:00:00Z", "2025-12-01 00:00:00Z",
+    "2025-12-01T00:00Z", "20251201T000000Z", "2025-W49-1T00:00:00Z", "2025-12-01T00:00:00+0100",
+    " 2025-12-01T00:00:00Z", "2025-12-01T00:00:00Z\n", "",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_INSTANTS)
+def test_an_instant_is_as_the_schema_promises_or_refused_in_every_form(odd: str) -> None:
+    promised = OrderCompleted.model_json_schema()["properties"]["occurred_at"]
+    assert promised["format"] == "date-time"
+    assert not re.search(promised["pattern"], odd) or odd.endswith("\n")  # Python's `$` is before a last newline, too
+    problem = f"expected {INSTANT}, got a string of {len(odd)}"
+    assert refusal_of({**ORDER, "occurred_at": odd}).problems == (f"occurred_at: {problem}",)
+    assert refusal_of({**CALL, "timestamp": odd}).problems == (f"timestamp: {problem}",)
+    timed = [*BINARY, ("ce_time", odd.encode())]
+    without = {name: value for name, value in SHIPPED.items() if name != "occurred_at"}
+    assert refusal_of(without, headers=timed).problems == (f"occurred_at: {problem}",)
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-02-06T20:03:41Z", "2026-02-06t21:03:41.000+01:00", "2026-02-06T15:03:41-05:00"]
+)
+def test_an_instant_may_be_written_in_any_way_of_rfc_3339(written: str) -> None:
+    assert event_of({**ORDER, "occurred_at": written}).occurred_at == datetime(2026, 2, 6, 20, 3, 41, tzinfo=UTC)
+    assert event_of({**CALL, "timestamp": written}).occurred_at == datetime(2026, 2, 6, 20, 3, 41, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [("1735689600", "a day such as 2026-02-06"), ("2026-02-01T00:00:00Z", "a day such as 2026-02-06"),
+     ("20260201", "a day such as 2026-02-06"), ("0001-01-01", "greater than or equal to 1990-01-01"),
+     ("2999-01-01", "less than or equal to 2200-01-01")],
+)  # fmt: skip
+def test_a_day_is_a_day_of_these_times(odd: str, problem: str) -> None:
+    cost = {**golden("cost-recorded").value, "period_end_on": None}
+    problems = refusal_of({**cost, "period_start_on": odd}, topics.COSTS).problems
+    assert problems == (f"period_start_on: expected {problem}, got a string of {len(odd)}",)
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

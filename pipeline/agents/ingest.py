@@ -26,9 +26,8 @@ from pipeline.schemas.parse import parse_batch
 _TOLD_MAX: Final = 50_000
 """Aliases remembered as already told to their owner; then all are forgotten, and told once more."""
 _NONE: Final[Sequence[str]] = ()
-_NOBODY: Final = Refusal(
-    Reason.NO_ALIAS,
-    ("customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous",),
+_NOBODY: Final = (
+    "customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous"
 )
 
 
@@ -113,21 +112,19 @@ class Ingest:
         outside_log = 0
         for refusal in refused:
             refusals[refusal.reason] += 1
-            self._refuse(records[refusal.index], refusal.reason, refusal.problems, outbox)
+            record = records[refusal.index]
+            against = self._against(refusal.event, record)
+            self._refuse(record, refusal.reason, (*refusal.problems, *against), outbox)
         refused_index = -1
         for item in parsed:
             if item.index == refused_index:
                 continue  # what came along in a refused record (a touch, a consent) is refused with it
             event, record = item.event, records[item.index]
             customer_id, loose = self._whose(event)
-            admitted: Admitted | Refusal = _NOBODY
             if customer_id is not None or loose or may_be_nobodys(event):
-                admitted = admit(
-                    event,
-                    received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-                    shop=self._shop,
-                    referred_customer_id=self._referred(event),
-                )
+                admitted = self._admit(event, record)
+            else:
+                admitted = Refusal(Reason.NO_ALIAS, (_NOBODY, *self._against(event, record)))
             if isinstance(admitted, Refusal):
                 refused_index = item.index
                 refusals[admitted.reason] += 1
@@ -158,6 +155,19 @@ class Ingest:
                 self._told[alias] = customer_id
                 seen = unidentified.AliasSeen(alias=alias, customer_id=customer_id)
                 outbox.emit(self._names.unidentified_events, alias.encode(), unidentified.encode(seen))
+
+    def _admit(self, event: InboundEvent, record: Record) -> Admitted | Refusal:
+        return admit(
+            event,
+            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+            shop=self._shop,
+            referred_customer_id=self._referred(event),
+        )
+
+    def _against(self, event: InboundEvent | None, record: Record) -> Sequence[str]:
+        """What else there is against an event that is refused, if one could be read at all."""
+        admitted = None if event is None else self._admit(event, record)
+        return admitted.problems if isinstance(admitted, Refusal) else _NONE
 
     def _send_unidentified(
         self, event: InboundEvent, admitted: Admitted, hashes: Sequence[str], record: Record, outbox: Outbox

@@ -185,6 +185,97 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert [problem.partition(":")[0] for problem in refused.problems] == ["order_id", "revenue_minor", "currency"]
 
 
+ON_PURCHASES = "type: expected an event of this topic, got OrderCompleted (belongs on purchases.v1)"
+NOBODYS = "customer_id, email, phone, handle: expected at least one, got none"
+WHOSE = ("customer_id", "email", "phone", "handle")
+
+
+def without(value: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: each for name, each in value.items() if name not in names}
+
+
+def test_a_wrong_field_hides_neither_the_wrong_topic_nor_that_it_is_nobodys() -> None:
+    negative = "revenue_minor: expected greater than or equal to 0, got -1"
+    refused = refusal_of({**ORDER, "revenue_minor": -1}, topics.EMAILS)
+    assert (refused.reason, refused.problems) == (Reason.SCHEMA_VIOLATION, (negative, ON_PURCHASES))
+    refused = refusal_of({**without(ORDER, *WHOSE), "revenue_minor": -1}, topics.EMAILS)
+    assert refused.problems == (negative, ON_PURCHASES, NOBODYS)
+
+
+def test_the_wrong_topic_does_not_hide_that_it_is_nobodys_and_that_fields_contradict_each_other() -> None:
+    refused = refusal_of(without(ORDER, *WHOSE), topics.EMAILS)
+    assert (refused.reason, refused.problems) == (Reason.WRONG_TOPIC, (ON_PURCHASES, NOBODYS))
+    review = {**without(golden("review-posted").value, *WHOSE), "rating": 6, "rating_min": 1, "rating_max": 5}
+    refused = refusal_of(review, topics.EMAILS)
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["type", ", ".join(WHOSE), "rating"]
+
+
+def test_what_hangs_on_a_field_that_is_wrong_is_not_guessed() -> None:
+    """Whose it is, and whether the rating fits its scale, nobody can tell from what is wrong itself."""
+    refused = refusal_of({**without(ORDER, *WHOSE), "email": "Maya"})
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["email"]
+    review = {**golden("review-posted").value, "rating": 50, "rating_max": "100"}
+    refused = refusal_of(review, topics.SOCIALS)
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["rating_max"]
+
+
+@pytest.mark.parametrize("each", INBOUND, ids=lambda each: each.name)
+def test_one_wrong_field_is_the_only_one_told(each: Any) -> None:
+    topic = next(topic for topic in topics.SOURCES if topic.name == topics.SOURCE_OF_EVENT[each.contract])
+    for field in each.value.keys() & each.becomes.keys():
+        problems = refusal_of({**each.value, field: {"x": 1}}, topic).problems
+        assert {problem.partition(":")[0].partition("[")[0] for problem in problems} == {field}
+
+
+def test_a_wrong_envelope_does_not_hide_what_is_wrong_with_its_data() -> None:
+    headers = [("ce_id", b"\xff"), ("ce_type", b"OrderCompleted"), ("ce_specversion", b"2.0")]
+    refused = refusal_of({**without(ORDER, *WHOSE), "revenue_minor": -1}, topics.EMAILS, headers)
+    assert (refused.reason, refused.problems) == (
+        Reason.INVALID_UTF8,
+        (
+            "ce_id: expected UTF-8, got other bytes", "ce_source: expected a string, got nothing",
+            "ce_specversion: expected 1.0, got another", "revenue_minor: expected greater than or equal to 0, got -1",
+            ON_PURCHASES, NOBODYS,
+        ),
+    )  # fmt: skip
+    structured = {"specversion": "1.0", "id": 7, "type": "order-completed", "data": {**ORDER, "currency": "BTC"}}
+    assert refusal_of(structured).problems == (
+        "id: expected a string, got an integer", "source: expected a string, got nothing",
+        "currency: expected an ISO 4217 currency such as EUR, got a string of 3",
+    )  # fmt: skip
+    assert refusal_of([], headers=[*BINARY[1:3], ("ce_type", b"eaten")]).problems == (
+        "ce_id: expected a string, got nothing", "ce_specversion: expected a string, got nothing",
+        "value: expected an object, got something else", "type: expected one that ends in an event's name, got 'eaten'",
+    )  # fmt: skip
+
+
+def test_everything_that_is_wrong_with_a_call_is_said_at_once() -> None:
+    given = {"order_id": [], "total": "a lot", "currency": "BTC", "tax": "some", "products": [
+        {"product_id": "P", "price": "dear"}, {"product_id": "Q", "price": 1, "quantity": "many"}]}  # fmt: skip
+    refused = refusal_of({**CALL, "messageId": "", "timestamp": "yesterday", "userId": None, "properties": given})
+    assert refused.reason is Reason.SCHEMA_VIOLATION
+    assert sorted(problem.partition(":")[0] for problem in refused.problems) == sorted(
+        [
+            "messageId", "timestamp", "properties.order_id", "properties.total", "properties.currency",
+            "properties.tax", "properties.products[0].price", "properties.products[1].quantity", ", ".join(WHOSE),
+        ]
+    )  # fmt: skip
+    order = {**CALL["properties"], "revenue": -1}
+    late = refusal_of({**CALL, "timestamp": "yesterday", "properties": order})
+    assert [problem.partition(":")[0] for problem in late.problems] == ["timestamp", "revenue_minor"]
+    none = refusal_of({**CALL, "timestamp": "yesterday", "properties": None})
+    assert [problem.partition(":")[0] for problem in none.problems] == [
+        "timestamp", "properties.currency", "properties.order_id", "properties.revenue",
+    ]  # fmt: skip
+    unknown = refusal_of({**CALL, "timestamp": "yesterday", "event": "Cart Viewed"})
+    assert [problem.partition(":")[0] for problem in unknown.problems] == ["timestamp", "event"]
+
+
+def test_a_review_of_an_odd_scale_is_not_held_against_a_scale_made_up() -> None:
+    review = {**CALL, "event": "Product Reviewed", "properties": {"rating": 4, "rating_max": "five"}}
+    assert refusal_of(review).problems == ("properties.rating_max: expected a decimal number, got a string of 4",)
+
+
 def test_a_flood_of_problems_is_cut_and_counted() -> None:
     refused = refusal_of({**ORDER, "items": [{"product_id": "P", "quantity": 0}] * 90})
     assert len(refused.problems) == 21

@@ -81,6 +81,10 @@ BAD = [
     Bad("nobody's", changed(customer_id=None), "no_alias"),
     Bad("of a type nobody knows", changed(type="OrderEaten"), "unknown_type", ("type",)),
     Bad("on the wrong topic", changed(), "wrong_topic", ("type",), source="emails.v1"),
+    Bad("on the wrong topic, nobody's, below zero", changed(customer_id=None, revenue_minor=-1), "schema_violation",
+        ("revenue_minor", "type", "customer_id, email"), source="emails.v1"),
+    Bad("far ahead in a currency without a rate", changed(occurred_at=AHEAD.isoformat(), currency="EUR"),
+        "too_far_ahead", ("occurred_at", "currency")),
     Bad("null", None, "empty_value"),
     Bad("null, without a key", None, "empty_value", key=None),
     Bad("no bytes", b"", "empty_value"),
@@ -93,6 +97,8 @@ BAD = [
     ),
     Bad("CloudEvent without id and source", changed(), "schema_violation", ("ce_id", "ce_source"),
         headers=binary(ce_id=b"", ce_source=b"")),
+    Bad("CloudEvent without id and with half a cent", changed(revenue_minor=10.5), "schema_violation",
+        ("ce_id", "revenue_minor"), headers=binary(ce_id=b"")),
     Bad("CloudEvent of another version", changed(), "schema_violation", ("ce_specversion",),
         headers=binary(ce_specversion=b"2.0")),
     Bad("CloudEvent with an attribute that is no UTF-8", changed(), "invalid_utf8", ("ce_id",),
@@ -104,7 +110,7 @@ BAD = [
     Bad("structured CloudEvent without anything", b'{"specversion": "1.0"}', "schema_violation",
         ("id", "source", "type")),
     Bad("Segment call without content", b'{"messageId": "m", "type": "track", "event": "Order Completed"}',
-        "schema_violation"),
+        "schema_violation", ("properties.order_id", "properties.currency", "properties.revenue")),
 ]  # fmt: skip
 
 

@@ -727,6 +727,12 @@ def redrive(
             "they were sent.",
             highlight=False,
         )
+    if redriven.too_large:
+        OUT.print(
+            f"{redriven.too_large:,} more are larger than their topic takes when not compressed, and would be refused "
+            "again: passed over.",
+            highlight=False,
+        )
 
 
 @app.command(rich_help_panel=QUESTIONS)

@@ -4,6 +4,9 @@ What was sent is remembered as the position of a consumer group, committed in th
 name holds the choice (reason, topic), so that mending one cause does not pass over the letters of another. The broker
 forgets the position of a choice unused for a week (Kafka's `offsets.retention.minutes`); what is then sent once more
 is a duplicate, and dropped as one.
+
+A publisher who compresses can send more than a topic takes plain. Its letter is passed over and counted: sent again it
+would stop every letter behind it, and the door would refuse it again.
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from pipeline import topics
 from pipeline.inquiry import need_topics, silence
 from pipeline.kafka_clients import librdkafka_config
-from pipeline.schemas.dead_letters import NotADeadLetter, is_carried, read_dead_letter, redrive_record
+from pipeline.schemas.dead_letters import (
+    NotADeadLetter,
+    Original,
+    is_carried,
+    read_dead_letter,
+    record_bytes,
+    redrive_record,
+)
 from pipeline.settings import Settings
 
 _READ_RECORDS: Final = 200
@@ -27,6 +37,9 @@ _READ_RECORDS: Final = 200
 _READ_SECONDS: Final = 0.5
 _SILENT_SECONDS: Final = 10.0
 _SECONDS: Final = 30.0
+_FRAME_BYTES: Final = 128
+"""What Kafka puts around a record that is sent alone, at most."""
+_BATCH_BYTES_MAX: Final = {topic.name: topic.batch_bytes_max for topic in topics.TOPICS}
 
 
 class _Letter:
@@ -54,6 +67,8 @@ class Redriven:
     """Sent (or to be sent), by topic and reason."""
     not_carried: int = 0
     """Told of a record too large for a letter: there is nothing to send."""
+    too_large: int = 0
+    """Larger than their topic takes: passed over."""
 
 
 def redrive_letters(settings: Settings, *, reason: str | None, topic: str | None, dry_run: bool) -> Redriven:
@@ -123,12 +138,19 @@ def _chosen(letters: list[_Letter], reason: str | None, topic: str | None, redri
             continue
         if reason not in (None, read.reason) or topic not in (None, read.topic):
             continue
-        if is_carried(read, letter.value):
+        if not is_carried(read, letter.value):
+            redriven.not_carried += 1
+        elif not _is_taken(redrive_record(letter)):
+            redriven.too_large += 1
+        else:
             chosen.append(letter)
             redriven.counts[read.topic, read.reason] += 1
-        else:
-            redriven.not_carried += 1
     return chosen
+
+
+def _is_taken(record: Original) -> bool:
+    """Whether the record's topic takes it as we send it: not compressed."""
+    return record_bytes(record) + _FRAME_BYTES <= _BATCH_BYTES_MAX.get(record.topic, topics.MAX_RECORD_BYTES)
 
 
 class _Sender:

@@ -1,25 +1,34 @@
 """What an operator sets: the sole reader of the environment.
 
-Every variable is `WAFA_<AREA>_<NAME>[_<UNIT>]`. All problems are listed in one message; nothing starts before they are
-mended. What a marketer sets is policy (`pipeline/core/policy.toml`), not here.
+Every variable is `WAFA_<AREA>_<NAME>[_<UNIT>]`, and one that is none of these is a mistake. All problems are listed in
+one message, which quotes no secret; nothing starts before they are mended. What a marketer sets is policy
+(`pipeline/core/policy.toml`), not here.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.schemas.currencies import EXPONENTS
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEMONSTRATION_KEY = "wafa-demonstration-key"
 
-
-_CURRENCY = re.compile("[A-Z]{3}")
-
+_PREFIX: Final = "WAFA_"
+_PORT_MAX: Final = 65535
+_KUBERNETES: Final = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+"""What Kubernetes tells every container of a service whose name begins with `wafa`; and `..._PORT` with a URL."""
+_NOT_SHOWN: Final = frozenset(("kafka_sasl_password", "identity_key", "redis_url"))
+"""Secrets, and what may hold one."""
 
 LOG_TOPICS: Final = ("customer-events.v1", "customer-state.v1")
 """What `wafa repartition` writes anew."""
@@ -45,15 +54,49 @@ class BadSettings(Exception):
 def _servers(value: str) -> str:
     for server in value.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"expected host:port[,host:port...], got {server!r}")
+        if not host or not (port.isascii() and port.isdigit() and 1 <= int(port) <= _PORT_MAX):
+            raise ValueError(f"expected host:port[,host:port...], ports from 1 to {_PORT_MAX}")
+    return value
+
+
+def _redis(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        is_one = (
+            bool(url.path)
+            if url.scheme == "unix"
+            else url.scheme in ("redis", "rediss")
+            and url.port != 0
+            and re.fullmatch("(/[0-9]*)?", url.path) is not None
+        )
+    except ValueError:  # such as a port that is no number
+        is_one = False
+    if not is_one:
+        raise ValueError("expected redis://host:port/number, rediss://... or unix:///path")
     return value
 
 
 def _currency(value: str) -> str:
-    if not _CURRENCY.fullmatch(value):
-        raise ValueError(f"expected an ISO 4217 code such as EUR, got {value!r}")
+    if value not in EXPONENTS:
+        raise ValueError("expected an ISO 4217 code such as EUR")
     return value
+
+
+def _readable(file: Path) -> Path:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"expected a file that can be read ({error.strerror})") from error
+    return file
+
+
+def _not_blank(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("expected a secret that is not blank")
+    return secret
+
+
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
 
 class Settings(BaseSettings):
@@ -72,17 +115,19 @@ class Settings(BaseSettings):
     )
     kafka_sasl_username: str | None = Field(None, description="Kafka user.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Kafka password.")
-    kafka_ssl_ca_file: Path | None = Field(
+    kafka_ssl_ca_file: ReadableFile | None = Field(
         None, description="The authority that signed the brokers' certificates (PEM)."
     )
-    kafka_ssl_cert_file: Path | None = Field(None, description="Our certificate (PEM).")
-    kafka_ssl_key_file: Path | None = Field(None, description="Our certificate's key (PEM).")
+    kafka_ssl_cert_file: ReadableFile | None = Field(None, description="Our certificate (PEM).")
+    kafka_ssl_key_file: ReadableFile | None = Field(None, description="Our certificate's key (PEM).")
     kafka_replication_factor: int = Field(1, ge=1, le=9, description="Copies of each topic `wafa topics create` makes.")
     kafka_session_timeout_seconds: float = Field(
         6.0, ge=1, le=300, description="A worker silent for this long loses its partitions."
     )
     kafka_heartbeat_seconds: float = Field(1.5, ge=0.1, le=100, description="How often a worker shows it is alive.")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey, for the views only.")
+    redis_url: Annotated[str, AfterValidator(_redis)] = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey, for the views only."
+    )
     redis_key_prefix: str = Field("wafa:", description="Begins every key in Redis.")
 
     topics_prefix: str = Field("crm.", pattern=r"^[a-z0-9.-]*$", description="Begins every topic's name.")
@@ -173,10 +218,10 @@ class Settings(BaseSettings):
     shop_currency: Annotated[str, AfterValidator(_currency)] = Field(
         "USD", description="The currency values are kept in."
     )
-    shop_rates_file: Path | None = Field(
+    shop_rates_file: ReadableFile | None = Field(
         None, description="Exchange rates, CSV `date,currency,rate`: shop currency for one unit of `currency`."
     )
-    identity_key: SecretStr = Field(
+    identity_key: Annotated[SecretStr, AfterValidator(_not_blank)] = Field(
         SecretStr(DEMONSTRATION_KEY), description="Secret that hashes aliases. Changing it forgets who is who."
     )
 
@@ -185,29 +230,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for eyes.")
     local_cache_dir: Path = Field(Path(".wafa/cache"), description="Downloaded jars and data sets.")
-
-    @model_validator(mode="after")
-    def _hold_together(self) -> Settings:
-        problems = []
-        if self.kafka_heartbeat_seconds * 3 > self.kafka_session_timeout_seconds:
-            problems.append(
-                "WAFA_KAFKA_HEARTBEAT_SECONDS: expected at most a third of WAFA_KAFKA_SESSION_TIMEOUT_SECONDS "
-                f"({self.kafka_session_timeout_seconds}), got {self.kafka_heartbeat_seconds}"
-            )
-        if self.kafka_security_protocol.startswith("SASL") and not (
-            self.kafka_sasl_username and self.kafka_sasl_password
-        ):
-            problems.append("WAFA_KAFKA_SASL_USERNAME and WAFA_KAFKA_SASL_PASSWORD: expected with SASL, got none")
-        remote = any(s.strip().rpartition(":")[0] not in LOOPBACK for s in self.kafka_bootstrap_servers.split(","))
-        if remote and self.identity_key.get_secret_value() == DEMONSTRATION_KEY:
-            problems.append("WAFA_IDENTITY_KEY: expected a secret of your own for a Kafka that is not on this machine")
-        if urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
-            problems.append(f"WAFA_REDIS_URL: expected redis://, rediss:// or unix://, got {self.redis_url!r}")
-        if self.shop_rates_file is not None and not self.shop_rates_file.is_file():
-            problems.append(f"WAFA_SHOP_RATES_FILE: expected a file, got {str(self.shop_rates_file)!r}")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
 
     def worker_group(self, role: str) -> str:
         """The consumer group of the workers in this role."""
@@ -223,16 +245,71 @@ class Settings(BaseSettings):
         return self.log_partitions if topic.name in LOG_TOPICS else topic.partitions
 
 
+def _heartbeat(given: Settings) -> str | None:
+    if given.kafka_heartbeat_seconds * 3 <= given.kafka_session_timeout_seconds:
+        return None
+    return (
+        "WAFA_KAFKA_HEARTBEAT_SECONDS: expected at most a third of WAFA_KAFKA_SESSION_TIMEOUT_SECONDS "
+        f"({given.kafka_session_timeout_seconds}), got {given.kafka_heartbeat_seconds}"
+    )
+
+
+def _sign_in(given: Settings) -> str | None:
+    if not given.kafka_security_protocol.startswith("SASL") or (
+        given.kafka_sasl_username and given.kafka_sasl_password
+    ):
+        return None
+    return "WAFA_KAFKA_SASL_USERNAME and WAFA_KAFKA_SASL_PASSWORD: expected with SASL, got none"
+
+
+def _own_key(given: Settings) -> str | None:
+    is_remote = any(s.strip().rpartition(":")[0] not in LOOPBACK for s in given.kafka_bootstrap_servers.split(","))
+    if not is_remote or given.identity_key.get_secret_value() != DEMONSTRATION_KEY:
+        return None
+    return "WAFA_IDENTITY_KEY: expected a secret of your own for a Kafka that is not on this machine"
+
+
+_BETWEEN: Final[tuple[tuple[frozenset[str], Callable[[Settings], str | None]], ...]] = (
+    (frozenset(("kafka_heartbeat_seconds", "kafka_session_timeout_seconds")), _heartbeat),
+    (frozenset(("kafka_security_protocol", "kafka_sasl_username", "kafka_sasl_password")), _sign_in),
+    (frozenset(("kafka_bootstrap_servers", "identity_key")), _own_key),
+)
+"""What must hold between settings, and which: it is asked where each of them is right by itself."""
+
+
 def load(**given: object) -> Settings:
     """The settings from the environment, `given` ones first. Raises BadSettings with every problem in one message."""
+    problems = list(_unknown(os.environ))  # noqa: TID251 - here is where it is read
+    wrong: set[str] = set()
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # the names are checked by pydantic, with better messages
+        settings = Settings(**given)  # type: ignore[arg-type]  # the names are checked by pydantic, with better messages
     except ValidationError as error:
-        lines = []
         for problem in error.errors():
-            if problem["loc"]:
-                name = "WAFA_" + str(problem["loc"][0]).upper()
-                lines.append(f"{name}: {problem['msg']}, got {problem['input']!r}")
-            else:
-                lines.extend(problem["msg"].removeprefix("Value error, ").splitlines())
-        raise BadSettings("Settings that cannot work:\n" + "\n".join(f"  {line}" for line in lines)) from error
+            name = str(problem["loc"][0])
+            wrong.add(name)
+            expected = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{_PREFIX}{name.upper()}: {expected}, got {_shown(name, problem['input'])}")
+        usual = {name: Settings.model_fields[name].default for name in wrong}
+        settings = Settings(**{**given, **usual})
+    problems += [said for names, check in _BETWEEN if not names & wrong and (said := check(settings)) is not None]
+    if problems:
+        raise BadSettings("Settings that cannot work:\n" + "\n".join(f"  {problem}" for problem in problems))
+    return settings
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as the message quotes it; not where it is, or looks as if it held, a password."""
+    return "one that is not shown" if name in _NOT_SHOWN or "@" in str(value) else repr(value)
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """Variables that look like settings and are none, each with the setting it may have been meant as."""
+    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    for name, value in sorted(environment.items()):
+        capitals = name.upper()
+        if not capitals.startswith(_PREFIX) or capitals in known:
+            continue
+        if _KUBERNETES.fullmatch(capitals) or (capitals.endswith("_PORT") and "://" in value):
+            continue
+        meant = get_close_matches(capitals, known, 1)
+        yield f"{name}: there is no such setting" + "".join(f"; is {each} meant?" for each in meant)

@@ -17,6 +17,8 @@ LINK_PREFIX: Final = b"link/"
 """Begins the key of an alias's link on `identities.v1`; the topic's other keys are `identify`'s own."""
 MAX_RECORD_BYTES: Final = 1024 * 1024
 """What a publisher may send in one record, as the broker counts it."""
+_BROKER_BYTES_MAX: Final = MAX_RECORD_BYTES + 12
+"""What a topic takes in one batch that says nothing of its own: Kafka's default."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,11 @@ class Topic:
         if self.log_append_time:
             settings["message.timestamp.type"] = "LogAppendTime"
         return settings
+
+    @property
+    def batch_bytes_max(self) -> int:
+        """The largest batch the broker takes for it, as sent: compressed if it came so."""
+        return int(self.config.get("max.message.bytes", _BROKER_BYTES_MAX))
 
 
 def _source(name: str, key: str, about: str) -> Topic:

@@ -31,9 +31,8 @@ log = structlog.get_logger("wafa.ingest")
 _TOLD_MAX: Final = 50_000
 """Aliases remembered as already told to their owner; then all are forgotten, and told once more."""
 _NONE: Final[Sequence[str]] = ()
-_NOBODY: Final = Refusal(
-    Reason.NO_ALIAS,
-    ("customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous",),
+_NOBODY: Final = (
+    "customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous"
 )
 
 
@@ -118,7 +117,8 @@ class Ingest:
         outside_log = 0
         for refusal in refused:
             refusals[refusal.reason] += 1
-            self._refuse(records[refusal.index], refusal.reason, refusal.problems, outbox)
+            record = records[refusal.index]
+            self._refuse(record, refusal.reason, (*refusal.problems, *self._against(refusal.event, record)), outbox)
         index = refused_index = -1
         begun = (0, 0)
         for item in parsed:
@@ -147,13 +147,8 @@ class Ingest:
         """Send an event on; how many there are in it that concern no customer (1: a mention, a cost of the shop's)."""
         customer_id, loose = self._whose(event)
         if customer_id is None and not loose and not may_be_nobodys(event):
-            return _NOBODY
-        admitted = admit(
-            event,
-            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-            shop=self._shop,
-            referred_customer_id=self._referred(event),
-        )
+            return Refusal(Reason.NO_ALIAS, (_NOBODY, *self._against(event, record)))
+        admitted = self._admit(event, record)
         if isinstance(admitted, Refusal):
             return admitted
         if admitted.mention is not None:
@@ -180,6 +175,24 @@ class Ingest:
                 self._told[alias] = customer_id
                 seen = unidentified.AliasSeen(alias=alias, customer_id=customer_id)
                 outbox.emit(self._names.unidentified_events, alias.encode(), unidentified.encode(seen))
+
+    def _admit(self, event: InboundEvent, record: Record) -> Admitted | Refusal:
+        return admit(
+            event,
+            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+            shop=self._shop,
+            referred_customer_id=self._referred(event),
+        )
+
+    def _against(self, event: InboundEvent | None, record: Record) -> Sequence[str]:
+        """What else there is against an event that is refused, if one could be read at all."""
+        if event is None:
+            return _NONE
+        try:
+            admitted = self._admit(event, record)
+        except Exception as error:  # noqa: BLE001 - it is refused all the same
+            return (fault(error),)
+        return admitted.problems if isinstance(admitted, Refusal) else _NONE
 
     def _send_unidentified(
         self, event: InboundEvent, admitted: Admitted, hashes: Sequence[str], record: Record, outbox: Outbox

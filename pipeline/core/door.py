@@ -1,7 +1,7 @@
 """Through the door: an event becomes what its customer's log keeps, and beside it what the log may not hold.
 
 Pure. Addresses and words leave here as records of restricted topics of their own; a public mention leaves a trace
-without who and what. An event from the future, or money without a rate, is refused.
+without who and what. An event from the future, or money without a rate, is refused, with every reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.core.entries import NotAdmitted, ReadSentiment, Shop, entry_of, utc
-from pipeline.core.shop_costs import shop_cost
+from pipeline.core.shop_costs import odd_period, shop_cost
 from pipeline.schemas import events, logged, mentions, personal, shop_costs
 from pipeline.schemas.dead_letters import Reason
 from pipeline.schemas.events import InboundEvent, may_be_nobodys
@@ -36,7 +36,7 @@ class Admitted(msgspec.Struct, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """Why an event may not enter the log."""
+    """Why an event may not enter the log: the kind of what was found first, and all of it."""
 
     reason: Reason
     problems: tuple[str, ...]
@@ -48,22 +48,33 @@ def admit(
     """Let an event in, or say why not. `referred_customer_id` is the pseudonym of whom a referral brought, if known."""
     at = utc(event.occurred_at)
     if at > received_at + AHEAD_MAX:
-        problem = f"occurred_at: expected at most {AHEAD_MAX} after its arrival, got {at - received_at} after"
-        return Refusal(Reason.TOO_FAR_AHEAD, (problem,))
+        return _refusal(event, at, received_at, shop)
     try:
         entry = entry_of(event, at, received_at, shop)
-    except NotAdmitted as why:
-        return Refusal(why.reason, (why.problem,))
-    admitted = Admitted(entry, None, None, None)
-    complete = _BESIDE.get(event.__class__)
-    if complete is not None:
-        try:
+        admitted = Admitted(entry, None, None, None)
+        complete = _BESIDE.get(event.__class__)
+        if complete is not None:
             complete(event, at, admitted)
-        except NotAdmitted as why:
-            return Refusal(why.reason, (why.problem,))
+    except NotAdmitted:
+        return _refusal(event, at, received_at, shop)
     if referred_customer_id is not None and isinstance(entry, logged.ReferralMade):
         admitted.logged = msgspec.structs.replace(entry, referred_customer_id=referred_customer_id)
     return admitted
+
+
+def _refusal(event: InboundEvent, at: datetime, received_at: datetime, shop: Shop) -> Refusal:
+    """Everything for which an event is not admitted, each asked by itself."""
+    whys: list[NotAdmitted] = []
+    if at > received_at + AHEAD_MAX:
+        problem = f"occurred_at: expected at most {AHEAD_MAX} after its arrival, got {at - received_at} after"
+        whys.append(NotAdmitted(Reason.TOO_FAR_AHEAD, problem))
+    try:
+        entry_of(event, at, received_at, shop)
+    except NotAdmitted as why:
+        whys.append(why)
+    if isinstance(event, events.CostRecorded) and may_be_nobodys(event):
+        whys.extend(odd_period(event, at.date()))
+    return Refusal(whys[0].reason, tuple(why.problem for why in whys))
 
 
 def _address(event: events.CustomerIdentified, at: datetime, admitted: Admitted) -> None:

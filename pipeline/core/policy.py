@@ -347,14 +347,11 @@ def load_policy(text: str) -> Policy:
 
 def from_dict(document: dict[str, Any]) -> Policy:
     """The policy in a document, checked whole. Raises BadPolicy with every problem at once."""
-    problems = list(_shape_problems(document, Policy, ""))
+    sound = _sound(document, Policy)  # so that what is wrong by itself does not hide what is wrong beside it
+    problems = [*_shape_problems(document, Policy, ""), *_bound_problems(sound), *_sense_problems(sound)]
     if problems:
         raise _bad(problems)
-    policy = msgspec.convert(document, Policy)
-    problems = [*_bound_problems(document), *_sense_problems(policy)]
-    if problems:
-        raise _bad(problems)
-    return policy
+    return msgspec.convert(document, Policy)
 
 
 def from_logged(document: dict[str, Any]) -> Policy:
@@ -412,77 +409,85 @@ def _table_problems(table: object, path: str) -> list[str]:
     return [f"{path}.{name}: expected int, got {each!r}" for name, each in table.items() if type(each) is not int]
 
 
-def _bound_problems(document: dict[str, Any]) -> list[str]:
+def _sound(document: object, section: type[msgspec.Struct]) -> dict[str, Any]:
+    """What a document has of the right kind in this section and below, and the defaults of what it leaves out."""
+    given = document if isinstance(document, dict) else {}
+    sound: dict[str, Any] = {}
+    for field in msgspec.structs.fields(section):
+        if field.name not in given and field.default is not msgspec.NODEFAULT:
+            sound[field.name] = msgspec.to_builtins(field.default)
+            continue
+        value = given.get(field.name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            sound[field.name] = _sound(value, field.type)
+        elif get_origin(field.type) is dict:
+            table = value if isinstance(value, dict) else {}
+            sound[field.name] = {name: each for name, each in table.items() if type(each) is int}
+        elif type(value) is field.type:
+            sound[field.name] = value
+    return sound
+
+
+def _bound_problems(sound: dict[str, Any]) -> list[str]:
     problems = []
     for path, bounds in _BOUNDS.items():
-        section, name = path.split(".")
-        if name in document.get(section, {}):
-            problems.extend(_outside(path, document[section][name], bounds))
-    by_category = document["value"].get("margin_permille_by_category", {})
+        problems.extend(_outside(path, _at(sound, path), bounds))
+    by_category = sound["value"]["margin_permille_by_category"]
     if len(by_category) > CATEGORIES_MAX:
         problems.append(f"value.margin_permille_by_category: expected at most {CATEGORIES_MAX}, got {len(by_category)}")
     for name, rate in by_category.items():
         problems.extend(_outside(f"value.margin_permille_by_category.{name}", rate, _BOUNDS["value.margin_permille"]))
-    for rule, fields in document["rules"].items():
+    for rule, fields in sound["rules"].items():
         for name, bounds in _RULE_BOUNDS.items():
-            if name in fields:
-                problems.extend(_outside(f"rules.{rule}.{name}", fields[name], bounds))
-    return [*problems, *_goals_outside(document.get("goals", {}))]
-
-
-def _goals_outside(goals: dict[str, Any]) -> list[str]:
-    return [
-        problem
-        for goal in GOALS
-        for name, value in goals.get(goal, {}).items()
-        if name in GOAL_BOUNDS
-        for problem in _outside(f"goals.{goal}.{name}", value, GOAL_BOUNDS[name])
-    ]
-
-
-def _number(policy: Policy, path: str) -> int:
-    """The number at a path such as `stage.cycle_days`."""
-    section, name = path.split(".")
-    found: int = getattr(getattr(policy, section), name)
-    return found
-
-
-def _outside(path: str, value: int, bounds: tuple[int, int]) -> list[str]:
-    low, high = bounds
-    return [] if low <= value <= high else [f"{path}: expected {low} to {high}, got {value}"]
-
-
-def _sense_problems(policy: Policy) -> list[str]:
-    problems = [
-        f"{less} ({_number(policy, less)}) {rule} {more} ({_number(policy, more)})"
-        for less, rule, more in _IN_ORDER
-        if _number(policy, less) + (rule == _COMES_BEFORE) > _number(policy, more)
-    ]
-    try:
-        zone_named(policy.shop.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {policy.shop.time_zone!r}")
-    if policy.value.attribution not in ATTRIBUTIONS:
-        expected = ", ".join(ATTRIBUTIONS)
-        problems.append(f"value.attribution: expected one of {expected}, got {policy.value.attribution!r}")
-    for name in policy.rules.__struct_fields__:
-        rule: Rule = getattr(policy.rules, name)
-        if rule.channel not in _CHANNELS:
-            problems.append(f"rules.{name}.channel: expected one of {', '.join(_CHANNELS)}, got {rule.channel!r}")
-        if rule.purpose not in _PURPOSES:
-            problems.append(f"rules.{name}.purpose: expected one of {', '.join(_PURPOSES)}, got {rule.purpose!r}")
-    return [*problems, *_goal_problems(policy.goals)]
-
-
-def _goal_problems(goals: GoalRules) -> list[str]:
-    problems = []
-    if goals.period not in GOAL_PERIODS:
-        problems.append(f"goals.period: expected one of {', '.join(GOAL_PERIODS)}, got {goals.period!r}")
-    for name in GOALS:
-        owner: str = getattr(goals, name).owner
-        if owner not in GOAL_OWNERS:
-            problems.append(f"goals.{name}.owner: expected one of {', '.join(GOAL_OWNERS)}, got {owner!r}")
+            problems.extend(_outside(f"rules.{rule}.{name}", fields.get(name), bounds))
+    for goal in GOALS:
+        for name, bounds in GOAL_BOUNDS.items():
+            problems.extend(_outside(f"goals.{goal}.{name}", sound["goals"][goal].get(name), bounds))
     return problems
+
+
+def _at(sound: dict[str, Any], path: str) -> Any:
+    """What is at a path such as `stage.cycle_days`; None if that is wrong by itself."""
+    section, name = path.split(".")
+    return sound[section].get(name)
+
+
+def _outside(path: str, value: int | None, bounds: tuple[int, int]) -> list[str]:
+    low, high = bounds
+    return [] if value is None or low <= value <= high else [f"{path}: expected {low} to {high}, got {value}"]
+
+
+def _sense_problems(sound: dict[str, Any]) -> list[str]:
+    problems = []
+    for less, rule, more in _IN_ORDER:
+        first, second = _at(sound, less), _at(sound, more)
+        if first is not None and second is not None and first + (rule == _COMES_BEFORE) > second:
+            problems.append(f"{less} ({first}) {rule} {more} ({second})")
+    zone = _at(sound, "shop.time_zone")
+    if zone is not None and not _is_zone(zone):
+        problems.append(f"shop.time_zone: expected an IANA zone such as Europe/Berlin, got {zone!r}")
+    problems.extend(_none_of("value.attribution", _at(sound, "value.attribution"), ATTRIBUTIONS))
+    for name, rule in sound["rules"].items():
+        problems.extend(_none_of(f"rules.{name}.channel", rule.get("channel"), _CHANNELS))
+        problems.extend(_none_of(f"rules.{name}.purpose", rule.get("purpose"), _PURPOSES))
+    problems.extend(_none_of("goals.period", _at(sound, "goals.period"), GOAL_PERIODS))
+    for name in GOALS:
+        problems.extend(_none_of(f"goals.{name}.owner", sound["goals"][name].get("owner"), GOAL_OWNERS))
+    return problems
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zone_named(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _none_of(path: str, value: str | None, choices: tuple[str, ...]) -> list[str]:
+    if value is None or value in choices:
+        return []
+    return [f"{path}: expected one of {', '.join(choices)}, got {value!r}"]
 
 
 DEFAULT: Final = load_policy(default_text())

@@ -72,7 +72,13 @@ class Rates:
 
 def load_rates(file: Path | None) -> Rates:
     """The rates of a CSV file; none without a file. Raises BadRates."""
-    return Rates() if file is None else read_rates(file.read_text("utf-8-sig"))
+    if file is None:
+        return Rates()
+    try:
+        text = file.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRates(f"expected UTF-8, got another byte at {error.start}") from error
+    return read_rates(text)
 
 
 def read_rates(text: str) -> Rates:

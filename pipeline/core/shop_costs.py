@@ -33,16 +33,22 @@ def key_of(source: str, event_id: str) -> bytes:
 
 def shop_cost(event: events.CostRecorded, entry: logged.CostRecorded) -> ShopCost:
     """An inbound cost that names no customer, its amount as `entry` has it. Raises NotAdmitted for an odd period."""
+    for why in odd_period(event, entry.occurred_at.date()):
+        raise why
+    kept: dict[str, Any] = {name: getattr(entry, name) for name in _KEPT}
+    return ShopCost(**kept, period_start_on=event.period_start_on, period_end_on=event.period_end_on)
+
+
+def odd_period(event: events.CostRecorded, spent_on: date) -> Iterator[NotAdmitted]:
+    """What is wrong with the period of a cost that names no customer."""
     start, end = event.period_start_on, event.period_end_on
-    spent_on, first = entry.occurred_at.date(), start or end
+    first = start or end
     if first is not None and (first - spent_on).days > AHEAD_DAYS_MAX:
         problem = f"period_start_on: expected at most {AHEAD_DAYS_MAX} days after occurred_at, got {first}"
-        raise NotAdmitted(Reason.TOO_FAR_AHEAD, problem)
+        yield NotAdmitted(Reason.TOO_FAR_AHEAD, problem)
     if start is not None and end is not None and not start <= end <= start + timedelta(days=PERIOD_DAYS_MAX):
         problem = f"period_end_on: expected from {start} to {PERIOD_DAYS_MAX} days later, got {end}"
-        raise NotAdmitted(Reason.SCHEMA_VIOLATION, problem)
-    kept: dict[str, Any] = {name: getattr(entry, name) for name in _KEPT}
-    return ShopCost(**kept, period_start_on=start, period_end_on=end)
+        yield NotAdmitted(Reason.SCHEMA_VIOLATION, problem)
 
 
 _KEPT: Final = (

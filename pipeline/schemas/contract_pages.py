@@ -22,7 +22,7 @@ _HEAD: Final = """\
 # Contracts, field by field
 
 Made from the models by `wafa contracts`; do not edit. How to publish, and how contracts change,
-is in [README.md](README.md). Fields in bold are required.
+is in [README.md](README.md). Fields in bold are required. An instant is RFC 3339 with an offset, a day `YYYY-MM-DD`.
 """
 _COMMON: Final = """\
 ## What comes in
@@ -91,7 +91,8 @@ def _type_of(field: Schema) -> str:
 def _constraints(field: Schema) -> str:
     told: list[str] = []
     for variant in (field, *_variants(field)):
-        told += [text.format(variant[key]) for key, text in _LIMITS.items() if key in variant]
+        if "format" not in variant:  # how an instant or a day is written is said once, by its type
+            told += [text.format(variant[key]) for key, text in _LIMITS.items() if key in variant]
         choices = variant.get("enum", [])
         if "const" in variant or len(choices) == 1:
             told.append(f"is `{variant.get('const', *choices)}`")

@@ -185,7 +185,7 @@ def fault(error: Exception) -> str:
     return f"expected to be taken in, got {type(error).__name__}{place}"
 
 
-def record_bytes(record: Record) -> int:
+def record_bytes(record: Record | Original) -> int:
     """A record's size: key, value, and headers with what Kafka adds to each."""
     headers = sum(len(name.encode()) + len(text or b"") + _HEADER_OVERHEAD for name, text in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers

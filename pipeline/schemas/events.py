@@ -10,14 +10,17 @@ Money is whole minor units (cents) beside an ISO 4217 code. Instants are RFC 333
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.config import JsonDict, JsonValue
+from pydantic_core import CoreSchema, core_schema
 
 from pipeline.schemas.currencies import CODES
 
@@ -32,6 +35,38 @@ TEXT_MAX: Final = 20_000
 EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 """Nothing was sold on line before: an older date is a publisher's default value."""
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_INSTANT: Final = f"^{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}([.][0-9]+)?([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$"
+AN_INSTANT: Final = "an RFC 3339 instant with an offset, such as 2026-02-06T20:03:41Z"
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How an instant or a day is written in JSON. Pydantic alone takes more: epoch seconds in quotes, for one.
+
+    Checked natively, before the text is read as what it is.
+    """
+
+    pattern: str
+    expected: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        given = handler(source)
+        text = core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=self.pattern), "not_so_written", custom_error_message=self.expected
+        )
+        read: Any = {**given, "strict": False}  # strict would want the text to be an instant already
+        return core_schema.json_or_python_schema(core_schema.chain_schema([text, read]), given)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        assert schema["type"] == "json-or-python"
+        return {**handler(schema["python_schema"]), "pattern": self.pattern}
+
+
+def is_instant(text: str) -> bool:
+    """Whether a text is written as an instant has to be."""
+    return re.fullmatch(_INSTANT, text) is not None
 
 
 @cache
@@ -50,7 +85,8 @@ Id = Annotated[str, Field(min_length=1, max_length=100)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
 Code = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), _Written(_INSTANT, AN_INSTANT)]
+Day = Annotated[date, Field(ge=EARLIEST.date(), le=LATEST.date()), _Written(f"^{_DAY}$", "a day such as 2026-02-06")]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)]
 Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
 Phone = Annotated[str, Field(max_length=40, pattern=r"^\+?[0-9 ()./-]{4,}$")]
@@ -458,8 +494,8 @@ class CostRecorded(Inbound):
     activity_count: Annotated[int, Field(ge=1, le=10**9)] = Field(1, description="How many of it.")
     channel: Code | None = Field(None, description="For which channel.")
     campaign_id: Id | None = Field(None, description="For which campaign.")
-    period_start_on: date | None = Field(None, description="First day it was spent for.")
-    period_end_on: date | None = Field(None, description="Last day it was spent for.")
+    period_start_on: Day | None = Field(None, description="First day it was spent for.")
+    period_end_on: Day | None = Field(None, description="Last day it was spent for.")
     order_id: Id | None = Field(None, description="For which order of the customer named.")
     affiliate_id: Id | None = Field(None, description="To which affiliate.")
     partner_id: Id | None = Field(None, description="With which partner company.")

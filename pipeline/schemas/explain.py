@@ -7,8 +7,9 @@ a number was expected (it was out of range), and names of events, which are what
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +24,10 @@ _SEGMENT_CALLS: Final = ("track", "identify")
 _CURRENCY: Final = "currency"
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
 class Unreadable(Exception):
     """A record nobody can use. Never leaves `schemas`: `parse_batch` returns it as a refusal."""
 
@@ -30,6 +35,20 @@ class Unreadable(Exception):
         super().__init__(reason, *problems)
         self.reason = reason
         self.problems = problems
+
+
+def together(whys: Sequence[Unreadable]) -> Unreadable:
+    """Several of one record as one: with the reason of the first, and each problem once."""
+    return Unreadable(whys[0].reason, *dict.fromkeys(problem for why in whys for problem in why.problems))
+
+
+def noted(whys: list[Unreadable], read: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+    """What `read` gives; None if it cannot, and why is added to `whys`: what comes after may be wrong as well."""
+    try:
+        return read(*args, **kwargs)
+    except Unreadable as why:
+        whys.append(why)
+        return None
 
 
 def explain(error: ValidationError, value: bytes) -> Unreadable:

@@ -2,22 +2,24 @@
 
 The forms are told apart by what they carry: CloudEvents by their headers (or `specversion`), Segment and RudderStack
 calls by `messageId`; all else is Wafa's own JSON. Every form ends in the same models and the same checks, so that what
-is accepted does not depend on how it was said. A record of which a part is wrong is refused whole.
+is accepted does not depend on how it was said. A record of which a part is wrong is refused whole, and each further
+check is made that says something without the one that failed: its publisher mends it once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from pipeline import topics
 from pipeline.schemas import cloudevents, segment
 from pipeline.schemas.dead_letters import Reason, Record, fault
 from pipeline.schemas.events import CostRecorded, Inbound, InboundEvent, contradiction, names_nobody
-from pipeline.schemas.explain import Unreadable, explain, not_json
+from pipeline.schemas.explain import Unreadable, explain, not_json, noted, together
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
@@ -28,11 +30,21 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A record nobody can use: its place in the batch, the kind of refusal, and everything that is wrong."""
+    """A record nobody can use: its place in the batch, what kind of fault was found first, and all that is wrong."""
 
     index: int
     reason: Reason
     problems: tuple[str, ...]
+    event: InboundEvent | None = None
+    """What it says, if its fields are right by themselves: whoever lets events in may have more against it."""
+
+
+class _OutOfPlace(Unreadable):
+    """An event that is right in each of its fields, and not as a whole, or not here."""
+
+    def __init__(self, event: InboundEvent, why: Unreadable) -> None:
+        super().__init__(why.reason, *why.problems)
+        self.event = event
 
 
 _INBOUND: Final = TypeAdapter[InboundEvent](Annotated[InboundEvent, Field(discriminator="type")])
@@ -45,6 +57,8 @@ _TYPES_BY_TOPIC: Final = {
     for topic in topics.SOURCES
 }
 _ANY_TYPE: Final = frozenset(_TYPES)
+_TYPES_BY_NAME: Final = {kind.__name__: kind for kind in _TYPES}
+_T = TypeVar("_T")
 
 HEADERS_BYTES_MAX: Final = 64 * 1024
 _PLAIN_BYTES_MAX: Final = topics.MAX_RECORD_BYTES // 2
@@ -66,6 +80,8 @@ def parse_batch(records: Sequence[Record], topic: str | None) -> tuple[list[Pars
                 parsed.append(Parsed(index, read_event(value, belongs)))
             else:
                 parsed.extend([Parsed(index, event) for event in _events(record, belongs)])
+        except _OutOfPlace as why:
+            refused.append(Refused(index, why.reason, why.problems, why.event))
         except Unreadable as why:
             refused.append(Refused(index, why.reason, why.problems))
         except Exception as error:  # noqa: BLE001 - one bad record must not stop the rest; it is kept and said
@@ -84,17 +100,47 @@ def read_event(value: bytes, belongs: frozenset[type[Inbound]] = _ANY_TYPE) -> I
     try:
         event = _validate(value)
     except ValidationError as error:
-        raise explain(error, value) from None
+        raise together([explain(error, value), *_beside(error, value, belongs)]) from None
     if b"NaN" in value or b"Infinity" in value:  # pydantic reads them, in fields it ignores too; JSON has neither
         _be_json(value)
-    if event.__class__ not in belongs:
-        raise _wrong_topic(event)
-    if names_nobody(event):
-        raise _no_alias(event)
-    problem = contradiction(event)
-    if problem is not None:
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem)
+    if event.__class__ not in belongs or names_nobody(event) or contradiction(event) is not None:
+        raise _OutOfPlace(event, together(_faults(event, belongs)))
     return event
+
+
+def _faults(event: InboundEvent, belongs: frozenset[type[Inbound]]) -> list[Unreadable]:
+    """What is wrong with an event as a whole, and with its place."""
+    whys = []
+    if event.__class__ not in belongs:
+        whys.append(_wrong_topic(event))
+    if _asked(names_nobody, event):
+        whys.append(_no_alias(event))
+    problem = _asked(contradiction, event)
+    if problem is not None:
+        whys.append(Unreadable(Reason.SCHEMA_VIOLATION, problem))
+    return whys
+
+
+def _asked(check: Callable[[InboundEvent], _T], event: InboundEvent) -> _T | None:
+    """What a check says of an event; None if it hangs on a field that the event lacks, being wrong."""
+    try:
+        return check(event)
+    except AttributeError:
+        return None
+
+
+def _beside(error: ValidationError, value: bytes, belongs: frozenset[type[Inbound]]) -> list[Unreadable]:
+    """What is wrong as a whole with an event of which some fields are wrong, as far as the others tell."""
+    places = [detail["loc"] for detail in error.errors(include_url=False)]
+    if any(len(place) < 2 for place in places):  # noqa: PLR2004 - the event's type, then the field: here there is none
+        return []
+    kind = _TYPES_BY_NAME[str(places[0][0])]
+    wrong = {place[1] for place in places}
+    given = {name: each for name, each in from_json(value).items() if name in kind.model_fields and name not in wrong}
+    event = kind.model_construct(**given)
+    for name in wrong:
+        event.__dict__.pop(str(name), None)
+    return _faults(event, belongs)  # type: ignore[arg-type]  # each type of `_TYPES` is one of InboundEvent's
 
 
 def _events(record: Record, belongs: frozenset[type[Inbound]]) -> Sequence[InboundEvent]:
@@ -108,13 +154,24 @@ def _events(record: Record, belongs: frozenset[type[Inbound]]) -> Sequence[Inbou
     size = len(value) + len(record.key or b"") + headers
     if size > topics.MAX_RECORD_BYTES:
         raise Unreadable(Reason.TOO_LARGE, f"record: expected at most {topics.MAX_RECORD_BYTES} bytes, got {size}")
-    inner = cloudevents.unwrap(value, record.headers)
+    whys: list[Unreadable] = []
+    inner = cloudevents.unwrap(value, record.headers, whys)
     if inner is not None:
-        return (read_event(inner, belongs),)
-    calls = segment.events_of(value, received_ms=record.timestamp) if segment.MARK in value else None
-    if calls is not None:
-        return [read_event(_encode(call)) for call in calls]
+        return _read_all([inner], belongs, whys)
+    calls = segment.events_of(value, whys, received_ms=record.timestamp) if segment.MARK in value and not whys else None
+    if calls is not None or whys:
+        return _read_all([_encode(call) for call in calls or ()], _ANY_TYPE, whys)
     return (read_event(value, belongs),)
+
+
+def _read_all(values: Sequence[bytes], belongs: frozenset[type[Inbound]], whys: list[Unreadable]) -> list[InboundEvent]:
+    """The events of a record in another form. Raises Unreadable: with what was wrong with the form, then with each."""
+    events = [noted(whys, read_event, value, belongs) for value in values]
+    if len(whys) == 1:
+        raise whys[0]
+    if whys:
+        raise together(whys)
+    return [event for event in events if event is not None]
 
 
 def _be_json(value: bytes) -> None:

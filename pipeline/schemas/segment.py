@@ -19,9 +19,9 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.schemas.dead_letters import Reason
-from pipeline.schemas.events import time_zones
-from pipeline.schemas.explain import Unreadable, describe, event_name, not_json
-from pipeline.schemas.segment_fields import Fields, code, got, section, short, text
+from pipeline.schemas.events import AN_INSTANT, is_instant, time_zones
+from pipeline.schemas.explain import PROBLEMS_MAX, Unreadable, describe, event_name, not_json
+from pipeline.schemas.segment_fields import BadField, Fields, bad_field, code, got, section, short, text
 from pipeline.schemas.segment_track import CONSENT_UPDATED, ROWS, Call
 
 MARK: Final = b'"messageId"'
@@ -44,19 +44,37 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 
-def events_of(value: bytes, *, received_ms: int) -> list[dict[str, Any]] | None:
+def events_of(value: bytes, whys: list[Unreadable], *, received_ms: int) -> list[dict[str, Any]] | None:
     """What a call says, as events in Wafa's own fields; None if this is no such call.
 
-    `received_ms` is when the broker took it, for clocks that are wrong. Raises Unreadable.
+    `received_ms` is when the broker took it, for clocks that are wrong. What is wrong with the call is added to `whys`;
+    the events are then as if it were right, as far as there are any, for looking at and not to be used.
+    Raises Unreadable for what is no object.
     """
     call = _call(value)
     kind = call.get("type")
     if not isinstance(kind, str) or kind not in CALLS or "messageId" not in call:
         return None
+    while len(whys) < PROBLEMS_MAX:
+        try:
+            return _said(call, received_ms)
+        except BadField as why:
+            whys.append(why)
+            if not isinstance(call.get("properties"), dict):
+                call["properties"] = {}
+            why.mend()
+        except Unreadable as why:
+            whys.append(why)
+            break
+    return []
+
+
+def _said(call: dict[str, Any], received_ms: int) -> list[dict[str, Any]]:
+    """The events of a call. Raises Unreadable."""
     message_id = text(call, "messageId")
     if message_id is None or len(message_id) > ID_CHARS_MAX:
         problem = f"messageId: expected a string of 1 to {ID_CHARS_MAX}, got {got(call, 'messageId')}"
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem)
+        raise bad_field(call, "messageId", "-", problem)
     common = {"source": _source(call), "occurred_at": _occurred_at(call, received_ms), **_aliases(call)}
     events = [
         {"id": message_id, **common, **main}
@@ -153,21 +171,19 @@ def _occurred_at(call: Fields, received_ms: int) -> str:
         return (received - (sent - original)).isoformat()
     except OverflowError:
         problem = "originalTimestamp: expected one near sentAt, got one farther than the calendar"
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem) from None
+        raise bad_field(call, "originalTimestamp", None, problem) from None
 
 
 def _instant(call: Fields, name: str) -> datetime | None:
     value = call.get(name)
     if value is None:
         return None
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        at = None
-    if at is None or at.tzinfo is None:
-        problem = f"{name}: expected an RFC 3339 instant, got {describe(value)}"
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem)
-    return at
+    if isinstance(value, str) and is_instant(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:  # such as the 30th of February
+            pass
+    raise bad_field(call, name, None, f"{name}: expected {AN_INSTANT}, got {describe(value)}")
 
 
 def _aliases(call: Fields) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Reading a Segment call's fields, which are typed loosely out there: numbers as text, ids as numbers, empty strings.
 
 What is required and absent, or an amount that is none, is refused by name. What only adds is dropped when it is wrong.
+A refusal says what would have done instead, so that the rest of the call can be looked at as if that were there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,26 @@ _DIGITS_MAX: Final = 15
 _BEYOND: Final = 10**15
 _NOT_A_CODE: Final = re.compile(r"[^a-z0-9_.-]+")
 _CODE_CHARS_MAX: Final = 64
+
+
+class BadField(Unreadable):
+    """A field of a call that is missing or wrong, and what could stand in its place."""
+
+    def __init__(self, fields: Fields, name: str, stand_in: object, why: Unreadable) -> None:
+        super().__init__(why.reason, *why.problems)
+        self._fields = fields
+        self._name = name
+        self._stand_in = stand_in
+
+    def mend(self) -> None:
+        """Put something right there, in the call itself."""
+        assert isinstance(self._fields, dict)  # as a call is decoded
+        self._fields[self._name] = self._stand_in
+
+
+def bad_field(fields: Fields, name: str, stand_in: object, problem: str) -> BadField:
+    """A field that breaks the contract."""
+    return BadField(fields, name, stand_in, Unreadable(Reason.SCHEMA_VIOLATION, problem))
 
 
 def section(fields: Fields, name: str) -> Fields:
@@ -55,7 +76,8 @@ def required(fields: Fields, where: str, *names: str) -> str:
     """Like `text`, for what may not be missing. Raises Unreadable."""
     value = text(fields, *names)
     if value is None:
-        raise Unreadable(Reason.SCHEMA_VIOLATION, f"{where}.{names[0]}: expected a string, got {got(fields, names[0])}")
+        problem = f"{where}.{names[0]}: expected a string, got {got(fields, names[0])}"
+        raise bad_field(fields, names[0], "-", problem)
     return value
 
 
@@ -83,7 +105,8 @@ def number(fields: Fields, where: str, name: str) -> Decimal | None:
             decimal = Decimal("NaN")
         if decimal.is_finite() and decimal.adjusted() < _DIGITS_MAX:
             return decimal
-    raise Unreadable(Reason.SCHEMA_VIOLATION, f"{where}.{name}: expected a decimal number, got {describe(value)}")
+    stand_in = None if name.endswith("_max") else 1  # a scale of 1 would make what is right too much
+    raise bad_field(fields, name, stand_in, f"{where}.{name}: expected a decimal number, got {describe(value)}")
 
 
 def minor(amount: Decimal, currency: str) -> int:
@@ -94,11 +117,14 @@ def minor(amount: Decimal, currency: str) -> int:
 
 def currency(fields: Fields, where: str, name: str = "currency") -> str:
     """The ISO 4217 code under `name`, in capitals. Raises Unreadable."""
-    given = required(fields, where, name).upper()
-    if given not in EXPONENTS:
-        problem = f"{where}.{name}: expected an ISO 4217 currency such as EUR, got {describe(given)}"
-        raise Unreadable(Reason.UNKNOWN_CURRENCY, problem)
-    return given
+    given = text(fields, name)
+    if given is not None and given.upper() in EXPONENTS:
+        return given.upper()
+    what, reason = ("an ISO 4217 currency such as EUR", Reason.UNKNOWN_CURRENCY)
+    if given is None:
+        what, reason = ("a string", Reason.SCHEMA_VIOLATION)
+    why = Unreadable(reason, f"{where}.{name}: expected {what}, got {got(fields, name)}")
+    raise BadField(fields, name, "USD", why)
 
 
 def got(fields: Fields, name: str) -> str:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from pipeline.schemas.dead_letters import Reason
-from pipeline.schemas.explain import Unreadable
 from pipeline.schemas.segment_fields import (
     Fields,
+    bad_field,
     code,
     currency,
     flag,
@@ -71,7 +70,7 @@ def _value(given: Fields) -> Decimal:
     total = number(given, _P, "total")
     if total is None:
         problem = f"{_P}.revenue: expected this, subtotal or total, as a decimal number, got nothing"
-        raise Unreadable(Reason.SCHEMA_VIOLATION, problem)
+        raise bad_field(given, "revenue", 1, problem)
     return total - (number(given, _P, "shipping") or Decimal(0)) - (number(given, _P, "tax") or Decimal(0))
 
 
@@ -114,9 +113,7 @@ def _refund(call: Call) -> dict[str, Any]:
     items = _items(given, paid_in)
     amount_minor = sum(item["amount_minor"] for item in items) if amount is None else minor(amount, paid_in)
     if amount is None and not amount_minor:
-        raise Unreadable(
-            Reason.SCHEMA_VIOLATION, f"{_P}.total: expected an amount, or products with prices, got neither"
-        )
+        raise bad_field(given, "total", 1, f"{_P}.total: expected an amount, or products with prices, got neither")
     return {**refund, "currency": paid_in, "amount_minor": amount_minor, "items": items}
 
 
@@ -153,9 +150,7 @@ def _rating(given: Fields) -> tuple[Decimal, Decimal]:
     """The rating and its best: said by `rating_max` or in the text (`4/5`), else five stars, ten or a hundred."""
     match = _RATING.fullmatch(short(given, "rating", at_most=20) or str(number(given, _P, "rating")))
     if match is None:
-        raise Unreadable(
-            Reason.SCHEMA_VIOLATION, f"{_P}.rating: expected a number such as 4 or 4/5, got something else"
-        )
+        raise bad_field(given, "rating", 1, f"{_P}.rating: expected a number such as 4 or 4/5, got something else")
     rating = Decimal(match[1])
     best = number(given, _P, "rating_max") or (Decimal(match[2]) if match[2] else None)
     if best is None:
@@ -213,7 +208,7 @@ def _survey(call: Call) -> dict[str, Any]:
     kind = code(text(given, "survey_type")) or ""
     score = _first_number(given, "score", "survey_score", "survey_question_score", "survey_question_answer")
     if score is None:
-        raise Unreadable(Reason.SCHEMA_VIOLATION, f"{_P}.score: expected a number, got nothing")
+        raise bad_field(given, "score", 1, f"{_P}.score: expected a number, got nothing")
     best = number(given, _P, "score_max") or Decimal(_SCORE_MAX.get(kind, 10))
     return {
         "type": "SurveyAnswered",

@@ -74,6 +74,8 @@ def test_complaints_age_and_the_gravest_comes_first() -> None:
 
 
 def test_files_and_mechanism_reach_librdkafka_under_its_names(tmp_path: Path) -> None:
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).touch()
     settings = load(
         kafka_security_protocol="SASL_SSL", kafka_sasl_username="u", kafka_sasl_password="p",
         kafka_ssl_ca_file=tmp_path / "ca", kafka_ssl_cert_file=tmp_path / "cert", kafka_ssl_key_file=tmp_path / "key",

@@ -56,8 +56,8 @@ def test_bad_settings_are_listed_whole_and_nothing_starts(tmp_path: Path) -> Non
     assert code == 2
     assert out == ""
     for expected in (
-        "WAFA_KAFKA_BOOTSTRAP_SERVERS: Value error, expected host:port[,host:port...], got 'nowhere'",
-        "WAFA_SHOP_CURRENCY: Value error, expected an ISO 4217 code such as EUR, got 'euro'",
+        "WAFA_KAFKA_BOOTSTRAP_SERVERS: expected host:port[,host:port...], ports from 1 to 65535, got 'nowhere'",
+        "WAFA_SHOP_CURRENCY: expected an ISO 4217 code such as EUR, got 'euro'",
         "WAFA_WORKER_BATCH_RECORDS_MAX: ",
     ):
         assert expected in error
@@ -73,6 +73,13 @@ def test_a_bad_table_of_rates_is_told_before_anything_starts(tmp_path: Path) -> 
     assert error.startswith("wafa: WAFA_SHOP_RATES_FILE: line 2: ")
     assert "line 3: " in error
     assert "Traceback" not in error
+
+
+def test_a_table_of_rates_in_another_encoding_is_told(ask: Ask, tmp_path: Path) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_bytes("date,currency,rate\n".encode("utf-16"))
+    code, _, error = ask("publish", "x.csv", WAFA_SHOP_RATES_FILE=str(rates))
+    assert (code, error) == (2, "wafa: WAFA_SHOP_RATES_FILE: expected UTF-8, got another byte at 0\n")
 
 
 def test_a_bad_policy_is_listed_whole(ask: Ask, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_missing_attribute_is_named() -> None:
         ({"ce_type": b"com.example.order.lost"}, Reason.UNKNOWN_TYPE,
          "type: expected one that ends in an event's name, got 'com.example.order.lost'"),
         ({"ce_id": b"\xff"}, Reason.INVALID_UTF8, "ce_id: expected UTF-8, got other bytes"),
-        ({"ce_time": b"now"}, Reason.SCHEMA_VIOLATION, "occurred_at: expected a valid datetime"),
+        ({"ce_time": b"now"}, Reason.SCHEMA_VIOLATION, "occurred_at: expected an RFC 3339 instant"),
         ({"content-type": b"application/avro"}, Reason.SCHEMA_VIOLATION,
          "content-type: expected application/json, got another"),
         ({"content-type": b"application/cloudevents-batch+json"}, Reason.SCHEMA_VIOLATION,

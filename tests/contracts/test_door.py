@@ -59,6 +59,45 @@ def test_a_call_of_two_events_is_refused_once_and_whole(change: dict[str, Any], 
     assert redrive_record(letter).value == data(value)
 
 
+AHEAD = "occurred_at: expected at most 0:05:00 after its arrival, got 0:05:01 after"  # it arrived at 12:00
+RATE = "currency: expected one with a rate for 2026-03-02, got JPY"
+NOBODY = "customer_id, email, phone, handle: expected one that means somebody, got only such as 0, null or anonymous"
+BOTH = {"occurred_at": "2026-03-02T12:05:01Z", "currency": "JPY"}
+
+
+@pytest.mark.parametrize(
+    ("change", "topic", "reason", "problems"),
+    [
+        (BOTH, topics.PURCHASES, Reason.TOO_FAR_AHEAD, [AHEAD, RATE]),
+        ({**BOTH, "customer_id": "0", "email": None}, topics.PURCHASES, Reason.NO_ALIAS, [NOBODY, AHEAD, RATE]),
+        (BOTH, topics.EMAILS, Reason.WRONG_TOPIC,
+         ["type: expected an event of this topic, got OrderCompleted (belongs on purchases.v1)", AHEAD, RATE]),
+    ],
+    ids=["by the clock and the rates", "nobody's, too", "on another topic, too"],
+)  # fmt: skip
+def test_a_letter_has_what_every_stage_has_against_the_event(
+    change: dict[str, Any], topic: topics.Topic, reason: Reason, problems: list[str]
+) -> None:
+    (letter,) = taken_in({**golden("order-completed").value, **change}, topic=topic)
+    said = read_dead_letter(letter)
+    assert (said.reason, list(said.problems)) == (reason, problems)
+
+
+def test_a_cost_of_an_odd_period_and_without_a_rate_is_told_both() -> None:
+    period = {"period_start_on": "2028-01-01", "period_end_on": "2027-01-01"}
+    spent = {"department": "marketing", "channel": "search", "amount_minor": 1, "currency": "JPY"}
+    cost = {"type": "CostRecorded", "id": "c", "source": "s", "occurred_at": "2026-03-02T12:00:00Z", **spent}
+    (letter,) = taken_in({**cost, "period_start_on": "2028-01-01"}, topic=topics.COSTS)
+    assert [problem.partition(":")[0] for problem in read_dead_letter(letter).problems] == [
+        "currency",
+        "period_start_on",
+    ]
+    (letter,) = taken_in({**cost, **period}, topic=topics.COSTS)
+    assert [problem.partition(":")[0] for problem in read_dead_letter(letter).problems] == [
+        "period_end_on", "currency", "period_start_on", "period_end_on",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("nobody", ["0", "-1", "null", "anonymous", " ", "00000000-0000-0000-0000-000000000000"])
 def test_an_order_of_nobody_is_refused_and_not_dropped(nobody: str) -> None:
     (letter,) = taken_in({**golden("order-completed.least").value, "customer_id": nobody})

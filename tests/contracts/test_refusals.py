@@ -6,6 +6,8 @@ One record's fault is its own: its neighbours are read as if it were not there.
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline import topics
 from pipeline.schemas.dead_letters import Reason, dead_letter, read_dead_letter, redrive_record
-from pipeline.schemas.events import AMOUNT_MINOR_MAX
+from pipeline.schemas.events import AMOUNT_MINOR_MAX, OrderCompleted
 from pipeline.schemas.parse import Parsed, Refused, parse_batch
 from tests.contracts.records import INBOUND, Given, Headers, data, event_of, golden, refusal_of
 
@@ -81,6 +83,7 @@ def test_what_is_no_event_is_refused_with_its_reason(name: str) -> None:
     assert refused.problems[0].startswith(problem)
 
 
+INSTANT = "an RFC 3339 instant with an offset, such as 2026-02-06T20:03:41Z"
 FIELDS = {
     "negative": ({"revenue_minor": -100}, Reason.SCHEMA_VIOLATION,
                  "revenue_minor: expected greater than or equal to 0, got -100"),
@@ -111,10 +114,12 @@ FIELDS = {
     "a default for a date": ({"occurred_at": "1970-01-01T00:00:00Z"}, Reason.SCHEMA_VIOLATION,
                              "occurred_at: expected greater than or equal to 1990-01-01T00:00:00Z, got a string of 20"),
     "no offset": ({"occurred_at": "2026-02-06T20:03:41"}, Reason.SCHEMA_VIOLATION,
-                  "occurred_at: expected timezone info, got a string of 19"),
-    "a day": ({"occurred_at": "2026-02-06"}, Reason.SCHEMA_VIOLATION, "occurred_at: expected a valid datetime"),
+                  f"occurred_at: expected {INSTANT}, got a string of 19"),
+    "a day": ({"occurred_at": "2026-02-06"}, Reason.SCHEMA_VIOLATION, f"occurred_at: expected {INSTANT}"),
+    "no day there is": ({"occurred_at": "2026-02-30T20:03:41Z"}, Reason.SCHEMA_VIOLATION,
+                        "occurred_at: expected a valid datetime or date, day value is outside expected range"),
     "epoch seconds": ({"occurred_at": 1770408221}, Reason.SCHEMA_VIOLATION,
-                      "occurred_at: expected a valid datetime, got an integer"),
+                      f"occurred_at: expected {INSTANT}, got an integer"),
     "no items but an object": ({"items": {}}, Reason.SCHEMA_VIOLATION, "items: expected a list, got an object"),
     "a line that is none": ({"items": ["ROD-160"]}, Reason.SCHEMA_VIOLATION,
                             "items[0]: expected an object, got a string of 7"),
@@ -134,10 +139,141 @@ def test_a_field_that_is_wrong_is_named_with_what_was_expected(name: str) -> Non
     assert refused.problems[0].startswith(problem)
 
 
+ODD_INSTANTS = (
+    "1764547200", "1764547200000", "1764547200.5", "-1", "1e9", "2025-12-01_00:00:00Z", "2025-12-01 00:00:00Z",
+    "2025-12-01T00:00Z", "20251201T000000Z", "2025-W49-1T00:00:00Z", "2025-12-01T00:00:00+0100",
+    " 2025-12-01T00:00:00Z", "2025-12-01T00:00:00Z\n", "",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_INSTANTS)
+def test_an_instant_is_as_the_schema_promises_or_refused_in_every_form(odd: str) -> None:
+    promised = OrderCompleted.model_json_schema()["properties"]["occurred_at"]
+    assert promised["format"] == "date-time"
+    assert not re.search(promised["pattern"], odd) or odd.endswith("\n")  # Python's `$` is before a last newline, too
+    problem = f"expected {INSTANT}, got a string of {len(odd)}"
+    assert refusal_of({**ORDER, "occurred_at": odd}).problems == (f"occurred_at: {problem}",)
+    assert refusal_of({**CALL, "timestamp": odd}).problems == (f"timestamp: {problem}",)
+    timed = [*BINARY, ("ce_time", odd.encode())]
+    without = {name: value for name, value in SHIPPED.items() if name != "occurred_at"}
+    assert refusal_of(without, headers=timed).problems == (f"occurred_at: {problem}",)
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-02-06T20:03:41Z", "2026-02-06t21:03:41.000+01:00", "2026-02-06T15:03:41-05:00"]
+)
+def test_an_instant_may_be_written_in_any_way_of_rfc_3339(written: str) -> None:
+    assert event_of({**ORDER, "occurred_at": written}).occurred_at == datetime(2026, 2, 6, 20, 3, 41, tzinfo=UTC)
+    assert event_of({**CALL, "timestamp": written}).occurred_at == datetime(2026, 2, 6, 20, 3, 41, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [("1735689600", "a day such as 2026-02-06"), ("2026-02-01T00:00:00Z", "a day such as 2026-02-06"),
+     ("20260201", "a day such as 2026-02-06"), ("0001-01-01", "greater than or equal to 1990-01-01"),
+     ("2999-01-01", "less than or equal to 2200-01-01")],
+)  # fmt: skip
+def test_a_day_is_a_day_of_these_times(odd: str, problem: str) -> None:
+    cost = {**golden("cost-recorded").value, "period_end_on": None}
+    problems = refusal_of({**cost, "period_start_on": odd}, topics.COSTS).problems
+    assert problems == (f"period_start_on: expected {problem}, got a string of {len(odd)}",)
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     refused = refusal_of({**ORDER, "revenue_minor": -1, "currency": "BTC", "order_id": ""})
     assert refused.reason is Reason.SCHEMA_VIOLATION
     assert [problem.partition(":")[0] for problem in refused.problems] == ["order_id", "revenue_minor", "currency"]
+
+
+ON_PURCHASES = "type: expected an event of this topic, got OrderCompleted (belongs on purchases.v1)"
+NOBODYS = "customer_id, email, phone, handle: expected at least one, got none"
+WHOSE = ("customer_id", "email", "phone", "handle")
+
+
+def without(value: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: each for name, each in value.items() if name not in names}
+
+
+def test_a_wrong_field_hides_neither_the_wrong_topic_nor_that_it_is_nobodys() -> None:
+    negative = "revenue_minor: expected greater than or equal to 0, got -1"
+    refused = refusal_of({**ORDER, "revenue_minor": -1}, topics.EMAILS)
+    assert (refused.reason, refused.problems) == (Reason.SCHEMA_VIOLATION, (negative, ON_PURCHASES))
+    refused = refusal_of({**without(ORDER, *WHOSE), "revenue_minor": -1}, topics.EMAILS)
+    assert refused.problems == (negative, ON_PURCHASES, NOBODYS)
+
+
+def test_the_wrong_topic_does_not_hide_that_it_is_nobodys_and_that_fields_contradict_each_other() -> None:
+    refused = refusal_of(without(ORDER, *WHOSE), topics.EMAILS)
+    assert (refused.reason, refused.problems) == (Reason.WRONG_TOPIC, (ON_PURCHASES, NOBODYS))
+    review = {**without(golden("review-posted").value, *WHOSE), "rating": 6, "rating_min": 1, "rating_max": 5}
+    refused = refusal_of(review, topics.EMAILS)
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["type", ", ".join(WHOSE), "rating"]
+
+
+def test_what_hangs_on_a_field_that_is_wrong_is_not_guessed() -> None:
+    """Whose it is, and whether the rating fits its scale, nobody can tell from what is wrong itself."""
+    refused = refusal_of({**without(ORDER, *WHOSE), "email": "Maya"})
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["email"]
+    review = {**golden("review-posted").value, "rating": 50, "rating_max": "100"}
+    refused = refusal_of(review, topics.SOCIALS)
+    assert [problem.partition(":")[0] for problem in refused.problems] == ["rating_max"]
+
+
+@pytest.mark.parametrize("each", INBOUND, ids=lambda each: each.name)
+def test_one_wrong_field_is_the_only_one_told(each: Any) -> None:
+    topic = next(topic for topic in topics.SOURCES if topic.name == topics.SOURCE_OF_EVENT[each.contract])
+    for field in each.value.keys() & each.becomes.keys():
+        problems = refusal_of({**each.value, field: {"x": 1}}, topic).problems
+        assert {problem.partition(":")[0].partition("[")[0] for problem in problems} == {field}
+
+
+def test_a_wrong_envelope_does_not_hide_what_is_wrong_with_its_data() -> None:
+    headers = [("ce_id", b"\xff"), ("ce_type", b"OrderCompleted"), ("ce_specversion", b"2.0")]
+    refused = refusal_of({**without(ORDER, *WHOSE), "revenue_minor": -1}, topics.EMAILS, headers)
+    assert (refused.reason, refused.problems) == (
+        Reason.INVALID_UTF8,
+        (
+            "ce_id: expected UTF-8, got other bytes", "ce_source: expected a string, got nothing",
+            "ce_specversion: expected 1.0, got another", "revenue_minor: expected greater than or equal to 0, got -1",
+            ON_PURCHASES, NOBODYS,
+        ),
+    )  # fmt: skip
+    structured = {"specversion": "1.0", "id": 7, "type": "order-completed", "data": {**ORDER, "currency": "BTC"}}
+    assert refusal_of(structured).problems == (
+        "id: expected a string, got an integer", "source: expected a string, got nothing",
+        "currency: expected an ISO 4217 currency such as EUR, got a string of 3",
+    )  # fmt: skip
+    assert refusal_of([], headers=[*BINARY[1:3], ("ce_type", b"eaten")]).problems == (
+        "ce_id: expected a string, got nothing", "ce_specversion: expected a string, got nothing",
+        "value: expected an object, got something else", "type: expected one that ends in an event's name, got 'eaten'",
+    )  # fmt: skip
+
+
+def test_everything_that_is_wrong_with_a_call_is_said_at_once() -> None:
+    given = {"order_id": [], "total": "a lot", "currency": "BTC", "tax": "some", "products": [
+        {"product_id": "P", "price": "dear"}, {"product_id": "Q", "price": 1, "quantity": "many"}]}  # fmt: skip
+    refused = refusal_of({**CALL, "messageId": "", "timestamp": "yesterday", "userId": None, "properties": given})
+    assert refused.reason is Reason.SCHEMA_VIOLATION
+    assert sorted(problem.partition(":")[0] for problem in refused.problems) == sorted(
+        [
+            "messageId", "timestamp", "properties.order_id", "properties.total", "properties.currency",
+            "properties.tax", "properties.products[0].price", "properties.products[1].quantity", ", ".join(WHOSE),
+        ]
+    )  # fmt: skip
+    order = {**CALL["properties"], "revenue": -1}
+    late = refusal_of({**CALL, "timestamp": "yesterday", "properties": order})
+    assert [problem.partition(":")[0] for problem in late.problems] == ["timestamp", "revenue_minor"]
+    none = refusal_of({**CALL, "timestamp": "yesterday", "properties": None})
+    assert [problem.partition(":")[0] for problem in none.problems] == [
+        "timestamp", "properties.currency", "properties.order_id", "properties.revenue",
+    ]  # fmt: skip
+    unknown = refusal_of({**CALL, "timestamp": "yesterday", "event": "Cart Viewed"})
+    assert [problem.partition(":")[0] for problem in unknown.problems] == ["timestamp", "event"]
+
+
+def test_a_review_of_an_odd_scale_is_not_held_against_a_scale_made_up() -> None:
+    review = {**CALL, "event": "Product Reviewed", "properties": {"rating": 4, "rating_max": "five"}}
+    assert refusal_of(review).problems == ("properties.rating_max: expected a decimal number, got a string of 4",)
 
 
 def test_a_flood_of_problems_is_cut_and_counted() -> None:

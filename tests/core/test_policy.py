@@ -55,6 +55,45 @@ def test_all_problems_are_in_one_message() -> None:
     assert len(message.splitlines()) == 1 + 5
 
 
+def test_a_value_of_another_kind_hides_nothing_beside_it() -> None:
+    """Six mistakes of four sorts: a kind, a missing key, an unknown one, a bound, an order and a choice."""
+    text = changed("messages_max = 2 ", 'messages_max = "2" ').replace("cool_down_days = ", "cooling_days = ", 1)
+    text = text.replace("lapsed_after_days = 180", "lapsed_after_days = 30").replace(
+        "cycle_days = 90 ", "cycle_days = 1 "
+    )
+    text = text.replace('attribution = "linear"', 'attribution = "guessed"')
+    problems = [problem.strip().partition(": ")[0] for problem in problems_of(text).splitlines()[1:]]
+    (misspelt,) = (name for name in problems if name.endswith("cooling_days"))
+    assert sorted(problems) == sorted(
+        [
+            "guard_rails.messages_max", misspelt, misspelt.replace("cooling", "cool_down"), "stage.cycle_days",
+            "lifecycle.at_risk_after_days (60) must come before lifecycle.lapsed_after_days (30)", "value.attribution",
+        ]
+    )  # fmt: skip
+
+
+def test_a_section_that_is_none_hides_nothing_of_the_others() -> None:
+    document = to_dict(DEFAULT) | {"shop": 3, "needs": [], "rules": None}
+    document["stage"] |= {"cycle_days": 1}
+    document["value"] = {**to_dict(DEFAULT)["value"], "margin_permille_by_category": "none", "margin_permille": 2000}
+    with pytest.raises(BadPolicy) as refused:
+        from_dict(document)
+    assert sorted(line.strip() for line in str(refused.value).splitlines()[1:]) == [
+        "needs: expected a section, got list",
+        "rules: expected a section, got NoneType",
+        "shop: expected a section, got int",
+        "stage.cycle_days: expected 7 to 730, got 1",
+        "value.margin_permille: expected -1000 to 1000, got 2000",
+        "value.margin_permille_by_category: expected a table, got 'none'",
+    ]
+
+
+def test_what_an_order_hangs_on_is_not_guessed() -> None:
+    text = changed("at_risk_after_days = 60", 'at_risk_after_days = "sixty"')
+    text = text.replace("lapsed_after_days = 180", "lapsed_after_days = 30")
+    assert problems_of(text).splitlines()[1:] == ["  lifecycle.at_risk_after_days: expected int, got 'sixty'"]
+
+
 def test_unknown_keys_and_sections_are_named_with_what_is_known() -> None:
     message = problems_of(default_text() + "\n[rules.win_back]\nenabled = true\n[quiet]\nfrom = 22\n")
     assert "rules.win_back: unknown; expected one of retention_offer, feedback_request" in message

@@ -81,6 +81,10 @@ BAD = [
     Bad("nobody's", changed(customer_id=None), "no_alias"),
     Bad("of a type nobody knows", changed(type="OrderEaten"), "unknown_type", ("type",)),
     Bad("on the wrong topic", changed(), "wrong_topic", ("type",), source="emails.v1"),
+    Bad("on the wrong topic, nobody's, below zero", changed(customer_id=None, revenue_minor=-1), "schema_violation",
+        ("revenue_minor", "type", "customer_id, email"), source="emails.v1"),
+    Bad("far ahead in a currency without a rate", changed(occurred_at=AHEAD.isoformat(), currency="EUR"),
+        "too_far_ahead", ("occurred_at", "currency")),
     Bad("null", None, "empty_value"),
     Bad("null, without a key", None, "empty_value", key=None),
     Bad("no bytes", b"", "empty_value"),
@@ -93,6 +97,8 @@ BAD = [
     ),
     Bad("CloudEvent without id and source", changed(), "schema_violation", ("ce_id", "ce_source"),
         headers=binary(ce_id=b"", ce_source=b"")),
+    Bad("CloudEvent without id and with half a cent", changed(revenue_minor=10.5), "schema_violation",
+        ("ce_id", "revenue_minor"), headers=binary(ce_id=b"")),
     Bad("CloudEvent of another version", changed(), "schema_violation", ("ce_specversion",),
         headers=binary(ce_specversion=b"2.0")),
     Bad("CloudEvent with an attribute that is no UTF-8", changed(), "invalid_utf8", ("ce_id",),
@@ -104,7 +110,7 @@ BAD = [
     Bad("structured CloudEvent without anything", b'{"specversion": "1.0"}', "schema_violation",
         ("id", "source", "type")),
     Bad("Segment call without content", b'{"messageId": "m", "type": "track", "event": "Order Completed"}',
-        "schema_violation"),
+        "schema_violation", ("properties.order_id", "properties.currency", "properties.revenue")),
 ]  # fmt: skip
 
 
@@ -262,6 +268,36 @@ def test_large_events_of_one_unknown_person_do_not_stop_the_line(running: Shop) 
     refused = [letter for letter in read_letters(running).values() if b'"EmailOpened-large' in (letter.value or b"")]
     assert {said(letter)["wafa_reason"] for letter in refused} <= {"nobody_known"}
     assert released + len(refused) == 6
+
+
+def test_a_letter_larger_than_its_topic_takes_is_passed_over_and_those_behind_it_are_sent(
+    kafka: KafkaServer, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """A source takes 1 MiB and 64 KiB. Compressed, 1.5 MiB of one letter are a few hundred bytes to the broker."""
+    with opened(kafka, valkey, tmp_path, WAFA_WORKER_FUSE_REFUSED_FRACTION="1") as shop:
+        worker = shop.start()
+        producer = Producer(
+            {"bootstrap.servers": shop.bootstrap, "message.max.bytes": 8 * MIB, "compression.type": "zstd"}
+        )
+        source = shop.settings.topic("purchases.v1")
+        for value in (changed(note="x" * (3 * MIB // 2)), changed(note="x" * (MIB + 40_000)), b"no JSON"):
+            producer.produce(source, value, b"one partition")
+            assert producer.flush(20) == 0
+        shop.wait_until_done()
+        assert sorted(letter[2]["wafa_reason"] for letter in shop.dead_letters()) == ["not_json", *["too_large"] * 2]
+        worker.end()
+
+        for words, sent in (
+            (("redrive", "--dry-run"), "2 letters would be sent again."),
+            (("redrive",), "2 letters sent again."),
+            (("redrive",), "0 letters sent again."),
+        ):
+            driven = shop.wafa(*words)
+            assert driven.returncode == 0, driven.stderr
+            assert sent in driven.stdout
+            said = "1 more are larger than their topic takes when not compressed" in " ".join(driven.stdout.split())
+            assert said is (sent[0] == "2"), driven.stdout
+        assert [len(each.value or b"") // MIB for each in scan(shop.settings, topics.PURCHASES)] == [1, 1, 0, 1, 0]
 
 
 def test_what_was_mended_is_sent_again_once_and_as_it_came(

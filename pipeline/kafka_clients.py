@@ -92,7 +92,7 @@ class RightMissing(Exception):
 def told(error: KafkaError) -> str:
     """What a client says, and which kind of right is missing, if that is it."""
     missing = _MISSING.get(error.name())
-    return f"{error.str()} ({error.name()})" + (f": {missing}" if missing else "")
+    return f"{error.name()}: {error.str()}" + (f": {missing}" if missing else "")
 
 
 def reading_failed(error: KafkaError, *, topic: str, group: str) -> Exception:

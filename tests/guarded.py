@@ -6,7 +6,8 @@ Tests and the broker itself are nobody in particular on the plain listener, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class Guarded:
     sasl: str
     admin: AdminClient
 
-    def let_in(self, user: str, granted: Iterable[Granted]) -> dict[str, str]:
+    def let_in(self, user: str, granted: Sequence[Granted]) -> dict[str, str]:
         """Make a user with these rights; the settings that sign in as them."""
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         new = UserScramCredentialUpsertion(user, scram, f"password of {user}".encode())
@@ -93,17 +94,27 @@ class Guarded:
             "WAFA_KAFKA_SASL_PASSWORD": f"password of {user}",
         }
 
-    def grant(self, user: str, granted: Iterable[Granted]) -> None:
+    def grant(self, user: str, granted: Sequence[Granted]) -> None:
         """Give a user more rights."""
         bindings = [_binding(AclBinding, user, each) for each in granted]
         if bindings:
             for done in self.admin.create_acls(bindings).values():
                 done.result(30)
+            self._wait_until_in_force(user, granted, is_granted=True)
 
-    def take(self, user: str, granted: Iterable[Granted]) -> None:
+    def take(self, user: str, granted: Sequence[Granted]) -> None:
         """Take rights from a user."""
         for done in self.admin.delete_acls([_binding(AclBindingFilter, user, each) for each in granted]).values():
             assert done.result(30), "there was such a right"
+        self._wait_until_in_force(user, granted, is_granted=False)
+
+    def _wait_until_in_force(self, user: str, granted: Sequence[Granted], *, is_granted: bool) -> None:
+        """The controller takes a change, and the broker learns of it a little later."""
+        filters = [_binding(AclBindingFilter, user, each) for each in granted]
+        deadline = time.monotonic() + 30
+        while not all(bool(self.admin.describe_acls(each).result(30)) is is_granted for each in filters):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def rights_used(self) -> dict[str, set[Granted]]:
         """By user: the entries on whose ground their very operation was allowed, not one that comes along with it."""

@@ -119,7 +119,7 @@ def fall_behind(shop: Shop, zombie: Process, other: Process, pieces: Iterator[li
 def test_the_partitions_of_a_killed_worker_go_on_elsewhere_within_seconds(
     shop: Shop, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the session and the heartbeat as they are by default; the bound is generous, the figure is printed."""
+    """With the session and the heartbeat as they are by default. From `kill -9` until every source goes on."""
     default = {"WAFA_KAFKA_SESSION_TIMEOUT_SECONDS": "6", "WAFA_KAFKA_HEARTBEAT_SECONDS": "1.5"}
     victim, other = armed(shop, **default), armed(shop, **default)
     shop.wait(lambda: is_at_work(victim) and is_at_work(other), "both work")
@@ -130,12 +130,16 @@ def test_the_partitions_of_a_killed_worker_go_on_elsewhere_within_seconds(
     victim.kill()
     killed_at = time.monotonic()
     shop.publish(next(pieces))
-    shop.wait_until_done()
+    shop.wait_until_drained(topics.SOURCES)  # of either worker's partitions a batch or two
     seconds = time.monotonic() - killed_at
+    shop.wait_until_done()
+    done = time.monotonic() - killed_at
     record_property("failover_seconds", round(seconds, 1))
     with capsys.disabled():
-        sys.stdout.write(f"\nfailover, from kill -9 until all published meanwhile is done: {seconds:.1f} s (aim: 10)\n")
-    assert seconds < 20
+        sys.stdout.write(
+            f"\nfailover: every source goes on {seconds:.1f} s after kill -9, all is done after {done:.1f} s\n"
+        )
+    assert seconds < 10
     close_season(shop)
     check(shop)
 

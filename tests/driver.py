@@ -95,10 +95,11 @@ class Replayed:
 
     profiles: dict[str, bytes]
     decisions: list[Decision]
+    told: list[Told]
 
 
 def replay(records: Iterable[tuple[bytes, bytes]]) -> Replayed:
-    """State (packed) and decisions of one partition of the customers' log, from its start."""
+    """State (packed), decisions and what others are told, of one partition of the customers' log, from its start."""
     driver = Driver()
     for key, value in records:
         event = logged.decode(value)
@@ -106,4 +107,5 @@ def replay(records: Iterable[tuple[bytes, bytes]]) -> Replayed:
             driver.control(event)
         else:
             driver.feed(event, key.decode())
-    return Replayed({customer: pack(profile) for customer, profile in driver.profiles.items()}, driver.decisions)
+    packed = {customer: pack(profile) for customer, profile in driver.profiles.items()}
+    return Replayed(packed, driver.decisions, driver.told)

@@ -11,9 +11,10 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tests.engine.oracle import oracle
 
@@ -21,6 +22,18 @@ Pair = tuple[bytes, bytes]
 POSITION_KEY = b"__position__"
 _FRAME = struct.Struct(">BQ")
 """How an entry begins, as `docs/exactly-once.md` has it: version, count of its transaction."""
+
+
+class Record(NamedTuple):
+    """A record as Kafka has it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def _reader(bootstrap: str, topic: str, partitions: Iterable[int]) -> Consumer:
@@ -35,14 +48,13 @@ def _reader(bootstrap: str, topic: str, partitions: Iterable[int]) -> Consumer:
     return consumer
 
 
-def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> dict[int, list[Pair]]:
-    """Every committed (key, value) of each partition, to its end, in order."""
-    found: dict[int, list[Pair]] = {number: [] for number in range(partitions)}
-    consumer = _reader(bootstrap, topic, found)
+def _messages(bootstrap: str, topic: str, partitions: int, seconds: float) -> Iterator[Message]:
+    """Every committed record of the topic, to its end, in order within each partition."""
+    unread = set(range(partitions))
+    consumer = _reader(bootstrap, topic, unread)
     ends = {
-        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=seconds)[1] for number in found
+        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=seconds)[1] for number in unread
     }
-    unread = set(found)
     deadline = time.monotonic() + seconds
     try:
         while unread:
@@ -50,7 +62,7 @@ def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: floa
             for message in consumer.consume(5000, 0.02):
                 error = message.error()
                 if error is None:
-                    found[message.partition()].append((message.key(), message.value()))
+                    yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     if message.offset() >= ends[message.partition()]:
                         unread.discard(message.partition())
@@ -58,7 +70,25 @@ def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: floa
                     raise AssertionError(str(error))
     finally:
         consumer.close()
+
+
+def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> dict[int, list[Pair]]:
+    """Every committed (key, value) of each partition, in order, to its end. Headers stay shut: they may be no text."""
+    found: dict[int, list[Pair]] = {number: [] for number in range(partitions)}
+    for message in _messages(bootstrap, topic, partitions, seconds):
+        found[message.partition()].append((message.key(), message.value()))
     return found
+
+
+def read_records(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> list[Record]:
+    """Every committed record whole, to the end of each partition, in order within it."""
+    return [
+        Record(
+            message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(),
+            message.value(), tuple(message.headers() or ()),
+        )
+        for message in _messages(bootstrap, topic, partitions, seconds)
+    ]  # fmt: skip
 
 
 class LiveReader:

@@ -8,33 +8,20 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from pipeline import topics
 from pipeline.agents import customers
-from pipeline.engine.processor import Batch, Headers, Outbox, State
-from pipeline.inquiry import scan
-from pipeline.schemas import logged
+from pipeline.engine.processor import Batch, Outbox, State
+from tests.engine.checking import Record
+from tests.pipeline.judging import by_partition, problems, state_of, waiting
 from tests.pipeline.shop import Process, Shop
 
 Table: TypeAlias = dict[bytes, bytes]
 BATCH = 37
 """Unlike any size that a worker would cut."""
 PROGRAM = "tests.faults.armed_worker"
-
-
-@dataclass(frozen=True)
-class LoggedRecord:
-    """A record of the customers' log, as a processor takes it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
 
 
 def armed(shop: Shop, **extra: str) -> Process:
@@ -59,15 +46,13 @@ def live(shop: Shop) -> list[tuple[int, Table]]:
     return sorted(tables, key=lambda each: each[0])
 
 
-def reread(shop: Shop) -> list[tuple[int, Table]]:
+def reread(log: Sequence[Record]) -> list[tuple[int, Table]]:
     """The customers' tables, as the production processor makes them of the log."""
-    names = customers.Names.of(shop.settings.topic)
-    logs: dict[int, list[LoggedRecord]] = {number: [] for number in range(topics.CUSTOMER_EVENTS.partitions)}
-    for found in scan(shop.settings, topics.CUSTOMER_EVENTS):
-        place = (names.customer_events, found.partition, found.offset)
-        logs[found.partition].append(LoggedRecord(*place, 0, found.key, found.value, found.headers))
+    names = customers.Names.of(str)
+    logs = by_partition(log)
     tables = []
-    for number, records in sorted(logs.items()):
+    for number in range(topics.CUSTOMER_EVENTS.partitions):
+        records = logs.get(number, [])
         state, done = State(), 0
         processor = customers.factory(names)(number, state, ())
         while taken := records[done : done + BATCH]:
@@ -77,17 +62,16 @@ def reread(shop: Shop) -> list[tuple[int, Table]]:
     return tables
 
 
-def check(shop: Shop, *, published: int | None = None) -> None:
+def check(shop: Shop) -> None:
     """Everything came, once and in order, and is what the core says, whichever way one looks at the state."""
     shop.wait_until_done(seconds=120)
-    shop.check_against_core()  # the oracle, the changelog, every decision and trigger in order
-    state = shop.state()
-    again = reread(shop)
-    assert {key: packed for _, table in again for key, packed in table.items()} == state
+    run = shop.run()
+    assert problems(run) == []  # every event of the sources, the oracle, the changelog, every decision and trigger
+    assert run.of(topics.DEAD_LETTERS) == []
+    assert waiting(run) == [], "so that every event is in the log"
+    again = reread(run.of(topics.CUSTOMER_EVENTS))
+    assert {key: packed for _, table in again for key, packed in table.items()} == state_of(run)
     shop.wait(lambda: live(shop) == again, "what lives in memory is the same, each partition once")
-    ids = [trigger["trigger_id"] for trigger in shop.triggers()]
+    ids = [record.headers[1] for record in run.of(topics.TRIGGERS)]
     assert ids
     assert len(ids) == len(set(ids))
-    assert shop.dead_letters() == []
-    if published is not None:
-        assert sum(key != logged.CONTROL_KEY for key, _ in shop.entries()) == published, "each event is there, once"

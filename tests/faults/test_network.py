@@ -52,7 +52,7 @@ def test_slow_cut_and_silent_connections_lose_and_double_nothing(
             shop.publish(pieces[3])
             shop.wait(lambda: worker.get("/readyz")[0] == 200, "ready again, without anybody's help")
             close_season(shop)
-            check(shop, published=sum(map(len, pieces)))
+            check(shop)
             assert worker.popen.poll() is None
         finally:
             shop.stop()
@@ -120,6 +120,6 @@ def test_told_to_end_with_the_broker_away_it_ends_within_its_grace(
                 broker.start()
                 armed(shop)
             close_season(shop)
-            check(shop, published=sum(map(len, pieces)))
+            check(shop)
         finally:
             shop.stop()

@@ -44,13 +44,11 @@ def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: b
     told = {"WAFA_WORKER_BATCH_RECORDS_MAX": "50", "WAFA_STORE_STANDBY": "yes"}
     stores = [str(shop.folder / name) for name in ("left", "middle", "right")]
     workers = [armed(shop, WAFA_STORE_DIR=store, **told) for store in stores]
-    published = 0
     for number, events in enumerate(chunks(400 if long else 60, kills, seed=2)):
         victim = draw.randrange(3)
         if draw.random() < 0.6:  # else it dies as it starts, or in a rebalance
             shop.wait(lambda: is_at_work(workers[victim]), "the next victim is at work")  # noqa: B023 - called at once
         shop.publish(events)
-        published += len(events)
         tick_untimely(shop, number, kills)
         if draw.random() < 0.5:
             seen = workers[victim].metric("wafa_commits_total{")
@@ -58,7 +56,7 @@ def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: b
         workers[victim].kill()
         workers[victim] = armed(shop, WAFA_STORE_DIR=stores[victim], **told)  # with what the dead one kept
     close_season(shop)
-    check(shop, published=published)
+    check(shop)
 
 
 def tick_untimely(shop: Shop, number: int, of: int) -> None:
@@ -121,7 +119,7 @@ def fall_behind(shop: Shop, zombie: Process, other: Process, pieces: Iterator[li
 def test_the_partitions_of_a_killed_worker_go_on_elsewhere_within_seconds(
     shop: Shop, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the session and the heartbeat as they are by default; the bound is generous, the figure is printed."""
+    """With the session and the heartbeat as they are by default. From `kill -9` until every source goes on."""
     default = {"WAFA_KAFKA_SESSION_TIMEOUT_SECONDS": "6", "WAFA_KAFKA_HEARTBEAT_SECONDS": "1.5"}
     victim, other = armed(shop, **default), armed(shop, **default)
     shop.wait(lambda: is_at_work(victim) and is_at_work(other), "both work")
@@ -132,12 +130,16 @@ def test_the_partitions_of_a_killed_worker_go_on_elsewhere_within_seconds(
     victim.kill()
     killed_at = time.monotonic()
     shop.publish(next(pieces))
-    shop.wait_until_done()
+    shop.wait_until_drained(topics.SOURCES)  # of either worker's partitions a batch or two
     seconds = time.monotonic() - killed_at
+    shop.wait_until_done()
+    done = time.monotonic() - killed_at
     record_property("failover_seconds", round(seconds, 1))
     with capsys.disabled():
-        sys.stdout.write(f"\nfailover, from kill -9 until all published meanwhile is done: {seconds:.1f} s (aim: 10)\n")
-    assert seconds < 20
+        sys.stdout.write(
+            f"\nfailover: every source goes on {seconds:.1f} s after kill -9, all is done after {done:.1f} s\n"
+        )
+    assert seconds < 10
     close_season(shop)
     check(shop)
 

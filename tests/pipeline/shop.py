@@ -26,11 +26,15 @@ from confluent_kafka import Producer
 
 from pipeline import topics
 from pipeline.admin import Admin
+from pipeline.core import door
+from pipeline.core.rates import Rates
 from pipeline.engine.changelog import POSITION_KEY, payload_of
 from pipeline.inquiry import scan
+from pipeline.language import sentiment
 from pipeline.schemas import logged
 from pipeline.settings import Settings, load
-from tests.driver import replay
+from tests.engine.checking import read_records
+from tests.pipeline.judging import READ, Run, Sent, behind_the_log, problems
 from tests.pipeline.progress import Progress
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -103,6 +107,8 @@ class Shop:
     extra: Mapping[str, str] = field(default_factory=dict)
     prefix: str = field(default_factory=lambda: f"shop{os.getpid()}-{next(_numbers)}.")
     processes: list[Process] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+    """What was published."""
 
     def __post_init__(self) -> None:
         self.settings: Settings = load(
@@ -178,6 +184,7 @@ class Shop:
         self.producer.produce(
             self.settings.topic(source), value, key, headers=list(headers.items()) if headers else None
         )
+        self.sent.append((source, key, value))
         self.producer.poll(0)
 
     def tick(self, as_of: datetime) -> None:
@@ -203,10 +210,13 @@ class Shop:
     def wait_until_drained(self, wanted: Sequence[topics.Topic] = topics.SOURCES, seconds: float = 60.0) -> None:
         """Until everything on these topics has had its effect."""
         assert self.producer.flush(30) == 0
+        self.wait(lambda: self.is_done(wanted), f"drained {[topic.name for topic in wanted]}", seconds)
+
+    def is_done(self, wanted: Sequence[topics.Topic]) -> bool:
+        """Whether everything on these topics has had its effect. No, while the broker is away."""
         if self._progress is None:
             self._progress = Progress(self.settings)
-        progress = self._progress
-        self.wait(lambda: progress.is_done(wanted), f"drained {[topic.name for topic in wanted]}", seconds)
+        return self._progress.is_done(wanted)
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
         """Until everything published so far has had all its effects."""
@@ -260,25 +270,21 @@ class Shop:
             for record in scan(self.settings, topics.DEAD_LETTERS)
         ]
 
+    def run(self) -> Run:
+        """Everything published through `publish` and `publish_raw`, and everything committed."""
+        records = {
+            topic.name: read_records(self.bootstrap, self.settings.topic(topic.name), self.settings.partitions(topic))
+            for topic in READ
+        }
+        return Run(self.sent, records, door.Shop(self.settings.shop_currency, Rates(), sentiment))
+
     def check_against_core(self) -> None:
-        """State, byte for byte, and every partition's decisions and triggers in order are the core's over the log."""
-        decided: dict[int, list[tuple[str, str]]] = {}
-        for record in scan(self.settings, topics.DECISIONS):
-            decision = json.loads(record.value or b"{}")
-            decided.setdefault(record.partition, []).append((decision["trigger_id"], decision["outcome"]))
-        sent: dict[int, list[str]] = {}
-        for record in scan(self.settings, topics.TRIGGERS):
-            sent.setdefault(record.partition, []).append(json.loads(record.value or b"{}")["trigger_id"])
-        states: dict[bytes, bytes] = {}
-        for partition, records in sorted(self.log().items()):
-            expected = replay(records)
-            states.update({customer.encode(): packed for customer, packed in expected.profiles.items()})
-            wanted = [(each.trigger_id, str(each.outcome)) for each in expected.decisions]
-            assert decided.pop(partition, []) == wanted, f"decisions of partition {partition}"
-            to_send = [trigger_id for trigger_id, outcome in wanted if outcome == "sent"]
-            assert sent.pop(partition, []) == to_send, f"triggers of partition {partition}"
-        assert (decided, sent) == ({}, {}), "decisions of a partition without a log"
-        assert self.state() == states
+        """State, decisions and triggers are the core's over the log: byte for byte, each once, in order."""
+        assert behind_the_log(self.run()) == []
+
+    def check(self) -> None:
+        """From the sources on, each event had its effects once and in order: `judging`."""
+        assert problems(self.run()) == []
 
     def stop(self) -> None:
         """End every process."""

@@ -68,7 +68,7 @@ def test_a_source_mostly_refused_stops_alone_says_how_to_go_on_and_goes_on_when_
     assert len(shop.dead_letters()) == 400
     shop.wait(lambda: again.get("/readyz")[0] == 200, "ready")
     assert again.metric("wafa_fuse_open{") == 0
-    shop.check_against_core()
+    shop.check()
 
 
 def test_bad_records_among_many_good_ones_blow_no_fuse(shop: Shop) -> None:
@@ -81,4 +81,4 @@ def test_bad_records_among_many_good_ones_blow_no_fuse(shop: Shop) -> None:
     assert len(shop.dead_letters()) == 50
     assert worker.metric("wafa_fuse_open{") == 0
     assert worker.get("/readyz")[0] == 200
-    shop.check_against_core()
+    shop.check()

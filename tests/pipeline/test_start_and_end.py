@@ -29,7 +29,7 @@ def test_told_to_end_in_the_middle_of_work_it_commits_what_is_in_hand_and_ends_w
     shop.start()
     shop.tick(at(3))
     shop.wait_until_done()
-    shop.check_against_core()
+    shop.check()
 
 
 def test_it_leaves_its_group_at_once_and_the_next_one_takes_over_and_repeats_nothing(shop: Shop) -> None:
@@ -48,7 +48,7 @@ def test_it_leaves_its_group_at_once_and_the_next_one_takes_over_and_repeats_not
     shop.publish([order("one more", 1, 40)])
     shop.wait_until_done()
     assert len(shop.entries()) == len(before[0]) + 1
-    shop.check_against_core()
+    shop.check()
 
 
 def test_told_to_end_while_it_still_starts_it_does(shop: Shop) -> None:

@@ -56,7 +56,7 @@ def test_a_policy_adopted_in_mid_stream_decides_from_there_on_in_every_partition
         shop.publish(events)
         shop.tick(at(7 * week + 8))
     shop.wait_until_done()
-    shop.check_against_core()
+    shop.check()
 
     seen = controls_by_partition(shop)
     assert len(seen) == topics.CUSTOMER_EVENTS.partitions
@@ -111,7 +111,7 @@ def test_ticks_that_come_twice_late_or_in_disorder_do_nothing(shop: Shop) -> Non
     shop.tick(at(131))
     shop.wait_until_done()
     assert [len(controls) for controls in controls_by_partition(shop)] == [8] * topics.CUSTOMER_EVENTS.partitions
-    shop.check_against_core()
+    shop.check()
 
 
 def test_by_the_wall_clock_time_passes_once_a_second_and_never_before_what_came_before(shop: Shop) -> None:
@@ -144,7 +144,7 @@ def test_by_the_wall_clock_time_passes_once_a_second_and_never_before_what_came_
                 latest = entry.as_of
             else:
                 assert entry.received_at > latest - timedelta(milliseconds=1), "it came before a Tick that precedes it"
-    shop.check_against_core()
+    shop.check()
 
 
 def test_while_a_source_is_held_by_its_fuse_no_time_passes(shop: Shop) -> None:

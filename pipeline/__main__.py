@@ -45,7 +45,8 @@ app = typer.Typer(
     help="Wafa keeps each customer's value and relationship stage current, and says what to do next.\n\n"
     "Start with `wafa demo`. Settings are environment variables, WAFA_... (docs/settings.md); the first to set is\n"
     "WAFA_KAFKA_BOOTSTRAP_SERVERS. Exit codes: 0 done, 1 something was refused, differs or was not found, 2 bad\n"
-    "settings, policy, file or arguments, 3 Kafka or Redis cannot be reached, 130 interrupted.",
+    "settings, policy, file or arguments, 3 Kafka or Redis cannot be reached, 70 the worker ended itself because its\n"
+    "work stood still, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -382,6 +382,7 @@ def test_every_exit_code_is_told() -> None:
     assert told_in_docs == codes
     for code in codes:
         assert re.search(rf"\b{code}\b", command_line.__doc__ or "")
+        assert re.search(rf"\b{code}\b", ROOT.help or "")
 
 
 @cache

@@ -44,7 +44,10 @@ def named(event: InboundEvent) -> Named:
 
 
 def aliases(named: Named) -> list[Alias]:
-    """The aliases that somebody is named by, strongest first. Values that mean nobody (`0`, `null`...) are none."""
+    """The aliases that somebody is named by, strongest first.
+
+    Values that mean nobody are none: `0`, `null`, and those of which nothing can be seen (NUL, a zero-width space).
+    """
     found: list[Alias] = []
     for kind, value in zip(KINDS, named, strict=True):
         if value is not None:
@@ -80,7 +83,13 @@ def _add(found: list[Alias], kind: str, value: str) -> None:
 def _alias(kind: str, value: str) -> Alias | None:
     """The alias a value is, None if it means nobody. Remembered for a while, since regulars come often."""
     normal = normalised(kind, value)
-    return (kind, normal) if normal and normal.lower() not in _BLOCKED and not _ZEROS.fullmatch(normal) else None
+    if (
+        not any(sign.isprintable() and not sign.isspace() for sign in normal)
+        or normal.lower() in _BLOCKED
+        or _ZEROS.fullmatch(normal)
+    ):
+        return None
+    return (kind, normal)
 
 
 def normalised(kind: str, value: str) -> str:

@@ -98,7 +98,13 @@ def test_a_cost_of_an_odd_period_and_without_a_rate_is_told_both() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("nobody", ["0", "-1", "null", "anonymous", " ", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "nobody",
+    [
+        "0", "-1", "null", "anonymous", " ", "00000000-0000-0000-0000-000000000000",
+        "\0", "\u200b", "\ufeff \u200d", "\u2060\x1f",
+    ],
+)  # fmt: skip
 def test_an_order_of_nobody_is_refused_and_not_dropped(nobody: str) -> None:
     (letter,) = taken_in({**golden("order-completed.least").value, "customer_id": nobody})
     told = read_dead_letter(letter)

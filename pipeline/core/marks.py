@@ -37,9 +37,9 @@ def event_mark(source: str, event_id: str) -> bytes:
 
 
 def is_marked(marks: bytes, this: bytes) -> bool:
-    """Whether a mark is among those put one after the other."""
+    """Whether a mark is among those, as long as it, put one after the other."""
     place = marks.find(this)
-    while place > 0 and place % MARK_BYTES:
+    while place > 0 and place % len(this):
         place = marks.find(this, place + 1)
     return place >= 0
 

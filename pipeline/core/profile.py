@@ -513,7 +513,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
-FOLDED_MARKS_MAX: Final = 64
+FOLDED_MARKS_MAX: Final = 16
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24
 TICKETS_MAX: Final = 16
@@ -526,7 +526,7 @@ TOUCHES_MAX: Final = 16
 FRIENDS_MAX: Final = 16
 CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
-SOLVED_MAX: Final = 16
+SOLVED_MAX: Final = 8
 INTERESTS_MAX: Final = 16
 CATEGORIES_MAX: Final = 16
 ANSWERS_MAX: Final = 10

@@ -114,6 +114,7 @@ HOUR = 1 / 24
         ((question(0), answer(1 * HOUR), solution(4)), 0.5),  # answered soon, and solved too late
         ((question(0), answer(1 * HOUR), answer(40 * HOUR), solution(2)), 0.8),  # the first answer counts
         ((answer(30 * HOUR), solution(2)), 0.8),  # when they asked is not known
+        ((question(0), answer(30 * HOUR), solution(30 * HOUR)), 0.5),  # told apart, though at one instant
     ],
 )
 def test_a_ticket_without_a_promise_is_judged_by_how_long_they_waited_for_the_first_answer(

@@ -64,8 +64,9 @@ lint: setup-dev ## style and types
 	@$(BIN)/mypy
 
 .PHONY: faults
-faults: setup-dev ## the long form of the fault tests: hundreds of kills
-	@$(BIN)/python -m pytest -q --durations=10 --timeout=3600 tests/engine tests/faults --long
+faults: setup-dev ## the long form of the fault tests: hundreds of kills; then the short one with every store on disk
+	@$(BIN)/python -m pytest -q --durations=10 --timeout=3600 --numprocesses 2 --dist loadfile tests/engine tests/faults --long
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/engine tests/faults tests/pipeline/test_whole_path.py --store disk
 
 .PHONY: bench
 bench: setup-dev ## measure, and write the figures under bench/out

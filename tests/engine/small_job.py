@@ -3,7 +3,7 @@
 Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output: a record at every tenth event of a
 key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
 `python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STRIKE]` (`strikes.py`). At SIGHUP it writes to
-DATA_DIR/live.json what it has in memory. In its environment: BATCH (records), STORE (memory, snapshot, disk), STANDBY
+DATA_DIR/live.json what it has in memory. In its environment: BATCH (records), WAFA_STORE_KIND, STANDBY
 (1), FILE_BYTES (no file may grow beyond: a full disk).
 """
 
@@ -79,7 +79,7 @@ def main() -> None:
     if limit := int(os.environ.get("FILE_BYTES", "0")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     copies = Copies(
-        kind=os.environ.get("STORE", "memory"),
+        kind=os.environ.get("WAFA_STORE_KIND", "memory"),
         folder=folder / "store",
         cache_bytes=16 * 1024 * 1024,
         snapshot_seconds=0.1,

@@ -28,7 +28,7 @@ def sources(job: Job, worker: int) -> set[str]:
 def work_and_die(job: Job, store: str) -> None:
     """A worker that had time to keep a copy of every partition, and was killed."""
     job.publish(8_000)
-    worker = job.start(STORE=store, batch=200)
+    worker = job.start(WAFA_STORE_KIND=store, batch=200)
     job.wait_until_done()
     if store == "snapshot":
         job.wait(lambda: len(list(job.folder.rglob("*.snapshot"))) == 4, "a snapshot of each partition")
@@ -42,7 +42,7 @@ def work_and_die(job: Job, store: str) -> None:
 def test_a_worker_started_again_goes_on_from_its_copy_and_reads_little(job: Job, store: str) -> None:
     work_and_die(job, store)
     job.publish(2_000)
-    job.start(again=0, STORE=store)
+    job.start(again=0, WAFA_STORE_KIND=store)
     job.wait_until_done()
     job.check()
     assert sources(job, 1) == {store}
@@ -76,7 +76,7 @@ def test_a_copy_that_was_harmed_is_thrown_away_and_the_log_read_instead(
     for path in harmed:
         harm(path)
     job.publish(2_000)
-    job.start(again=0, STORE=store)
+    job.start(again=0, WAFA_STORE_KIND=store)
     job.wait_until_done()
     job.check()
     assert "log" in sources(job, 1)
@@ -93,7 +93,7 @@ def test_a_copy_of_a_topic_that_was_made_anew_since_is_thrown_away(job: Job, sto
     job.create()
     job.published = 0
     job.publish(9_000, keys=300)
-    job.start(again=0, STORE=store)
+    job.start(again=0, WAFA_STORE_KIND=store)
     job.wait_until_done()
     job.check()
     assert sources(job, 1) == {"log"}
@@ -103,8 +103,8 @@ def test_a_copy_of_a_topic_that_was_made_anew_since_is_thrown_away(job: Job, sto
 @pytest.mark.parametrize("store", ["memory", "disk"])
 def test_who_takes_over_from_a_worker_that_was_killed_goes_on_from_its_standby(job: Job, store: str) -> None:
     job.publish(6_000)
-    first = job.start(STORE=store, STANDBY="1")
-    job.start(STORE=store, STANDBY="1")
+    first = job.start(WAFA_STORE_KIND=store, STANDBY="1")
+    job.start(WAFA_STORE_KIND=store, STANDBY="1")
     job.wait(lambda: job.log_of(1).count("standby_follows") >= 2, "the second follows the first one's partitions")
     job.publish(6_000)
     job.wait_until_done()
@@ -117,12 +117,12 @@ def test_who_takes_over_from_a_worker_that_was_killed_goes_on_from_its_standby(j
 
 def test_a_full_disk_stops_a_store_with_a_clear_reason_and_nothing_is_wrong_afterwards(job: Job) -> None:
     job.publish(8_000)
-    worker = job.start(batch=200, STORE="disk", FILE_BYTES="4096")
+    worker = job.start(batch=200, WAFA_STORE_KIND="disk", FILE_BYTES="4096")
     job.wait(lambda: "is the disk full" in job.log_of(0), "it says why it stands still")
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
     job.publish(2_000)
-    job.start(again=0, STORE="disk")
+    job.start(again=0, WAFA_STORE_KIND="disk")
     job.wait_until_done()
     job.check()
 
@@ -135,8 +135,8 @@ def test_a_full_disk_stops_a_store_with_a_clear_reason_and_nothing_is_wrong_afte
 def test_a_worker_killed_beside_its_copy_leaves_every_effect_exactly_once(job: Job, strike: str, store: str) -> None:
     """`committed` is between the commit and what is kept on disk."""
     job.publish(6_000)
-    job.wait_until_struck(job.start(strike, STORE=store), strike)
-    job.start(again=0, STORE=store)
+    job.wait_until_struck(job.start(strike, WAFA_STORE_KIND=store), strike)
+    job.start(again=0, WAFA_STORE_KIND=store)
     job.publish(3_000)
     job.wait_until_done()
     job.check()

@@ -7,6 +7,7 @@ and the log read again by the production processor, in batches, with no Kafka ab
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -28,6 +29,11 @@ def armed(shop: Shop, **extra: str) -> Process:
     """A worker more, that can be struck, and can tell what it has in memory."""
     live = shop.folder / f"live{len(shop.processes)}.json"
     return shop.start(program=PROGRAM, FAULTS_LIVE=str(live), **extra)
+
+
+def stored(kind: str) -> dict[str, str]:
+    """A worker's store of this kind, unless `--store` names one for all."""
+    return {"WAFA_STORE_KIND": os.environ.get("WAFA_STORE_KIND", kind), "WAFA_STORE_SNAPSHOT_SECONDS": "1"}
 
 
 def live(shop: Shop) -> list[tuple[int, Table]]:

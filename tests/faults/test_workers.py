@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import topics
 from pipeline.schemas import logged
-from tests.faults.four_ways import armed, check
+from tests.faults.four_ways import armed, check, stored
 from tests.pipeline.history import weeks
 from tests.pipeline.shop import Process, Shop, at
 
@@ -41,9 +41,12 @@ def chunks(customers: int, rounds: int, *, seed: int) -> Iterator[list[Event]]:
 def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: bool) -> None:  # noqa: FBT001 - a fixture
     kills = 200 if long else 4
     draw = random.Random(kills)
-    told = {"WAFA_WORKER_BATCH_RECORDS_MAX": "50", "WAFA_STORE_STANDBY": "yes"}
-    stores = [str(shop.folder / name) for name in ("left", "middle", "right")]
-    workers = [armed(shop, WAFA_STORE_DIR=store, **told) for store in stores]
+    told = [
+        {"WAFA_WORKER_BATCH_RECORDS_MAX": "50", "WAFA_STORE_STANDBY": "yes", "WAFA_STORE_DIR": str(shop.folder / kind)}
+        | stored(kind)
+        for kind in ("disk", "snapshot", "memory")  # the short form kills the first two
+    ]
+    workers = [armed(shop, **each) for each in told]
     for number, events in enumerate(chunks(400 if long else 60, kills, seed=2)):
         victim = draw.randrange(3)
         if draw.random() < 0.6:  # else it dies as it starts, or in a rebalance
@@ -54,7 +57,7 @@ def test_three_workers_under_load_and_kill_9_again_and_again(shop: Shop, long: b
             seen = workers[victim].metric("wafa_commits_total{")
             shop.wait(lambda: has_committed_since(workers[victim], seen), "it is in the middle of it", 30)  # noqa: B023 - called before the loop goes on
         workers[victim].kill()
-        workers[victim] = armed(shop, WAFA_STORE_DIR=stores[victim], **told)  # with what the dead one kept
+        workers[victim] = armed(shop, **told[victim])  # with what the dead one kept
     close_season(shop)
     check(shop)
 
@@ -92,7 +95,7 @@ def test_a_worker_stopped_beyond_its_session_wakes_to_find_its_work_done_and_dou
 ) -> None:
     rounds = 10 if long else 1
     pieces = chunks(60 * rounds, 3 * rounds, seed=3)
-    pair = [armed(shop, WAFA_WORKER_BATCH_RECORDS_MAX="20") for _ in range(2)]
+    pair = [armed(shop, WAFA_WORKER_BATCH_RECORDS_MAX="20", **stored(kind)) for kind in ("disk", "memory")]
     for number in range(rounds):
         fall_behind(shop, pair[number % 2], pair[1 - number % 2], pieces)
         tick_untimely(shop, number, rounds)

@@ -23,7 +23,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 
 from pipeline import topics as rows
-from pipeline.kafka_clients import kafka_python_config
+from pipeline.kafka_clients import kafka_python_config, refusal
 from pipeline.settings import LOG_TOPICS, Settings
 from pipeline.topics import Topic
 
@@ -56,6 +56,9 @@ _REPLICATED: Final = 3
 _TOPIC_EXISTS: Final = 36  # Kafka's error codes
 _UNKNOWN_TOPIC: Final = 3
 _NOT_ALLOWED: Final = 29
+_REFUSAL_SECONDS: Final = 3.0
+"""How long a broker that has not answered is asked, by another client, whether it refuses us."""
+_REFUSED: Final = "it refuses us (user, password or rights)"
 
 
 class BrokerUnreachable(Exception):
@@ -478,18 +481,25 @@ class Admin:
                     return question(self._connected(deadline))
                 except (SaslAuthenticationFailedError, AuthorizationError) as error:
                     self._drop()
-                    raise BrokerUnreachable(
-                        f"{self._whom}: it refuses us (user, password or rights): {_said(error)}"
-                    ) from error
+                    raise BrokerUnreachable(f"{self._whom}: {_REFUSED}: {_said(error)}") from error
                 except (KafkaError, OSError, RuntimeError) as error:
                     if isinstance(error, BrokerResponseError) and not error.retriable:
                         raise BrokerRefused(f"{self._whom}: {_said(error)}") from error
                     self._drop()
                     if time.monotonic() + _RETRY_SECONDS >= deadline:
-                        raise BrokerUnreachable(
-                            f"{self._whom}: no answer within {self._timeout_seconds:g} s: {_said(error)}"
-                        ) from error
+                        raise BrokerUnreachable(f"{self._whom}: {self._why_silent(error)}") from error
                 time.sleep(_RETRY_SECONDS)
+
+    def _why_silent(self, error: Exception) -> str:
+        """Why there was no answer: nobody there, or one that kafka-python does not hear.
+
+        It drops what comes together with the connection's end, so that a refused password can look like silence.
+        """
+        if self.settings.kafka_security_protocol.startswith("SASL"):
+            refused = refusal(self.settings, within_seconds=_REFUSAL_SECONDS)
+            if refused is not None:
+                return f"{_REFUSED}: {refused}"
+        return f"no answer within {self._timeout_seconds:g} s: {_said(error)}"
 
     def _connected(self, deadline: float) -> Any:  # kafka-python has no types
         if self._client is None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from pipeline import metrics
 from pipeline.settings import Settings
@@ -153,6 +153,24 @@ def librdkafka_config(settings: Settings, *, client_id: str = "wafa") -> dict[st
         "ssl.key.location": settings.kafka_ssl_key_file,
     }
     return config | {name: str(path) for name, path in files.items() if path is not None}
+
+
+def refusal(settings: Settings, *, within_seconds: float) -> str | None:
+    """What the broker has against who we say we are; None where it says nothing of the kind in that time. Blocking."""
+    heard: list[KafkaError] = []
+    asked = Consumer(
+        {**librdkafka_config(settings), "group.id": "wafa-reader-refusal", "error_cb": heard.append}  # never joined
+    )
+    deadline = time.monotonic() + within_seconds
+    try:
+        while time.monotonic() < deadline:
+            asked.poll(0.1)
+            for error in heard:
+                if _kind(error) == "authentication":
+                    return told(error)
+    finally:
+        asked.close()
+    return None
 
 
 def kafka_python_config(settings: Settings, *, client_id: str = "wafa") -> dict[str, object]:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 
 from pipeline import metrics, topics
 from pipeline.admin import Admin, BrokerUnreachable
-from pipeline.kafka_clients import Complaints, librdkafka_config, tls_context
+from pipeline.kafka_clients import Complaints, librdkafka_config, refusal, tls_context
 from pipeline.local.kafka import run_kafka
 from pipeline.local.process import free_port
 from pipeline.settings import Settings, load
@@ -93,3 +93,15 @@ def test_there_is_a_tls_context_exactly_where_there_is_tls() -> None:
     context = tls_context(load(kafka_security_protocol="SSL"))
     assert context is not None
     assert context.check_hostname
+
+
+def test_a_refusal_that_the_administration_client_did_not_hear_is_named_all_the_same(guarded: str) -> None:
+    """It drops what comes together with the connection's end; the other client is asked then."""
+    assert "AUTHENTICATION" in (refusal(settings_for(guarded, "wrong"), within_seconds=10) or "")
+    assert refusal(settings_for(guarded, "right"), within_seconds=0.5) is None
+    with (
+        Admin(settings_for(guarded, "wrong"), timeout_seconds=0.01) as admin,
+        pytest.raises(BrokerUnreachable) as raised,
+    ):
+        admin.end_offsets([topics.CONTROLS])
+    assert "it refuses us" in str(raised.value)

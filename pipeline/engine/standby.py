@@ -107,16 +107,18 @@ class Standbys:
                 self._wake.wait(_RETRY_SECONDS)
 
     def _follow_with(self, consumer: Consumer) -> None:
-        assigned: frozenset[ChangelogPlace] = frozenset()
+        assigned: dict[ChangelogPlace, tuple[Reading, str]] = {}
         while not self._is_stopping:
             self._open_what_is_wanted()
             with self._lock:
-                if assigned != self._readings.keys():
-                    assigned = frozenset(self._readings)
+                # The readings themselves, not what they are of: where one was taken and another opened since, the
+                # consumer is ahead of the new one, and what lies between would be missing from it.
+                if assigned != self._readings:
+                    assigned = dict(self._readings)
                     consumer.assign(
                         [
                             TopicPartition(place.topic, place.partition, reading.next_offset)
-                            for place, (reading, _) in self._readings.items()
+                            for place, (reading, _) in assigned.items()
                         ]
                     )
             if assigned:

@@ -12,8 +12,9 @@ from confluent_kafka import KafkaError, Message, Producer
 from pipeline import topics
 from pipeline.admin import Admin
 from pipeline.core.policy import BadPolicy, Policy, default_text, from_logged, load_policy, policy_hash, to_dict
+from pipeline.fatal import FatalRaised
 from pipeline.inquiry import need_topics, scan
-from pipeline.kafka_clients import FatalRaised, librdkafka_config, told
+from pipeline.kafka_clients import librdkafka_config, told
 from pipeline.schemas import logged
 from pipeline.settings import Settings
 

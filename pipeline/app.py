@@ -43,7 +43,8 @@ from pipeline.engine.processor import ChangelogPlace, Spec
 from pipeline.engine.runtime import Engine, TaskStatus
 from pipeline.engine.shell import Shell, attach, faust_app
 from pipeline.engine.task import Limits, Phase
-from pipeline.kafka_clients import FatalRaised, librdkafka_config, tls_context
+from pipeline.fatal import FatalRaised
+from pipeline.kafka_clients import librdkafka_config, tls_context
 from pipeline.language import sentiment
 from pipeline.settings import Settings
 from pipeline.watchdog import Pulse, Standstill, Watchdog

@@ -10,11 +10,10 @@ import logging
 import ssl
 import threading
 import time
-from types import TracebackType
 from typing import Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline import metrics
 from pipeline.settings import Settings
@@ -104,24 +103,6 @@ def reading_failed(error: KafkaError, *, topic: str, group: str) -> Exception:
     return KafkaException(error) if missing is None else RightMissing(f"{missing} is missing ({error.name()})")
 
 
-class FatalRaised:
-    """Raises a client's fatal error as KafkaException. Around what polls a producer that has no transactions.
-
-    confluent-kafka 2.16.1 calls delivery callbacks while it raises such an error. What then comes out is a SystemError
-    or a bare KafkaError, which is no exception to Python: no `except` with a class stops it, a thread of a pool dies of
-    it, and who waits for that thread waits for ever.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: object, _traceback: TracebackType | None) -> None:
-        if isinstance(error, SystemError) and isinstance(error.__cause__, KafkaException):
-            raise error.__cause__ from None
-        if isinstance(error, KafkaError):
-            raise KafkaException(error) from None
-
-
 def librdkafka_config(settings: Settings, *, client_id: str = "wafa") -> dict[str, object]:
     """What every confluent_kafka client of Wafa begins with; callers add what they are for.
 
@@ -153,6 +134,28 @@ def librdkafka_config(settings: Settings, *, client_id: str = "wafa") -> dict[st
         "ssl.key.location": settings.kafka_ssl_key_file,
     }
     return config | {name: str(path) for name, path in files.items() if path is not None}
+
+
+_NOT_KNOWN_YET: Final = frozenset(("_UNKNOWN_PARTITION", "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"))
+_KNOWN_SECONDS: Final = 10.0
+_ASKED_AGAIN_SECONDS: Final = 0.1
+
+
+def bounds(consumer: Consumer, place: TopicPartition, *, timeout_seconds: float) -> tuple[int, int]:
+    """Where a partition begins and ends now, as the consumer's isolation sees it. Raises KafkaException.
+
+    A client just made does not know yet who leads the partition, and a leader may have changed: asked again for 10 s.
+    """
+    deadline = time.monotonic() + _KNOWN_SECONDS
+    while True:
+        try:
+            low, end = consumer.get_watermark_offsets(place, timeout=timeout_seconds, cached=False)
+        except KafkaException as error:
+            if error.args[0].name() not in _NOT_KNOWN_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(_ASKED_AGAIN_SECONDS)
+        else:
+            return low, end
 
 
 def refusal(settings: Settings, *, within_seconds: float) -> str | None:

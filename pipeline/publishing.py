@@ -23,8 +23,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from pipeline import topics
 from pipeline.core.door import Shop
 from pipeline.core.rates import load_rates
+from pipeline.fatal import FatalRaised
 from pipeline.inquiry import need_topics
-from pipeline.kafka_clients import FatalRaised, librdkafka_config, told
+from pipeline.kafka_clients import librdkafka_config, told
 from pipeline.reading import CSV_LINE_BYTES_MAX, LineReader, Ready, events_of_customers, events_of_lines, now
 from pipeline.schemas.customers_csv import BadColumns
 from pipeline.settings import Settings

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from pipeline import topics
 from pipeline.inquiry import need_topics, silence
-from pipeline.kafka_clients import librdkafka_config
+from pipeline.kafka_clients import bounds, librdkafka_config
 from pipeline.schemas.dead_letters import (
     NotADeadLetter,
     Original,
@@ -107,9 +107,7 @@ def _batches(settings: Settings, consumer: Consumer) -> Iterator[list[_Letter]]:
     """
     name = settings.topic(topics.DEAD_LETTERS.name)
     unread = set(range(topics.DEAD_LETTERS.partitions))
-    ends = {
-        number: consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_SECONDS)[1] for number in unread
-    }
+    ends = {number: bounds(consumer, TopicPartition(name, number), timeout_seconds=_SECONDS)[1] for number in unread}
     heard_at = time.monotonic()
     while unread:
         batch = []

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipeline.engine.processor import Headers
-from pipeline.kafka_clients import librdkafka_config, reading_failed
+from pipeline.kafka_clients import bounds, librdkafka_config, reading_failed
 from pipeline.settings import Settings
 
 _READ_RECORDS: Final = 5_000
@@ -73,7 +73,7 @@ def all_bounds(settings: Settings, topic: str, partitions: Iterable[int], *, com
     consumer = _consumer(settings, "read_committed" if committed_only else "read_uncommitted")
     try:
         places = [TopicPartition(topic, partition) for partition in partitions]
-        return [Bounds(*consumer.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False)) for place in places]
+        return [Bounds(*bounds(consumer, place, timeout_seconds=_ASK_SECONDS)) for place in places]
     finally:
         consumer.close()
 

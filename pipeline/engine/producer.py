@@ -14,9 +14,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline import metrics
 from pipeline.engine.processor import Outbox
+from pipeline.fatal import FatalRaised
 
 _INIT_SECONDS = 30.0
 _COMMIT_SECONDS = 30.0
+_REASON_SECONDS = 0.5
 _QUEUE_RECORDS = 500_000
 
 
@@ -31,6 +33,7 @@ class Uncertain(Exception):
 _FENCED_CODES = frozenset((KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED))
 
 
+_FATAL = KafkaError._FATAL
 _MISSING = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "WRITE on this TransactionalId is missing",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "WRITE on a Topic is missing: the client's own line before this names it",
@@ -38,8 +41,7 @@ _MISSING = {
 """What it takes to mend a refusal, which no retry does."""
 
 
-def _failure(error: KafkaException, doing: str) -> Exception:
-    kafka_error = error.args[0]
+def _failure(kafka_error: KafkaError, doing: str) -> Exception:
     missing = _MISSING.get(kafka_error.code())
     kind = Fenced if kafka_error.code() in _FENCED_CODES else Uncertain
     metrics.PRODUCER_ERRORS.labels(fatal="true" if kafka_error.fatal() else "false").inc()
@@ -81,7 +83,7 @@ class TransactionalProducer:
         try:
             self._producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
-            raise _failure(error, f"init_transactions {self.transactional_id}") from error
+            raise self._failed(error, f"init_transactions {self.transactional_id}") from error
         self._begin()
 
     def _begin(self) -> None:
@@ -89,7 +91,7 @@ class TransactionalProducer:
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
-            raise _failure(error, f"begin_transaction {self.transactional_id}") from error
+            raise self._failed(error, f"begin_transaction {self.transactional_id}") from error
 
     def send(self, outbox: Outbox) -> None:
         """Queue everything the batch has to say. Raises Uncertain when the queue stays full.
@@ -108,9 +110,9 @@ class TransactionalProducer:
                         break
                     except BufferError:
                         self._make_room()
-            self._producer.poll(0)
         except KafkaException as error:
-            raise _failure(error, f"produce {self.transactional_id}") from error
+            raise self._failed(error, f"produce {self.transactional_id}") from error
+        self._poll(0)
 
     def send_position(self, topic: str, key: bytes, value: bytes, partition: int) -> None:
         """Queue the transaction's position, the last of its records, and learn where it lies."""
@@ -121,28 +123,47 @@ class TransactionalProducer:
             except BufferError:
                 self._make_room()
             except KafkaException as error:
-                raise _failure(error, f"produce {self.transactional_id}") from error
+                raise self._failed(error, f"produce {self.transactional_id}") from error
 
     def _position_delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.position_offset = message.offset() or 0
 
+    def _failed(self, error: KafkaException, doing: str) -> Exception:
+        """What it means that a call failed. After a fatal error calls say only that there was one: ask for it."""
+        kafka_error, deadline = error.args[0], time.monotonic() + _REASON_SECONDS
+        try:
+            while kafka_error.code() == _FATAL and time.monotonic() < deadline:
+                with FatalRaised():
+                    self._producer.poll(_REASON_SECONDS / 10)
+        except KafkaException as reason:
+            kafka_error = reason.args[0]
+        return _failure(kafka_error, doing)
+
+    def _poll(self, seconds: float) -> None:
+        try:
+            with FatalRaised():
+                self._producer.poll(seconds)
+        except KafkaException as error:
+            raise self._failed(error, f"produce {self.transactional_id}") from error
+
     def _make_room(self) -> None:
         deadline = time.monotonic() + _COMMIT_SECONDS
         before = len(self._producer)
         while len(self._producer) >= before:
-            self._producer.poll(0.1)
+            self._poll(0.1)
             if time.monotonic() > deadline:
                 raise Uncertain(f"produce {self.transactional_id}: the queue stayed full for {_COMMIT_SECONDS:.0f} s")
 
     def commit_blocking(self, at: Callable[[str], None] = lambda step: None) -> None:
         """Commit, and begin the next. Raises Fenced, or Uncertain for all else: never try again on this producer."""
         try:
-            self._producer.flush(_COMMIT_SECONDS)  # the commit would do it first
-            at("flushed")
-            self._producer.commit_transaction(_COMMIT_SECONDS)
+            with FatalRaised():
+                self._producer.flush(_COMMIT_SECONDS)  # the commit would do it first
+                at("flushed")
+                self._producer.commit_transaction(_COMMIT_SECONDS)
         except KafkaException as error:
-            raise _failure(error, f"commit_transaction {self.transactional_id}") from error
+            raise self._failed(error, f"commit_transaction {self.transactional_id}") from error
         self._begin()
 
     def abandon(self) -> None:
@@ -153,6 +174,6 @@ class TransactionalProducer:
         threading.Thread(target=self._close_blocking, name=f"wafa-abandon-{self.transactional_id}", daemon=True).start()
 
     def _close_blocking(self) -> None:
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(KafkaException), FatalRaised():
             self._producer.purge()
             self._producer.close()

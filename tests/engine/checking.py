@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.engine.oracle import oracle
 
@@ -22,6 +22,10 @@ Pair = tuple[bytes, bytes]
 POSITION_KEY = b"__position__"
 _FRAME = struct.Struct(">BQ")
 """How an entry begins, as `docs/exactly-once.md` has it: version, count of its transaction."""
+_NOT_KNOWN_YET = {
+    KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError._TRANSPORT,
+}  # fmt: skip
 
 
 class Record(NamedTuple):
@@ -51,11 +55,8 @@ def _reader(bootstrap: str, topic: str, partitions: Iterable[int]) -> Consumer:
 def _messages(bootstrap: str, topic: str, partitions: int, seconds: float) -> Iterator[Message]:
     """Every committed record of the topic, to its end, in order within each partition."""
     unread = set(range(partitions))
-    consumer = _reader(bootstrap, topic, unread)
-    ends = {
-        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=seconds)[1] for number in unread
-    }
-    deadline = time.monotonic() + seconds
+    consumer, deadline = _reader(bootstrap, topic, unread), time.monotonic() + seconds
+    ends = {number: _end(consumer, TopicPartition(topic, number), deadline) for number in unread}
     try:
         while unread:
             assert time.monotonic() < deadline, f"{topic}: partitions {unread} not read to their end in {seconds} s"
@@ -70,6 +71,19 @@ def _messages(bootstrap: str, topic: str, partitions: int, seconds: float) -> It
                     raise AssertionError(str(error))
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition, deadline: float) -> int:
+    """Where what is committed ends. Asked again while the client, just made, does not know who leads the partition."""
+    while True:
+        try:
+            end: int = consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))[1]
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_KNOWN_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return end
 
 
 def read_committed(bootstrap: str, topic: str, partitions: int, *, seconds: float = 30.0) -> dict[int, list[Pair]]:

@@ -113,6 +113,11 @@ class Job:
         """What a worker said."""
         return (self.folder / f"worker{number}.log").read_text(errors="replace")
 
+    @property
+    def logs(self) -> str:
+        """What every worker said last."""
+        return "\n".join(f"--- worker {n}\n{self.log_of(n)[-3000:]}" for n in range(len(self.workers)))
+
     def reached(self) -> int:
         """Records whose effect is committed."""
         return sum(positions(self.bootstrap, f"{self.prefix}state", PARTITIONS).values())
@@ -122,8 +127,7 @@ class Job:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                logs = "\n".join(f"--- worker {n}\n{self.log_of(n)[-3000:]}" for n in range(len(self.workers)))
-                pytest.fail(f"{what}: not in {seconds} s\n{logs}")
+                pytest.fail(f"{what}: not in {seconds} s\n{self.logs}")
             time.sleep(0.01)
 
     def wait_until_struck(self, worker: subprocess.Popen[bytes], strike: str) -> None:
@@ -176,7 +180,7 @@ class Job:
             for number in range(PARTITIONS)
             for problem in differences(read["in"][number], read["out"][number], read["state"][number])
         ]
-        assert problems == []
+        assert not problems, "\n".join([*problems, self.logs])
         for reader in self.readers:
             self.wait(lambda: reader.count >= sum(map(len, read["out"].values())), "the live reader is level")  # noqa: B023 - called before the loop goes on
             assert reader.seen == read["out"], "a live reader saw what is not there"

@@ -32,7 +32,8 @@ from pipeline.settings import Settings, load
 from pipeline.topics import Topic
 
 CACHE = Path(".wafa/cache")
-_PATIENCE_SECONDS = 600.0
+_PATIENCE_SECONDS = 3600.0
+"""Three million newcomers take their time."""
 
 
 class Commit(NamedTuple):

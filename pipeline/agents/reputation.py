@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 
 from pipeline import metrics
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.engine.shell import AgentFunction
 from pipeline.engine.transport import FetchedRun
 from pipeline.schemas.mentions import Mention, ReputationDay
+
+log = structlog.get_logger("wafa.reputation")
 
 _SEEN_KEY: Final = b"__seen__"
 SEEN_MAX: Final = 2_048
@@ -44,11 +47,15 @@ class Reputation:
         self._seen_set = set(self._seen)
 
     def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
-        """Every mention is taken; one seen before counts no more."""
+        """Every mention is taken; one seen before counts no more, nor what is no mention: nobody but us writes here."""
         tones: Counter[str] = Counter()
         days: dict[bytes, ReputationDay] = {}
         for record in batch.records:
-            mention = _decode_mention(record.value or b"")
+            try:
+                mention = _decode_mention(record.value or b"")
+            except msgspec.MsgspecError as error:
+                log.error("mention_refused", offset=record.offset, problem=str(error))  # noqa: TRY400 - the message says all
+                continue
             if mention.mention in self._seen_set:
                 continue
             if len(self._seen) == SEEN_MAX:

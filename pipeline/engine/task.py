@@ -80,8 +80,32 @@ class _Times(NamedTuple):
     committed_at: float
 
 
+@dataclass(slots=True)
+class _Missing:
+    """What did not come here: runs lost on their way, and offsets between records."""
+
+    refetch: asyncio.Future[None] | None = None
+    """Fetching again what was lost on its way."""
+    gap: tuple[int, int] | None = None
+    """Where the task and its consumer stood a second ago, when the consumer was ahead."""
+    none_to: int = 0
+    """Up to here no record is missing between those that came: the log was asked."""
+    looking: asyncio.Future[None] | None = None
+    """Asking it."""
+    outside: PositionOutsideLog | None = None
+    """Records were deleted before they came here: raised when what did come is done."""
+
+
 class PositionOutsideLog(Exception):
     """The log no longer holds (or never held) the position: unread input is gone, or the topic was made anew."""
+
+    @classmethod
+    def of(cls, topic: str, partition: int, position: int, low: int, high: int) -> PositionOutsideLog:
+        """With the offsets."""
+        return cls(
+            f"{topic}[{partition}]: expected the position {position} between {low} and {high}; "
+            "unread input was deleted, or the topic was made anew"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +187,7 @@ class Task:
         """Counts the times the partition was taken from us: what was fetched in an earlier one is void."""
         self._stopping = False
         self._runner: asyncio.Task[None] | None = None
-        self._refetch: asyncio.Future[None] | None = None
-        self._gap: tuple[int, int] | None = None
-        """Where this task and its consumer stood a second ago, when the consumer was ahead."""
+        self._missing = _Missing()
         self._sequence = 0
         """Counts the task's transactions, over all its owners."""
         self._flushed_sequence = 0
@@ -227,6 +249,10 @@ class Task:
             if (records and records[0].offset < self._fetched_to)
             else records
         )
+        hole_to = fresh[0].offset if fresh else next_offset
+        if hole_to > max(self._fetched_to, self._missing.none_to):
+            self._look_into(hole_to)
+            return
         self._fetched_to = max(self._fetched_to, next_offset)
         if not fresh:
             if not self._pending and self._is_idle.is_set():
@@ -245,6 +271,8 @@ class Task:
     def see(self, end_offset: int) -> None:
         """Take note of where the log ends now. A running task that has come there has nothing to get on with."""
         self.end_offset = end_offset
+        if self.phase is Phase.RUNNING and end_offset < self.position:
+            self._look_into(self._missing.none_to)
         if self.lag_records:
             return
         self._none_waited_at = metrics.now_seconds()
@@ -253,18 +281,42 @@ class Task:
 
     def compare(self, fetch_position: int | None) -> None:
         """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""
-        before, self._gap = self._gap, None
+        before, self._missing.gap = self._missing.gap, None
         if self.phase is Phase.RUNNING and self._is_assigned and (fetch_position or 0) > self._fetched_to:
-            self._gap = (self._fetched_to, fetch_position or 0)
-            if self._gap == before:
-                self._fetch_again(self._gap[1])
+            self._missing.gap = (self._fetched_to, fetch_position or 0)
+            if self._missing.gap == before:
+                self._fetch_again(self._missing.gap[1])
 
     def _fetch_again(self, lost_to: int) -> None:
         """A fetched run was lost on its way here (Faust drops what comes in a rebalance): fetch from where we stand."""
-        if self._refetch is None or self._refetch.done():
+        if self._missing.refetch is None or self._missing.refetch.done():
             log.info("fetched_again", task=self._name, lost_from=self._fetched_to, lost_to=lost_to)
             again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
-            self._refetch = asyncio.ensure_future(again)
+            self._missing.refetch = asyncio.ensure_future(again)
+
+    def _look_into(self, hole_to: int) -> None:
+        """Offsets were passed over: marks of transactions and what was given up, or records deleted unread.
+
+        aiokafka says nothing when the log does not hold the position any more, and goes on where the log begins.
+        """
+        if self._missing.outside is None and (self._missing.looking is None or self._missing.looking.done()):
+            self._missing.looking = asyncio.ensure_future(self._look(self._fetched_to, hole_to))
+
+    async def _look(self, begin: int, hole_to: int) -> None:
+        topic, partition = self.spec.topic, self.partition
+        try:
+            low, high = await self._in_thread(lambda: self._around.log_bounds(topic, partition))
+        except Exception as error:  # noqa: BLE001 - whatever it was: it is asked again when the run comes again
+            log.info("hole_not_looked_into", task=self._name, begin=begin, end=hole_to, error=repr(error))
+        else:
+            if low <= begin <= high:
+                self._missing.none_to = max(self._missing.none_to, hole_to)
+            elif self.phase is Phase.RUNNING and begin == self._fetched_to:
+                self._missing.outside = PositionOutsideLog.of(topic, partition, begin, low, high)
+                self._wakeup.set()
+                return
+        if self.phase is Phase.RUNNING and self._is_assigned:
+            await self._around.resume(topic, partition, self._fetched_to)
 
     @property
     def reached(self) -> int:
@@ -389,10 +441,7 @@ class Task:
             position.next_offset, position.sequence, position.flushed_sequence,
         )  # fmt: skip
         if not low <= self.position <= high:
-            raise PositionOutsideLog(
-                f"{topic}[{self.partition}]: expected the position {self.position} between {low} and {high}; "
-                "unread input was deleted, or the topic was made anew"
-            )
+            raise PositionOutsideLog.of(topic, self.partition, self.position, low, high)
         self.end_offset, self.has_position = high, True
         self._anchor = reading.anchor
         if self._snapshots is not None:
@@ -402,7 +451,7 @@ class Task:
             lambda: self.spec.factory(self.partition, self._state, reading.unflushed)
         )
         self._state.changed.clear()
-        self._fetched_to = self.position
+        self._fetched_to = self._missing.none_to = self.position
         self._pending.clear()
         self._gets_on()
         self._flushing.flushed(time.monotonic(), 0.0, is_left=False, is_busy=False)
@@ -489,6 +538,8 @@ class Task:
         processor, limits = self._processor, self._around.limits
         assert processor is not None
         while not self._stopping:
+            if self._missing.outside is not None and not self._pending:
+                raise self._missing.outside
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
             flush_in = self._flush_in(now) if may_flush else None

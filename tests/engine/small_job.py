@@ -4,7 +4,7 @@ Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output
 key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
 `python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STRIKE]` (`strikes.py`). At SIGHUP it writes to
 DATA_DIR/live.json what it has in memory. In its environment: BATCH (records), WAFA_STORE_KIND, STANDBY
-(1), FILE_BYTES (no file may grow beyond: a full disk).
+(1), SESSION_SECONDS, FILE_BYTES (no file may grow beyond: a full disk).
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def main() -> None:
         copies=copies,
         at=striking(strike[0] if strike else ""),
     )
-    app = faust_app(Shell(app_id, bootstrap, folder, session_timeout_seconds=2.0, heartbeat_seconds=0.5), engine)
+    session_seconds = float(os.environ.get("SESSION_SECONDS", "2"))
+    shell = Shell(app_id, bootstrap, folder, session_timeout_seconds=session_seconds, heartbeat_seconds=0.5)
+    app = faust_app(shell, engine)
     signal.signal(signal.SIGHUP, lambda *_: tell_live(engine, folder / "live.json"))
     (folder / "listens").touch()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,60 +12,16 @@ from faust.types import TP
 
 from pipeline.engine import changelog
 from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame
-from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
+from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.engine.producer import TransactionalProducer
 from pipeline.engine.runtime import Engine
-from pipeline.engine.task import Limits, Phase
-from pipeline.engine.transport import FetchedRecord, FetchedRun
+from pipeline.engine.task import Phase
 from pipeline.metrics import now_seconds
+from tests.engine.driven import Reader, Takes, engine_of, record_of, until
 from tests.engine.job import Job
 
 A_WHILE_SECONDS = 0.3
 RECORDS = 100
-
-
-class Takes:
-    """Takes every record."""
-
-    wants_flush = False
-    held: str | None = None
-
-    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
-        return len(batch.records)
-
-
-class Reader:
-    """A consumer that tells where a log ends, and fetches nothing."""
-
-    def __init__(self) -> None:
-        self.end_offset = 0
-        self.paused: set[TP] = set()
-
-    def pause_partitions(self, tps: set[TP]) -> None:
-        self.paused |= tps
-
-    def end_of(self, tp: TP) -> int:
-        return self.end_offset
-
-    def position_of(self, tp: TP) -> None:
-        return None
-
-    async def flow_from(self, tp: TP, offset: int) -> None:
-        self.paused.discard(tp)
-
-
-def engine_of(
-    job: Job, process: Callable[[], Takes], at: Callable[[str], None] = lambda step: None, client: Any = None
-) -> Engine:
-    """An engine with one task, to be driven by hand."""
-
-    def factory(partition: int, state: State, unflushed: Sequence[bytes]) -> Takes:
-        return process()
-
-    spec = Spec("still", f"{job.prefix}in", factory, lambda p: ChangelogPlace(f"{job.prefix}state", p))
-    return Engine(
-        [spec], app_id=f"{job.prefix}app", client=client or {"bootstrap.servers": job.bootstrap}, limits=Limits(), at=at
-    )  # fmt: skip
 
 
 def fill(job: Job, records: int) -> None:
@@ -81,14 +36,6 @@ def fill(job: Job, records: int) -> None:
     producer.send(outbox)
     producer.send_position(f"{job.prefix}state", POSITION_KEY, encode_position(Position(0, 1, 1)), 0)
     producer.commit_blocking()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Until it is so, or fail."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def stands_still(engine: Engine) -> float:
@@ -185,12 +132,6 @@ def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(j
 
     seconds, since_nothing_waited = asyncio.run(rested())
     assert seconds <= since_nothing_waited
-
-
-def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
-    """A run of one record, that the broker received then."""
-    record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
-    return FetchedRun(topic, 0, [record], offset, offset + 1)
 
 
 def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:

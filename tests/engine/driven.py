@@ -1,0 +1,74 @@
+"""An engine driven by hand: its tasks run on a real broker, and what is fetched is what a test hands over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from faust.types import TP
+
+from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
+from pipeline.engine.runtime import Engine
+from pipeline.engine.task import Limits
+from pipeline.engine.transport import FetchedRecord, FetchedRun
+from tests.engine.job import Job
+
+
+class Takes:
+    """Takes every record."""
+
+    wants_flush = False
+    held: str | None = None
+
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        return len(batch.records)
+
+
+class Reader:
+    """A consumer that tells where a log ends, and fetches nothing."""
+
+    def __init__(self) -> None:
+        self.end_offset = 0
+        self.paused: set[TP] = set()
+
+    def pause_partitions(self, tps: set[TP]) -> None:
+        self.paused |= tps
+
+    def end_of(self, tp: TP) -> int:
+        return self.end_offset
+
+    def position_of(self, tp: TP) -> None:
+        return None
+
+    async def flow_from(self, tp: TP, offset: int) -> None:
+        self.paused.discard(tp)
+
+
+def engine_of(
+    job: Job, process: Callable[[], Takes], at: Callable[[str], None] = lambda step: None, client: Any = None
+) -> Engine:
+    """An engine with one task, to be driven by hand."""
+
+    def factory(partition: int, state: State, unflushed: Sequence[bytes]) -> Takes:
+        return process()
+
+    spec = Spec("driven", f"{job.prefix}in", factory, lambda p: ChangelogPlace(f"{job.prefix}state", p))
+    return Engine(
+        [spec], app_id=f"{job.prefix}app", client=client or {"bootstrap.servers": job.bootstrap}, limits=Limits(), at=at
+    )  # fmt: skip
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Until it is so, or fail."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
+    """A run of one record, that the broker received then."""
+    record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
+    return FetchedRun(topic, 0, [record], offset, offset + 1)

@@ -1,0 +1,119 @@
+"""Input that was deleted before it was read is said, and nothing is done as if it had never been."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from faust.types import TP
+
+from pipeline.engine.task import Phase
+from tests.engine.checking import positions, read_committed, state_of
+from tests.engine.driven import Reader, Takes, engine_of, record_of, until
+from tests.engine.job import PARTITIONS, Job, is_stopped
+
+
+def delete_all(job: Job, *, but: int) -> None:
+    """Delete every partition's input, but for its last records: as a topic's retention does."""
+    topic, admin = f"{job.prefix}in", AdminClient({"bootstrap.servers": job.bootstrap})
+    records = read_committed(job.bootstrap, topic, PARTITIONS)
+    places = [TopicPartition(topic, number, len(records[number]) - but) for number in range(PARTITIONS)]
+    for deleted in admin.delete_records(places).values():
+        deleted.result(30)
+
+
+def counted(job: Job) -> int:
+    """How many records the state says there were."""
+    changelogs = read_committed(job.bootstrap, f"{job.prefix}state", PARTITIONS)
+    return sum(count for changelog in changelogs.values() for count, _ in state_of(changelog).values())
+
+
+def while_it_is_away(job: Job, publish_and_delete: Callable[[], None]) -> None:
+    """The worker has ended, and another comes."""
+    worker = job.workers[0]
+    worker.terminate()
+    worker.wait(20)
+    publish_and_delete()
+    job.start(again=0)
+
+
+def while_it_is_behind(job: Job, publish_and_delete: Callable[[], None]) -> None:
+    """The worker stands still for a moment, shorter than its session."""
+    worker = job.workers[0]
+    worker.send_signal(signal.SIGSTOP)
+    job.wait(lambda: is_stopped(worker), "it stands still")
+    publish_and_delete()
+    worker.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("left", [0, 10])
+@pytest.mark.parametrize("happens", [while_it_is_away, while_it_is_behind])
+def test_unread_input_that_was_deleted_stops_its_partition_with_the_offsets(
+    job: Job, happens: Callable[[Job, Callable[[], None]], None], left: int
+) -> None:
+    job.publish(2_000)
+    job.start(SESSION_SECONDS="30")
+    job.wait_until_done()
+    before = positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)
+
+    def publish_and_delete() -> None:
+        job.publish(2_000)
+        delete_all(job, but=left)
+
+    happens(job, publish_and_delete)
+    said = job.log_of
+    job.wait(lambda: said(len(job.workers) - 1).count("PositionOutsideLog") == PARTITIONS, "each partition says so")
+    assert all(f"expected the position {each} between" in said(len(job.workers) - 1) for each in before.values())
+    assert positions(job.bootstrap, f"{job.prefix}state", PARTITIONS) == before
+
+
+def test_a_log_that_is_shorter_than_what_was_read_of_it_stops_its_partition(job: Job) -> None:
+    """As after an election that lost records: what comes in their place would be taken for what was read long ago."""
+    topic, admin = f"{job.prefix}in", AdminClient({"bootstrap.servers": job.bootstrap})
+    job.publish(400)
+
+    async def shortened() -> str:
+        engine, reader = engine_of(job, Takes), Reader()
+        consumer: Any = reader
+        engine.use(consumer)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        for offset in range(20):
+            engine.take(record_of(topic, offset, 0))
+        await until(lambda: engine.status()[0].position == 20)
+        admin.delete_topics([topic])[topic].result(30)
+        job.wait(lambda: topic not in admin.list_topics(timeout=10).topics, "it is gone")
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+        job.publish(10, keys=1)
+        engine.look()
+        await until(lambda: engine.status()[0].phase is Phase.BROKEN)
+        (status,) = engine.status()
+        await engine.stop()
+        return status.reason
+
+    assert "expected the position 20 between 0 and" in asyncio.run(shortened())
+
+
+def test_input_that_was_given_up_and_the_marks_of_transactions_are_no_loss(job: Job) -> None:
+    """To who reads it, an aborted transaction is a hole like one that was deleted."""
+    job.start(SESSION_SECONDS="30")
+    producer = Producer({"bootstrap.servers": job.bootstrap, "transactional.id": job.prefix, "log_level": 0})
+    producer.init_transactions(30)
+    for number in range(40):
+        producer.begin_transaction()
+        for partition in range(PARTITIONS):
+            producer.produce(f"{job.prefix}in", b'{"n": %d}' % number, b"c%d" % partition, partition)
+        producer.flush(30)
+        if number % 3:
+            producer.abort_transaction(30)
+        else:
+            producer.commit_transaction(30)
+            job.published += PARTITIONS
+    job.wait(lambda: counted(job) == job.published, "what was committed has had its effect")
+    assert "PositionOutsideLog" not in job.log_of(0)
+    assert job.log_of(0).count("task_recovered") == PARTITIONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -55,3 +56,6 @@ def test_who_was_fenced_is_told_so_and_not_that_something_failed(
             next_step(one, job)
         one.abandon()
         other.abandon()
+    for thread in threading.enumerate():
+        if thread.name.startswith(f"wafa-abandon-{job.prefix}"):
+            thread.join(60)  # what it says as it closes is of this test

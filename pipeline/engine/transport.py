@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ log = structlog.get_logger("wafa.engine")
 _FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch. A partition with room again waits for the fetch in flight: keep it short."""
 _NO_PARTITION_SECONDS = 1.0
+_METADATA_REST_SECONDS = 0.2
 _FETCH_BYTES_MIN = 64 * 1024
 """Fetches that bring less wait that long: under load some hundred fetches a second would each bring a little."""
 
@@ -65,6 +67,23 @@ class FetchedRecord(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+def pace_metadata(client: Any) -> None:
+    """Let a client of aiokafka ask for metadata no oftener than every so long.
+
+    aiokafka 0.14.0 asks again at once where a partition has no leader, and again when nobody answers: while a broker
+    that ended in order is away, every worker would keep a core busy with that, and say so a thousand times a second.
+    """
+    update, asked_at = client._metadata_update, -_METADATA_REST_SECONDS
+
+    async def paced(*of: Any) -> Any:
+        nonlocal asked_at
+        await asyncio.sleep(max(0.0, asked_at + _METADATA_REST_SECONDS - time.monotonic()))
+        asked_at = time.monotonic()
+        return await update(*of)
+
+    client._metadata_update = paced
 
 
 class _KeptRecords(fetcher.MemoryRecords):  # type: ignore[misc]  # aiokafka has no types
@@ -193,7 +212,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = RoundRobinPartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
@@ -214,6 +233,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             isolation_level="read_committed",
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        pace_metadata(consumer._client)
+        return consumer
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None

@@ -14,7 +14,7 @@ from tests.engine.strikes import COMMITTING
 
 AtOnce = Callable[[Callable[[Job, str], None], Sequence[str]], dict[str, Future[None]]]
 CHAINS = (
-    "initialised:2 flushed:6 restoring:2 fetched:3",
+    "initialised:2 flushed:6 restoring:1 fetched:3",
     "stepped:4 restored:2 committing:3 kept:5",
     "produced:2 committed:3 committing:2 produced:5",
     "committed:1 revoking:1",

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import aiokafka
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record import default_records, memory_records
@@ -40,6 +41,7 @@ OVERRIDDEN = [
     (default_records._DefaultRecordBatchPy, "_maybe_uncompress", ["self"]),
     (memory_records._MemoryRecordsPy, "has_next", ["self"]),
     (memory_records._MemoryRecordsPy, "next_batch", ["self", "_min_slice", "_magic_offset"]),
+    (AIOKafkaClient, "_metadata_update", ["self", "cluster_metadata", "topics"]),
     (driver.Consumer, "_new_consumer_thread", ["self"]),
     (Consumer, "getmany", ["self", "timeout"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
@@ -82,6 +84,11 @@ def test_what_we_override_is_there_with_its_parameters(owner: type, name: str, p
 @pytest.mark.parametrize(("owner", "name"), CALLED, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_what_we_call_is_there(owner: type, name: str) -> None:
     assert hasattr(owner, name)
+
+
+def test_a_consumer_has_its_client_where_we_look_for_it() -> None:
+    assert "self._client = AIOKafkaClient(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+    assert "await self._metadata_update(" in inspect.getsource(AIOKafkaClient)
 
 
 def test_aiokafka_makes_its_records_by_the_class_that_we_put_there() -> None:

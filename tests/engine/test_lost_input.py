@@ -66,9 +66,8 @@ def test_unread_input_that_was_deleted_stops_its_partition_with_the_offsets(
         delete_all(job, but=left)
 
     happens(job, publish_and_delete)
-    said = job.log_of
-    job.wait(lambda: said(len(job.workers) - 1).count("PositionOutsideLog") == PARTITIONS, "each partition says so")
-    assert all(f"expected the position {each} between" in said(len(job.workers) - 1) for each in before.values())
+    wanted = [f"in[{number}]: expected the position {before[number]} between" for number in range(PARTITIONS)]
+    job.wait(lambda: all(each in job.log_of(len(job.workers) - 1) for each in wanted), "each partition says so")
     assert positions(job.bootstrap, f"{job.prefix}state", PARTITIONS) == before
 
 
@@ -90,8 +89,12 @@ def test_a_log_that_is_shorter_than_what_was_read_of_it_stops_its_partition(job:
         job.wait(lambda: topic not in admin.list_topics(timeout=10).topics, "it is gone")
         admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
         job.publish(10, keys=1)
-        engine.look()
-        await until(lambda: engine.status()[0].phase is Phase.BROKEN)
+
+        def is_broken() -> bool:
+            engine.look()  # once a second, in a worker
+            return engine.status()[0].phase is Phase.BROKEN
+
+        await until(is_broken)
         (status,) = engine.status()
         await engine.stop()
         return status.reason
@@ -115,5 +118,4 @@ def test_input_that_was_given_up_and_the_marks_of_transactions_are_no_loss(job: 
             producer.commit_transaction(30)
             job.published += PARTITIONS
     job.wait(lambda: counted(job) == job.published, "what was committed has had its effect")
-    assert "PositionOutsideLog" not in job.log_of(0)
-    assert job.log_of(0).count("task_recovered") == PARTITIONS
+    assert "task_failed" not in job.log_of(0)

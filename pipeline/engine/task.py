@@ -39,6 +39,8 @@ _BEHIND_BATCHES = 4
 """Where so many batches wait already they are taken as one: fewer commits, and a customer's many events packed once."""
 _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
+_PASSED_SECONDS = 60.0
+"""A position that only marks of transactions and what was given up have moved is committed after so long."""
 _FORGIVEN = 1
 """Failures in a row after which getting well again is still progress; after more only a commit is."""
 
@@ -178,6 +180,8 @@ class Task:
         self._pending: deque[Record] = deque()
         self._fetched_to = 0
         self._first_at = 0.0
+        self._passed_at = 0.0
+        """When it was last moved by a run without records."""
         self._is_full = False
         self._wakeup = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -253,6 +257,9 @@ class Task:
         if hole_to > max(self._fetched_to, self._missing.none_to):
             self._look_into(hole_to)
             return
+        if not fresh and next_offset > self._fetched_to:
+            self._passed_at = time.monotonic()
+            self._wakeup.set()
         self._fetched_to = max(self._fetched_to, next_offset)
         if not fresh:
             if not self._pending and self._is_idle.is_set():
@@ -525,7 +532,7 @@ class Task:
                 await self._until_stopped()
                 return
             flush = await self._gather()
-            if not (self._pending or flush):
+            if not (self._pending or flush or self._passed_in(time.monotonic()) == 0.0):
                 continue
             self._is_idle.clear()
             try:
@@ -534,7 +541,10 @@ class Task:
                 self._is_idle.set()
 
     async def _gather(self) -> bool:
-        """Wait until a batch is worth closing: full, or lingered and in its turn. True if a flush is due."""
+        """Wait until a batch is worth closing: full, or lingered and in its turn; or due without records.
+
+        True if a flush is due.
+        """
         processor, limits = self._processor, self._around.limits
         assert processor is not None
         while not self._stopping:
@@ -543,8 +553,9 @@ class Task:
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
             flush_in = self._flush_in(now) if may_flush else None
-            if flush_in == 0.0:
-                return True
+            passed_in = self._passed_in(now)
+            if flush_in == 0.0 or passed_in == 0.0:
+                return flush_in == 0.0
             if self._pending:
                 due_at = max(self._first_at + limits.linger_seconds, self._around.pace.next_at(self._name, now))
                 linger = due_at - now
@@ -552,10 +563,19 @@ class Task:
                     return False
                 timeout: float | None = linger if flush_in is None else min(linger, flush_in)
             else:
-                timeout = flush_in
+                timeout = min((each for each in (flush_in, passed_in) if each is not None), default=None)
             self._wakeup.clear()
             await self._wait(timeout)
         return False
+
+    def _passed_in(self, now: float) -> float | None:
+        """Seconds until a position without records is due; None: there is none.
+
+        Else a log whose end nobody but a crashed worker wrote would, once deleted, seem to have been deleted unread.
+        """
+        if self._pending or self._fetched_to <= self.position or not self._is_assigned:
+            return None
+        return max(0.0, self._passed_at + _PASSED_SECONDS - now)
 
     def _flush_in(self, now: float) -> float:
         """Seconds until a flush is due. Behind, it is asked again within a second: that may be over by then."""

@@ -12,7 +12,9 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from faust.types import TP
 
+from pipeline.engine import task
 from pipeline.engine.task import Phase
+from pipeline.engine.transport import FetchedRun
 from tests.engine.checking import positions, read_committed, state_of
 from tests.engine.driven import Reader, Takes, engine_of, record_of, until
 from tests.engine.job import PARTITIONS, Job, is_stopped
@@ -119,3 +121,34 @@ def test_input_that_was_given_up_and_the_marks_of_transactions_are_no_loss(job: 
             job.published += PARTITIONS
     job.wait(lambda: counted(job) == job.published, "what was committed has had its effect")
     assert "task_failed" not in job.log_of(0)
+
+
+def test_a_position_that_only_marks_have_moved_is_kept_too(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what lies before it would, when it is deleted one day, seem to have been deleted unread."""
+    monkeypatch.setattr(task, "_PASSED_SECONDS", 0.2)
+    topic = f"{job.prefix}in"
+    producer = Producer({"bootstrap.servers": job.bootstrap, "transactional.id": job.prefix, "log_level": 0})
+    producer.init_transactions(30)
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        producer.produce(topic, b"{}", b"key", 0)
+        producer.flush(30)
+        end(30)
+
+    async def kept() -> int:
+        engine = engine_of(job, Takes)
+        await engine.on_assigned([TP(topic, 0)])
+        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        engine.take(record_of(topic, 0, 0))
+        await until(lambda: engine.status()[0].position == 1)
+
+        def is_kept() -> bool:
+            engine.take(FetchedRun(topic, 0, (), 1, 4))  # a mark, a record that was given up, and its mark
+            return engine.status()[0].committed_at != committed_at
+
+        committed_at = engine.status()[0].committed_at
+        await until(is_kept)
+        await engine.stop()
+        return positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)[0]
+
+    assert asyncio.run(kept()) == 4

@@ -459,6 +459,7 @@ class Task:
         )
         self._state.changed.clear()
         self._fetched_to = self._missing.none_to = self.position
+        self._missing.outside = None
         self._pending.clear()
         self._gets_on()
         self._flushing.flushed(time.monotonic(), 0.0, is_left=False, is_busy=False)

@@ -157,7 +157,7 @@ class Engine:
         self._tasks.clear()
         await asyncio.to_thread(self._standbys.stop)
         if self._probe is not None:
-            self._probe.close()
+            await asyncio.to_thread(self._probe.close)  # it waits for who asks it just now
         self._blocking.shutdown(wait=False)
 
     def standbys(self) -> Mapping[ChangelogPlace, int]:

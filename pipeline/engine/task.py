@@ -41,6 +41,7 @@ _TELLING_RECORDS = 50
 """A batch of fewer says little about what a record costs."""
 _PASSED_SECONDS = 60.0
 """A position that only marks of transactions and what was given up have moved is committed after so long."""
+_LOOK_AGAIN_SECONDS = 1.0
 _FORGIVEN = 1
 """Failures in a row after which getting well again is still progress; after more only a commit is."""
 
@@ -92,8 +93,9 @@ class _Missing:
     """Where the task and its consumer stood a second ago, when the consumer was ahead."""
     none_to: int = 0
     """Up to here no record is missing between those that came: the log was asked."""
-    looking: asyncio.Future[None] | None = None
-    """Asking it."""
+    is_looking: bool = False
+    """It is being asked: what comes meanwhile is fetched again afterwards."""
+    look: asyncio.Future[None] | None = None
     outside: PositionOutsideLog | None = None
     """Records were deleted before they came here: raised when what did come is done."""
 
@@ -225,25 +227,33 @@ class Task:
         self._is_assigned = False
         self._tenure += 1
         self._pending.clear()
-        self._fetched_to = self.position  # else a flush without records would pass over what was just dropped
+        self._stand_at_position()  # else a flush without records would pass over what was just dropped
         self._is_full = False
         self._wakeup.set()
         self._around.at("revoking")
         await self._is_idle.wait()
         self._around.at("revoked")
 
+    def _stand_at_position(self) -> None:
+        """Nothing behind the position has come, nor is known not to be missing."""
+        self._fetched_to = self._missing.none_to = self.position
+
     async def assign(self) -> None:
         """The partition is ours again: go on from the position, or (where it failed) from the log."""
         self._is_assigned = True
         self._wakeup.set()
         if self.phase is Phase.RUNNING:
-            self._fetched_to = self.position
+            self._stand_at_position()
             self._gets_on()
             await self._around.resume(self.spec.topic, self.partition, self.position)
 
+    @property
+    def _takes_runs(self) -> bool:
+        return self.phase is Phase.RUNNING and self._is_assigned and not self._missing.is_looking
+
     def offer(self, records: Sequence[Record], begin_offset: int, next_offset: int) -> None:
         """Take a fetched run. Records before the position are what a seek has already overtaken."""
-        if self.phase is not Phase.RUNNING or not self._is_assigned:
+        if not self._takes_runs:
             return
         if begin_offset > self._fetched_to:
             self._fetch_again(begin_offset)
@@ -255,23 +265,28 @@ class Task:
         )
         hole_to = fresh[0].offset if fresh else next_offset
         if hole_to > max(self._fetched_to, self._missing.none_to):
-            self._look_into(hole_to)
+            self._look_into(hole_to, lambda: self.offer(records, begin_offset, next_offset))
             return
         if not fresh and next_offset > self._fetched_to:
-            self._passed_at = time.monotonic()
+            if self._fetched_to <= self.position:
+                self._passed_at = time.monotonic()
             self._wakeup.set()
         self._fetched_to = max(self._fetched_to, next_offset)
         if not fresh:
             if not self._pending and self._is_idle.is_set():
                 self._gets_on()
             return
+        self._put_in(fresh)
+
+    def _put_in(self, fresh: Sequence[Record]) -> None:
+        """These wait for their batch."""
         if self._waits_since is None:
             self._waits_since = fresh[0].timestamp / 1000
         if not self._pending:
             self._first_at = time.monotonic()
         self._pending.extend(fresh)
-        if len(self._pending) >= _PENDING_BATCHES * self._around.limits.batch_records_max and not self._is_full:
-            self._is_full = True
+        if len(self._pending) >= _PENDING_BATCHES * self._around.limits.batch_records_max:
+            self._is_full = True  # told again while it is: whoever resumes the partition does not know
             self._around.buffer(self.spec.topic, self.partition, is_full=True)
         self._wakeup.set()
 
@@ -301,28 +316,36 @@ class Task:
             again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
             self._missing.refetch = asyncio.ensure_future(again)
 
-    def _look_into(self, hole_to: int) -> None:
+    def _look_into(self, hole_to: int, go_on: Callable[[], None] = lambda: None) -> None:
         """Offsets were passed over: marks of transactions and what was given up, or records deleted unread.
 
         aiokafka says nothing when the log does not hold the position any more, and goes on where the log begins.
         """
-        if self._missing.outside is None and (self._missing.looking is None or self._missing.looking.done()):
-            self._missing.looking = asyncio.ensure_future(self._look(self._fetched_to, hole_to))
+        missing = self._missing
+        if missing.outside is None and not missing.is_looking:
+            missing.is_looking = True
+            self._around.pause(self.spec.topic, self.partition)
+            missing.look = asyncio.ensure_future(self._look(self._fetched_to, hole_to, go_on))
 
-    async def _look(self, begin: int, hole_to: int) -> None:
-        topic, partition = self.spec.topic, self.partition
+    async def _look(self, begin: int, hole_to: int, go_on: Callable[[], None]) -> None:
+        topic, partition, missing, tenure = self.spec.topic, self.partition, self._missing, self._tenure
+        bounds: tuple[int, int] | None = None
         try:
-            low, high = await self._in_thread(lambda: self._around.log_bounds(topic, partition))
+            bounds = await self._in_thread(lambda: self._around.log_bounds(topic, partition))
         except Exception as error:  # noqa: BLE001 - whatever it was: it is asked again when the run comes again
             log.info("hole_not_looked_into", task=self._name, begin=begin, end=hole_to, error=repr(error))
-        else:
-            if low <= begin <= high:
-                self._missing.none_to = max(self._missing.none_to, hole_to)
-            elif self.phase is Phase.RUNNING and begin == self._fetched_to:
-                self._missing.outside = PositionOutsideLog.of(topic, partition, begin, low, high)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        missing.is_looking = False
+        if self.phase is not Phase.RUNNING or not self._is_assigned:  # whoever goes on begins at the position
+            return
+        if bounds is not None and begin == self._fetched_to and tenure == self._tenure:
+            if not bounds[0] <= begin <= bounds[1]:
+                missing.outside = PositionOutsideLog.of(topic, partition, begin, *bounds)
                 self._wakeup.set()
                 return
-        if self.phase is Phase.RUNNING and self._is_assigned:
+            missing.none_to = max(missing.none_to, hole_to)
+            go_on()
+        if not missing.is_looking:
             await self._around.resume(topic, partition, self._fetched_to)
 
     @property
@@ -416,7 +439,7 @@ class Task:
         state, self._state = self._state, State()
         await self._in_thread(state.close)
         self._pending.clear()
-        self._fetched_to = self.position  # what was fetched has had no effect: it is lag again
+        self._stand_at_position()  # what was fetched has had no effect: it is lag again
         self._is_full = False
         if producer is not None:
             producer.abandon()
@@ -458,7 +481,7 @@ class Task:
             lambda: self.spec.factory(self.partition, self._state, reading.unflushed)
         )
         self._state.changed.clear()
-        self._fetched_to = self._missing.none_to = self.position
+        self._stand_at_position()
         self._missing.outside = None
         self._pending.clear()
         self._gets_on()
@@ -533,13 +556,16 @@ class Task:
                 await self._until_stopped()
                 return
             flush = await self._gather()
-            if not (self._pending or flush or self._passed_in(time.monotonic()) == 0.0):
+            outside = self._missing.outside
+            if not (self._pending or flush or outside or self._passed_in(time.monotonic()) == 0.0):
                 continue
             self._is_idle.clear()
             try:
                 await self._transact(flush=flush)
             finally:
                 self._is_idle.set()
+            if outside is not None and not self._pending:  # and it is still ours: else it may stand elsewhere by now
+                raise outside
 
     async def _gather(self) -> bool:
         """Wait until a batch is worth closing: full, or lingered and in its turn; or due without records.
@@ -550,7 +576,7 @@ class Task:
         assert processor is not None
         while not self._stopping:
             if self._missing.outside is not None and not self._pending:
-                raise self._missing.outside
+                return False
             now = time.monotonic()
             may_flush = processor.wants_flush and self._is_assigned
             flush_in = self._flush_in(now) if may_flush else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from pipeline.engine.runtime import Engine
 from pipeline.engine.task import Limits
 from pipeline.engine.transport import FetchedRecord, FetchedRun
 from tests.engine.job import Job
+
+_USUAL = Limits()
 
 
 class Takes:
@@ -32,9 +35,17 @@ class Reader:
     def __init__(self) -> None:
         self.end_offset = 0
         self.paused: set[TP] = set()
+        self.full: list[TP] = []
+        """Told of, each time."""
 
     def pause_partitions(self, tps: set[TP]) -> None:
         self.paused |= tps
+
+    def on_buffer_full(self, tp: TP) -> None:
+        self.full.append(tp)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        pass
 
     def end_of(self, tp: TP) -> int:
         return self.end_offset
@@ -47,7 +58,11 @@ class Reader:
 
 
 def engine_of(
-    job: Job, process: Callable[[], Takes], at: Callable[[str], None] = lambda step: None, client: Any = None
+    job: Job,
+    process: Callable[[], Takes],
+    at: Callable[[str], None] = lambda step: None,
+    client: Any = None,
+    limits: Limits = _USUAL,
 ) -> Engine:
     """An engine with one task, to be driven by hand."""
 
@@ -56,7 +71,7 @@ def engine_of(
 
     spec = Spec("driven", f"{job.prefix}in", factory, lambda p: ChangelogPlace(f"{job.prefix}state", p))
     return Engine(
-        [spec], app_id=f"{job.prefix}app", client=client or {"bootstrap.servers": job.bootstrap}, limits=Limits(), at=at
+        [spec], app_id=f"{job.prefix}app", client=client or {"bootstrap.servers": job.bootstrap}, limits=limits, at=at
     )  # fmt: skip
 
 
@@ -72,3 +87,16 @@ def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
     """A run of one record, that the broker received then."""
     record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
     return FetchedRun(topic, 0, [record], offset, offset + 1)
+
+
+def run_of(topic: str, offsets: range, begin: int) -> FetchedRun:
+    """A run of these records, fetched from `begin` on."""
+    records = [FetchedRecord(topic, 0, offset, 0, b"key", b"", ()) for offset in offsets]
+    return FetchedRun(topic, 0, records, begin, offsets.stop)
+
+
+def let_producers_close(prefix: str) -> None:
+    """Wait for those that were abandoned: what they say as they close is of the test that had them."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(f"wafa-abandon-{prefix}"):
+            thread.join(60)

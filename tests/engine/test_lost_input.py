@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,11 +15,14 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from faust.types import TP
 
 from pipeline.engine import task
-from pipeline.engine.task import Phase
+from pipeline.engine.runtime import Engine, TaskStatus
+from pipeline.engine.task import Limits, Phase
 from pipeline.engine.transport import FetchedRun
 from tests.engine.checking import positions, read_committed, state_of
-from tests.engine.driven import Reader, Takes, engine_of, record_of, until
+from tests.engine.driven import Reader, Takes, engine_of, let_producers_close, record_of, run_of, until
 from tests.engine.job import PARTITIONS, Job, is_stopped
+
+_QUICK = Limits(refenced_after_seconds=0.2)
 
 
 def delete_all(job: Job, *, but: int) -> None:
@@ -39,7 +44,7 @@ def while_it_is_away(job: Job, publish_and_delete: Callable[[], None]) -> None:
     """The worker has ended, and another comes."""
     worker = job.workers[0]
     worker.terminate()
-    worker.wait(20)
+    worker.wait(60)
     publish_and_delete()
     job.start(again=0)
 
@@ -68,9 +73,114 @@ def test_unread_input_that_was_deleted_stops_its_partition_with_the_offsets(
         delete_all(job, but=left)
 
     happens(job, publish_and_delete)
-    wanted = [f"in[{number}]: expected the position {before[number]} between" for number in range(PARTITIONS)]
-    job.wait(lambda: all(each in job.log_of(len(job.workers) - 1) for each in wanted), "each partition says so")
-    assert positions(job.bootstrap, f"{job.prefix}state", PARTITIONS) == before
+    said = re.compile(rf"{re.escape(job.prefix)}in\[(\d)\]: expected the position (\d+) between (\d+) and")
+    found = lambda: {int(each[0]): each for each in said.findall(job.log_of(len(job.workers) - 1))}  # noqa: E731 - it is asked twice
+    job.wait(lambda: len(found()) == PARTITIONS, "each partition says so")
+    after = positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)
+    for number, (_, position, low) in found().items():
+        assert before[number] <= int(position) == after[number] < int(low)
+
+
+@dataclass
+class Driven:
+    """An engine driven by hand on a log of records in partition 0, and what may happen to the log."""
+
+    job: Job
+    engine: Engine
+    reader: Reader
+
+    @classmethod
+    async def of(cls, job: Job, limits: Limits = _QUICK) -> Driven:
+        """With its one task running."""
+        driven = cls(job, engine_of(job, Takes, limits=limits), Reader())
+        consumer: Any = driven.reader
+        driven.engine.use(consumer)
+        await driven.engine.on_assigned([driven.place])
+        await until(lambda: driven.status.phase is Phase.RUNNING)
+        return driven
+
+    @property
+    def place(self) -> TP:
+        """Its partition."""
+        return TP(f"{self.job.prefix}in", 0)
+
+    @property
+    def status(self) -> TaskStatus:
+        """Of its task."""
+        return self.engine.status()[0]
+
+    async def take(self, offsets: range, begin: int) -> None:
+        """Fetch these records; they are done."""
+        self.engine.take(run_of(self.place.topic, offsets, begin))
+        await until(lambda: self.status.position == offsets.stop)
+
+
+def fill(job: Job, records: int) -> None:
+    """Records in partition 0."""
+    producer = Producer({"bootstrap.servers": job.bootstrap, "log_level": 0})
+    for _ in range(records):
+        producer.produce(f"{job.prefix}in", b"", b"key", 0)
+    assert producer.flush(30) == 0
+
+
+def delete(job: Job, before: int) -> None:
+    """Those of partition 0 before an offset."""
+    admin = AdminClient({"bootstrap.servers": job.bootstrap})
+    place = TopicPartition(f"{job.prefix}in", 0, before)
+    admin.delete_records([place])[place].result(30)
+
+
+def test_what_is_deleted_while_a_partition_is_away_is_noticed_although_its_log_had_been_asked(job: Job) -> None:
+    async def came_back() -> str:
+        fill(job, 600)
+        driven = await Driven.of(job)
+        await driven.take(range(100), 0)
+        driven.engine.take(FetchedRun(driven.place.topic, 0, (), 100, 500))  # as if there were only marks
+        await until(lambda: driven.status.position == 500 or driven.engine.positions()[driven.place] == 500)
+        await driven.engine.on_revoked([driven.place])
+        delete(job, 300)
+        await driven.engine.on_assigned([driven.place])
+        driven.engine.take(run_of(driven.place.topic, range(300, 310), 100))
+        await until(lambda: driven.status.phase is Phase.BROKEN)
+        reason = driven.status.reason
+        await driven.engine.stop()
+        return reason
+
+    assert "expected the position 100 between 300 and" in asyncio.run(came_back())
+
+
+@pytest.mark.filterwarnings("ignore:Producer abort_transaction failed during close")  # of who was fenced, rightly
+def test_who_comes_back_after_another_did_its_work_is_fenced_and_goes_on_from_there(job: Job) -> None:
+    """What was deleted meanwhile was read, by the other one."""
+
+    async def came_back() -> int:
+        fill(job, 100)
+        zombie, other = await Driven.of(job), await Driven.of(job)  # the second fences the first
+        await other.take(range(60), 0)
+        await other.engine.stop()
+        delete(job, 50)
+        zombie.engine.take(run_of(zombie.place.topic, range(50, 60), 0))
+        await until(lambda: zombie.status.position == 60)
+        await zombie.take(range(60, 70), 60)
+        await zombie.engine.stop()
+        return positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)[0]
+
+    assert asyncio.run(came_back()) == 70
+    let_producers_close(job.prefix)
+
+
+def test_a_full_partition_that_was_resumed_to_look_is_paused_again(job: Job) -> None:
+    async def told() -> int:
+        fill(job, 600)
+        driven = await Driven.of(job, Limits(batch_records_max=10))
+        for begin in (0, 100, 200):
+            driven.engine.take(run_of(driven.place.topic, range(begin, begin + 100), begin))
+        full = len(driven.reader.full)
+        await until(lambda: driven.status.position == 300)
+        await driven.engine.stop()
+        return full
+
+    assert asyncio.run(told()) == 3
 
 
 def test_a_log_that_is_shorter_than_what_was_read_of_it_stops_its_partition(job: Job) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
 from pipeline.engine.processor import Outbox
 from pipeline.engine.producer import Fenced, TransactionalProducer
+from tests.engine.driven import let_producers_close
 from tests.engine.job import Job
 
 
@@ -56,6 +56,4 @@ def test_who_was_fenced_is_told_so_and_not_that_something_failed(
             next_step(one, job)
         one.abandon()
         other.abandon()
-    for thread in threading.enumerate():
-        if thread.name.startswith(f"wafa-abandon-{job.prefix}"):
-            thread.join(60)  # what it says as it closes is of this test
+    let_producers_close(job.prefix)

@@ -154,6 +154,7 @@ def bounds(consumer: Consumer, place: TopicPartition, *, timeout_seconds: float)
             if error.args[0].name() not in _NOT_KNOWN_YET or time.monotonic() > deadline:
                 raise
             time.sleep(_ASKED_AGAIN_SECONDS)
+            consumer.list_topics(place.topic, timeout=timeout_seconds)  # else it asks for leaders every five minutes
         else:
             return low, end
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -300,9 +301,14 @@ class Engine:
                         "isolation.level": "read_uncommitted",
                     }
                 )
-            low, high = self._probe.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS, cached=False
-            )
+            try:
+                low, high = self._probe.get_watermark_offsets(
+                    TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS, cached=False
+                )
+            except KafkaException:
+                with contextlib.suppress(KafkaException):  # whoever leads it now: the next one who asks knows
+                    self._probe.list_topics(topic, timeout=_WATERMARK_SECONDS)
+                raise
         return low, high
 
 

@@ -304,7 +304,7 @@ class Task:
     def compare(self, fetch_position: int | None) -> None:
         """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""
         before, self._missing.gap = self._missing.gap, None
-        if self.phase is Phase.RUNNING and self._is_assigned and (fetch_position or 0) > self._fetched_to:
+        if self._takes_runs and (fetch_position or 0) > self._fetched_to:
             self._missing.gap = (self._fetched_to, fetch_position or 0)
             if self._missing.gap == before:
                 self._fetch_again(self._missing.gap[1])

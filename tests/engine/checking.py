@@ -82,6 +82,7 @@ def _end(consumer: Consumer, place: TopicPartition, deadline: float) -> int:
             if error.args[0].code() not in _NOT_KNOWN_YET or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+            consumer.list_topics(place.topic, timeout=5)
         else:
             return end
 

@@ -6,13 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from faust.types import TP
 
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
-from pipeline.engine.runtime import Engine
-from pipeline.engine.task import Limits
+from pipeline.engine.runtime import Engine, TaskStatus
+from pipeline.engine.task import Limits, Phase
 from pipeline.engine.transport import FetchedRecord, FetchedRun
 from tests.engine.job import Job
 
@@ -83,16 +84,49 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
-    """A run of one record, that the broker received then."""
-    record = FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ())
-    return FetchedRun(topic, 0, [record], offset, offset + 1)
-
-
-def run_of(topic: str, offsets: range, begin: int) -> FetchedRun:
-    """A run of these records, fetched from `begin` on."""
-    records = [FetchedRecord(topic, 0, offset, 0, b"key", b"", ()) for offset in offsets]
+def run_of(topic: str, offsets: range, begin: int, received_at: float = 0.0) -> FetchedRun:
+    """A run of these records, fetched from `begin` on, that the broker received then."""
+    records = [FetchedRecord(topic, 0, offset, int(received_at * 1000), b"key", b"", ()) for offset in offsets]
     return FetchedRun(topic, 0, records, begin, offsets.stop)
+
+
+def record_of(topic: str, offset: int, received_at: float) -> FetchedRun:
+    """A run of one record."""
+    return run_of(topic, range(offset, offset + 1), offset, received_at)
+
+
+@dataclass
+class Driven:
+    """An engine on partition 0, and the consumer it takes what is handed over to come from."""
+
+    job: Job
+    engine: Engine
+    reader: Reader
+
+    @classmethod
+    async def of(cls, job: Job, process: Callable[[], Takes] = Takes, *, limits: Limits = _USUAL) -> Driven:
+        """With its one task running."""
+        driven = cls(job, engine_of(job, process, limits=limits), Reader())
+        consumer: Any = driven.reader
+        driven.engine.use(consumer)
+        await driven.engine.on_assigned([driven.place])
+        await until(lambda: driven.status.phase is Phase.RUNNING)
+        return driven
+
+    @property
+    def place(self) -> TP:
+        """Its partition."""
+        return TP(f"{self.job.prefix}in", 0)
+
+    @property
+    def status(self) -> TaskStatus:
+        """Of its task."""
+        return self.engine.status()[0]
+
+    async def take(self, offsets: range, begin: int) -> None:
+        """Fetch these records; they are done."""
+        self.engine.take(run_of(self.place.topic, offsets, begin))
+        await until(lambda: self.status.position == offsets.stop)
 
 
 def let_producers_close(prefix: str) -> None:

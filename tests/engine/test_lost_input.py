@@ -6,20 +6,16 @@ import asyncio
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from faust.types import TP
 
 from pipeline.engine import task
-from pipeline.engine.runtime import Engine, TaskStatus
 from pipeline.engine.task import Limits, Phase
 from pipeline.engine.transport import FetchedRun
 from tests.engine.checking import positions, read_committed, state_of
-from tests.engine.driven import Reader, Takes, engine_of, let_producers_close, record_of, run_of, until
+from tests.engine.driven import Driven, let_producers_close, run_of, until
 from tests.engine.job import PARTITIONS, Job, is_stopped
 
 _QUICK = Limits(refenced_after_seconds=0.2)
@@ -81,40 +77,6 @@ def test_unread_input_that_was_deleted_stops_its_partition_with_the_offsets(
         assert before[number] <= int(position) == after[number] < int(low)
 
 
-@dataclass
-class Driven:
-    """An engine driven by hand on a log of records in partition 0, and what may happen to the log."""
-
-    job: Job
-    engine: Engine
-    reader: Reader
-
-    @classmethod
-    async def of(cls, job: Job, limits: Limits = _QUICK) -> Driven:
-        """With its one task running."""
-        driven = cls(job, engine_of(job, Takes, limits=limits), Reader())
-        consumer: Any = driven.reader
-        driven.engine.use(consumer)
-        await driven.engine.on_assigned([driven.place])
-        await until(lambda: driven.status.phase is Phase.RUNNING)
-        return driven
-
-    @property
-    def place(self) -> TP:
-        """Its partition."""
-        return TP(f"{self.job.prefix}in", 0)
-
-    @property
-    def status(self) -> TaskStatus:
-        """Of its task."""
-        return self.engine.status()[0]
-
-    async def take(self, offsets: range, begin: int) -> None:
-        """Fetch these records; they are done."""
-        self.engine.take(run_of(self.place.topic, offsets, begin))
-        await until(lambda: self.status.position == offsets.stop)
-
-
 def fill(job: Job, records: int) -> None:
     """Records in partition 0."""
     producer = Producer({"bootstrap.servers": job.bootstrap, "log_level": 0})
@@ -155,7 +117,7 @@ def test_who_comes_back_after_another_did_its_work_is_fenced_and_goes_on_from_th
 
     async def came_back() -> int:
         fill(job, 100)
-        zombie, other = await Driven.of(job), await Driven.of(job)  # the second fences the first
+        zombie, other = await Driven.of(job, limits=_QUICK), await Driven.of(job)  # the second fences the first
         await other.take(range(60), 0)
         await other.engine.stop()
         delete(job, 50)
@@ -169,10 +131,12 @@ def test_who_comes_back_after_another_did_its_work_is_fenced_and_goes_on_from_th
     let_producers_close(job.prefix)
 
 
-def test_a_full_partition_that_was_resumed_to_look_is_paused_again(job: Job) -> None:
+def test_a_full_partition_is_paused_again_at_each_run_that_comes(job: Job) -> None:
+    """Whoever had it resumed, to fetch again or to look into a hole, did not know that it was full."""
+
     async def told() -> int:
         fill(job, 600)
-        driven = await Driven.of(job, Limits(batch_records_max=10))
+        driven = await Driven.of(job, limits=Limits(batch_records_max=10))
         for begin in (0, 100, 200):
             driven.engine.take(run_of(driven.place.topic, range(begin, begin + 100), begin))
         full = len(driven.reader.full)
@@ -189,27 +153,21 @@ def test_a_log_that_is_shorter_than_what_was_read_of_it_stops_its_partition(job:
     job.publish(400)
 
     async def shortened() -> str:
-        engine, reader = engine_of(job, Takes), Reader()
-        consumer: Any = reader
-        engine.use(consumer)
-        await engine.on_assigned([TP(topic, 0)])
-        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
-        for offset in range(20):
-            engine.take(record_of(topic, offset, 0))
-        await until(lambda: engine.status()[0].position == 20)
+        driven = await Driven.of(job)
+        await driven.take(range(20), 0)
         admin.delete_topics([topic])[topic].result(30)
         job.wait(lambda: topic not in admin.list_topics(timeout=10).topics, "it is gone")
         admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
         job.publish(10, keys=1)
 
         def is_broken() -> bool:
-            engine.look()  # once a second, in a worker
-            return engine.status()[0].phase is Phase.BROKEN
+            driven.engine.look()  # once a second, in a worker
+            return driven.status.phase is Phase.BROKEN
 
         await until(is_broken)
-        (status,) = engine.status()
-        await engine.stop()
-        return status.reason
+        reason = driven.status.reason
+        await driven.engine.stop()
+        return reason
 
     assert "expected the position 20 between 0 and" in asyncio.run(shortened())
 
@@ -246,19 +204,16 @@ def test_a_position_that_only_marks_have_moved_is_kept_too(job: Job, monkeypatch
         end(30)
 
     async def kept() -> int:
-        engine = engine_of(job, Takes)
-        await engine.on_assigned([TP(topic, 0)])
-        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
-        engine.take(record_of(topic, 0, 0))
-        await until(lambda: engine.status()[0].position == 1)
+        driven = await Driven.of(job)
+        await driven.take(range(1), 0)
+        committed_at = driven.status.committed_at
 
         def is_kept() -> bool:
-            engine.take(FetchedRun(topic, 0, (), 1, 4))  # a mark, a record that was given up, and its mark
-            return engine.status()[0].committed_at != committed_at
+            driven.engine.take(FetchedRun(topic, 0, (), 1, 4))  # a mark, a record that was given up, and its mark
+            return driven.status.committed_at != committed_at
 
-        committed_at = engine.status()[0].committed_at
         await until(is_kept)
-        await engine.stop()
+        await driven.engine.stop()
         return positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)[0]
 
     assert asyncio.run(kept()) == 4

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from faust.types import TP
@@ -17,7 +16,7 @@ from pipeline.engine.producer import TransactionalProducer
 from pipeline.engine.runtime import Engine
 from pipeline.engine.task import Phase
 from pipeline.metrics import now_seconds
-from tests.engine.driven import Reader, Takes, engine_of, record_of, until
+from tests.engine.driven import Driven, Takes, engine_of, record_of, until
 from tests.engine.job import Job
 
 A_WHILE_SECONDS = 0.3
@@ -112,11 +111,8 @@ def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(j
     topic = f"{job.prefix}in"
 
     async def rested() -> tuple[float, float]:
-        engine, reader = engine_of(job, Takes), Reader()
-        consumer: Any = reader
-        engine.use(consumer)
-        await engine.on_assigned([TP(topic, 0)])
-        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        driven = await Driven.of(job)
+        engine, reader = driven.engine, driven.reader
         engine.take(record_of(topic, 0, 0))
         await until(lambda: engine.status()[0].position == 1)
         reader.end_offset = 1
@@ -144,11 +140,8 @@ def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) ->
     topic = f"{job.prefix}in"
 
     async def held() -> None:
-        engine, reader = engine_of(job, Blows), Reader()
-        consumer: Any = reader
-        engine.use(consumer)
-        await engine.on_assigned([TP(topic, 0)])
-        await until(lambda: engine.status()[0].phase is Phase.RUNNING)
+        driven = await Driven.of(job, Blows)
+        engine, reader = driven.engine, driven.reader
         assert reader.paused == set()
         received_at = now_seconds() - 3_600
         engine.take(record_of(topic, 0, received_at))

@@ -11,12 +11,12 @@ from rich.console import Console
 from bench import journey
 from bench.histories import cdnow_purchases, day, journey_purchases
 from bench.overdue import both, shop
+from bench.weeks import HORIZON_DAYS, foretold
 from pipeline.analysis.calibration import brier, calibrated, features, fit_calibration, log_loss
 from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import Floats, counted
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
-from pipeline.analysis.season import fit_season, weeks_of
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
 from pipeline.local import cdnow
@@ -44,8 +44,9 @@ def draw(folder: Path) -> None:
     rules("Complete Journey", weekly, (day(2017, 8, 29), day(2017, 12, 3), 28, 2), (0.05, 0.1, 0.2))
     rules("CDNOW sample", sample, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
     rules("CDNOW all", master, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
-    season("sample", sample)
-    (folder / "weeks-cdnow.svg").write_text(season("all", master), "utf-8")
+    season("CDNOW sample", sample, day(1997, 9, 30), day(1998, 6, 30))
+    season("Complete Journey", weekly, day(2017, 8, 29), day(2017, 12, 31))
+    (folder / "weeks-cdnow.svg").write_text(season("CDNOW", master, day(1997, 9, 30), day(1998, 6, 30)), "utf-8")
 
 
 def calibration(name: str, purchases: Purchases, on: int, days: int, step: int) -> str:
@@ -90,26 +91,20 @@ def rules(name: str, purchases: Purchases, window: tuple[int, int, int, int], vo
                   f"quiet {each.quiet_fraction:.2f}, silent {each.silent_days:.0f} days")  # fmt: skip
 
 
-def season(name: str, purchases: Purchases) -> str:
-    """CDNOW's 39 weeks after the fit, each foretold from the weeks before it, without and with the level."""
-    found = fit_timing(counted(states_on(purchases, day(1997, 9, 30)).counts))
-    assert isinstance(found, TimingFit)
-    weeks = weeks_of(found.timing, purchases, day(1998, 6, 30))
-    first = len(weeks) - 39
-    came = np.array([week.came for week in weeks])
-    plain = np.array([week.expected for week in weeks])
-    led = plain[first:] * [fit_season(weeks[: first + week]).level for week in range(39)]
-    for label, said in (("without", plain[first:]), ("with level", led)):
-        wrong, true = np.abs(said - came[first:]), came[first:]
-        print(f"CDNOW {name}: {label}: errors in all {wrong.sum() / true.sum():.3f}, mean of weeks "
-              f"{np.mean(wrong / true):.3f}, total {said.sum() / true.sum() - 1:+.3f}")  # fmt: skip
-    most = float(came.max())
+def season(name: str, purchases: Purchases, fitted_on: int, last: int) -> str:
+    """What the shop's forecasts came to in the weeks after the fit, without and with the season."""
+    found = foretold(purchases, fitted_on, last)
+    for place, days in enumerate(HORIZON_DAYS):
+        for label, each in zip(("without", "with"), found.errors(place), strict=True):
+            print(f"{name}, {days} days: {label} season: errors in all {each.in_all:.3f}, mean {each.mean:.3f}, "
+                  f"total {each.bias:+.3f}")  # fmt: skip
+    most = float(np.nanmax(found.came[0]))
     lines: list[Line] = [
-        ("without", [(week, value / most) for week, value in enumerate(plain[first:], first)]),
-        ("with level", [(week, value / most) for week, value in enumerate(led, first)]),
-        ("came", [(week, value / most) for week, value in enumerate(came)]),
+        (label, [(week, value / most) for week, value in enumerate(values[0].tolist())])
+        for label, values in zip(("without", "with level", "came"), found, strict=True)
     ]
-    return svg(f"CDNOW, repeat orders a week (of {most:,.0f})", "week", "share of the most", lines, (len(weeks), 1.0))
+    return svg(f"{name}, repeat orders a week (of {most:,.0f})", "week after the fit", "share of the most", lines,
+               (found.came.shape[1], 1.0))  # fmt: skip
 
 
 def svg(title: str, across: str, up: str, lines: Sequence[Line], ends: tuple[float, float]) -> str:

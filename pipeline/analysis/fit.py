@@ -15,7 +15,7 @@ from pipeline.analysis.judge import judge
 from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
-from pipeline.analysis.season import fit_season, weeks_of
+from pipeline.analysis.season import fit_season, lately_of, weeks_of
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
 from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model
@@ -99,7 +99,7 @@ def fit_model(
     if in_force is not None and against is not None:
         remarks.append(f"buying: as the model in force has it ({against})")
         buys = replace(buys, timing=in_force.timing, rhythm=in_force.rhythm, fitted_on=in_force.fitted_on)
-    season = fit_season(weeks_of(buys.timing, purchases, day))
+    season = fit_season(weeks_of(buys.timing, purchases, day), lately_of(buys.timing, purchases, day), day)
     seen["season_level"] = season.level
     follows = replace(buys, season=season, level=_level(purchases, day, alarms_a_week, buys.rhythm, remarks))
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))

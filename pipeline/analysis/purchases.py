@@ -13,7 +13,7 @@ from pipeline.analysis.calibration import Snapshot
 from pipeline.analysis.counts import Counts, Floats, Whole
 
 CUSTOMERS_MAX: Final = 20_000
-"""Beyond so many a snapshot is of a sample: every so-manieth customer."""
+"""Beyond so many a snapshot, or the level of the season, is of a sample: every so-manieth customer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,12 +123,22 @@ def bought_between(purchases: Purchases, customer: Whole, after: int | Whole, da
     return np.asarray(np.searchsorted(keys, high, "right") - np.searchsorted(keys, low, "right"))
 
 
+def some_of(purchases: Purchases) -> Purchases:
+    """The purchase days of at most 20,000 customers: every so-manieth."""
+    everybody = purchases.customer[purchases.is_first]
+    return purchases if len(everybody) <= CUSTOMERS_MAX else purchases.of(_thinned(everybody))
+
+
+def _thinned(customers: Whole) -> Whole:
+    return customers[:: max(1, -(-len(customers) // CUSTOMERS_MAX))]
+
+
 def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
     """Who had bought twice by a day, and whether they bought in the days after; who had an offer since is left out."""
     twice = purchases.twice_by(day)
     if purchases.treated_on is not None:
         twice = twice[purchases.treated_on[twice] <= day]
-    some = purchases.of(twice[:: max(1, -(-len(twice) // CUSTOMERS_MAX))])
+    some = purchases.of(_thinned(twice))
     states = states_on(some, day)
     returned = bought_between(some, states.customer, day, horizon_days) > 0
     return Snapshot(states.counts, states.sum_log_gap, returned.astype(float))

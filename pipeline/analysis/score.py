@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import hyp2f1, roots_legendre
 
 from pipeline.analysis.chances import p_alive, p_return
-from pipeline.analysis.counts import Floats
+from pipeline.analysis.counts import Counts, Floats
 from pipeline.analysis.purchases import States
 from pipeline.core.history import WEEK_DAYS
 from pipeline.core.predict import HORIZON_DAYS, Model
@@ -31,15 +32,11 @@ class Scores:
 
 
 def score(model: Model, states: States, day: int) -> Scores:
-    """Predictions for all on a day: reckoned once for each frequency and whole week of tenure, then looked up."""
+    """Predictions for all on a day."""
     counts, timing = states.counts, model.timing
     alive = p_alive(timing, counts)
-    weeks = np.rint(counts.tenure)
-    keys = counts.frequency * (weeks.max(initial=0.0) + 1.0) + weeks
-    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    x, tenure = counts.frequency[places], weeks[places]
     horizons = [(days / WEEK_DAYS, 0.0) for days in HORIZON_DAYS] + [(model.value_weeks, model.discount)]
-    outlook = np.array([orders_if_alive(timing, x, tenure, ahead, rate)[inverse] for ahead, rate in horizons])
+    outlook = outlooks(timing, counts, horizons)
     spend = model.spend
     known = states.spend_days * states.mean_margin_minor
     margin = spend.p * (spend.gamma + known) / (spend.p * states.spend_days + spend.q - 1.0)
@@ -54,6 +51,18 @@ def score(model: Model, states: States, day: int) -> Scores:
         value_minor=alive * outlook[-1] * margin,
         next_order_weeks=start * np.expm1(np.minimum(np.log(2.0) / n, 700.0)),
     )
+
+
+def outlooks(timing: Timing, counts: Counts, horizons: Sequence[tuple[float, float]]) -> Floats:
+    """Orders of each customer if they have not left, within each of some (weeks, discount a week): (spans, customers).
+
+    Reckoned once for each frequency and whole week of tenure, then looked up.
+    """
+    weeks = np.rint(counts.tenure)
+    keys = counts.frequency * (weeks.max(initial=0.0) + 1.0) + weeks
+    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    x, tenure = counts.frequency[places], weeks[places]
+    return np.array([orders_if_alive(timing, x, tenure, ahead, rate)[inverse] for ahead, rate in horizons])
 
 
 def orders_if_alive(timing: Timing, frequency: Floats, tenure: Floats, weeks: float, discount: float = 0.0) -> Floats:

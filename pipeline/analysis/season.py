@@ -8,8 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.analysis.chances import p_alive
 from pipeline.analysis.counts import Floats
-from pipeline.analysis.purchases import Purchases
+from pipeline.analysis.purchases import Purchases, some_of, states_on
+from pipeline.analysis.score import outlooks
 from pipeline.core.days import month_of_year
 from pipeline.core.season import MONTHS, Season
 from pipeline.core.timing import Timing, expected_orders
@@ -17,10 +19,14 @@ from pipeline.core.timing import Timing, expected_orders
 YEAR_WEEKS: Final = 52
 YEARS_MIN: Final = 2
 """Whole years before months are judged. On CDNOW months of one year, in which customers came too, did harm."""
+LEVEL_WEEKS: Final = 26
+"""Weeks that the level is learned from; what is older weighs a hundredth together."""
 HALF_LIFE_WEEKS: Final = 4.0
 """After so many weeks a week counts half towards the level."""
 PRIOR_ORDERS: Final = 20.0
-"""Orders' worth of belief in 1: a small shop's noise is not taken for a season."""
+"""Orders' worth of belief in a month's being like the others: a small shop's noise is not taken for a season."""
+LEVEL_PRIOR_ORDERS: Final = 100.0
+"""The same in a level of 1, which rests on fewer weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,17 @@ class Week:
     came: float
 
 
-def fit_season(weeks: Sequence[Week]) -> Season:
-    """The factors that the weeks show, oldest first."""
+def fit_season(weeks: Sequence[Week], lately: Sequence[Week], until: int) -> Season:
+    """The factors that weeks up to a day show, oldest first.
+
+    Months from all `weeks`, expected of customers' first days alone, so that no month hides in what is known of a
+    customer by its end. The level from the latest, expected as forecasts are made: of each customer as they stood.
+    """
     months = _months(weeks)
-    counts = np.array([(week.expected * months[week.month], week.came) for week in weeks]).reshape(-1, 2)
-    fading = 0.5 ** (np.arange(len(weeks))[::-1] / HALF_LIFE_WEEKS)
+    counts = np.array([(week.expected * months[week.month], week.came) for week in lately]).reshape(-1, 2)
+    fading = 0.5 ** (np.arange(len(lately))[::-1] / HALF_LIFE_WEEKS)
     expected, came = fading @ counts
-    return Season(months, float((PRIOR_ORDERS + came) / (PRIOR_ORDERS + expected)))
+    return Season(months, float((LEVEL_PRIOR_ORDERS + came) / (LEVEL_PRIOR_ORDERS + expected)), until)
 
 
 def weeks_of(timing: Timing, purchases: Purchases, until: int) -> list[Week]:
@@ -60,6 +70,25 @@ def weeks_of(timing: Timing, purchases: Purchases, until: int) -> list[Week]:
         expected = float(newcomers @ (at_age[np.minimum(old[0], len(ages) - 1)] - at_age[old[1]]))
         came = int(np.searchsorted(repeats, begins + 7) - np.searchsorted(repeats, begins))
         weeks.append(Week(month_of_year(begins + 3), expected, float(came)))
+    return weeks
+
+
+def lately_of(timing: Timing, purchases: Purchases, until: int) -> list[Week]:
+    """The latest whole weeks up to a day: what was expected of each customer as they stood when the week began.
+
+    Of at most 20,000 customers. Who bought first within a week is in neither of its figures.
+    """
+    some = some_of(purchases)
+    if not len(some.day):
+        return []
+    weeks = []
+    for ago in range(min(LEVEL_WEEKS, (until - int(some.day.min())) // 7), 0, -1):
+        eve = until - ago * 7
+        known = states_on(some, eve)
+        expected = np.sum(p_alive(timing, known.counts) * outlooks(timing, known.counts, [(1.0, 0.0)])[0])
+        within = some.customer[(some.day > eve) & (some.day <= eve + 7)]
+        came = np.isin(within, known.customer).sum()
+        weeks.append(Week(month_of_year(eve + 4), float(expected), float(came)))
     return weeks
 
 

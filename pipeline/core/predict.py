@@ -170,6 +170,7 @@ def to_parameters(model: Model) -> dict[str, float]:
     numbers |= {name: getattr(model, name) for name in _PLAIN}
     numbers["fitted_on"] = float(model.fitted_on)
     numbers["season.level"] = model.season.level
+    numbers["season.level_on"] = float(model.season.level_on)
     if model.calibration is not None:
         numbers["calibration.weeks"] = model.calibration.weeks
         numbers["calibration.intercept"] = model.calibration.intercept
@@ -192,7 +193,8 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
         weeks, intercept, *weights = of("calibration", "weeks", "intercept", *FEATURES)
         calibration = Calibration(weeks, intercept, tuple(weights))
     first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
-    season = Season(tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS)))), numbers["season.level"])
+    months = tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS))))
+    season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))
     return Model(
         timing=_timing(of("timing", "r", "alpha", "a", "b")),
         spend=Spend(*of("spend", "p", "q", "gamma")),

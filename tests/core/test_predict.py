@@ -95,14 +95,24 @@ def test_who_bought_once_is_overdue_by_the_shops_curve() -> None:
 
 
 def test_a_busy_month_raises_the_orders_and_not_the_chance_that_they_stay() -> None:
-    december = Season((*(1.0,) * 11, 2.0), 0.5)
+    december = Season((*(1.0,) * 11, 2.0))
     history = customer(10_100, 10_150)
     plain, busy = (predict(replace(MODEL, season=season), history, 10_195) for season in (Season(), december))
-    assert factor(december, 10_195, 30 / 7) == pytest.approx(1.0)  # 30 November and on: twice, at half the level
-    assert factor(december, JANUARY, 30 / 7) == pytest.approx(0.5)
-    assert busy.orders[0] == pytest.approx(plain.orders[0], rel=0.01)
-    assert busy.orders[1] < plain.orders[1]
+    assert factor(december, 10_195, 30 / 7) == pytest.approx(2.0)  # 30 November and on
+    assert factor(december, JANUARY, 30 / 7) == pytest.approx(1.0)
+    assert busy.orders[0] == pytest.approx(2.0 * plain.orders[0], rel=0.01)
+    assert plain.orders[1] < busy.orders[1] < 2.0 * plain.orders[1]
     assert busy.p_alive == plain.p_alive
+
+
+def test_a_level_says_much_of_the_next_week_and_little_of_the_next_quarter() -> None:
+    """Of what it is above 1, .7 is left each week later: over thirteen weeks their mean."""
+    busy = Season(level=1.5, level_on=10_195)
+
+    assert factor(busy, 10_195, 1.0) == pytest.approx(1.0 + 0.5 * 0.7**0.5)
+    assert factor(busy, 10_195, 13.0) == pytest.approx(1.0 + 0.5 * sum(0.7 ** (week + 0.5) for week in range(13)) / 13)
+    assert factor(busy, 10_195 + 28, 1.0) == pytest.approx(1.0 + 0.5 * 0.7**4.5)  # four weeks without a fit
+    assert factor(busy, 10_195 - 28, 1.0) == pytest.approx(1.5)
 
 
 def test_a_calibration_speaks_of_those_who_have_bought_twice() -> None:

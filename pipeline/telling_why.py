@@ -27,6 +27,7 @@ Document = Mapping[str, Any]
 
 CONDITIONS: Final = {
     "known": "we know who they are and a need of theirs, and they answered a message made from it",
+    "known_of_late": "the same, by a need that was not too old to be used",
     "worked_on_together": "they bought, and enough departments dealt with them well lately",
     "still_worked_on": "they bought, and of the departments enough to keep it dealt with them well lately",
     "loyal": "they bought in each of the last cycles, and no complaint is open",

@@ -138,7 +138,9 @@ def lifecycle_table() -> str:
 
 
 EVIDENCE: Final = {
-    stage.is_known: "we know who they are and a need of theirs, and they answered a message made from it",
+    stage.is_known_of_late: "we know who they are and a need of theirs, not too old to be used, and they answered a "
+    "message made from it",
+    stage.is_known: "then it may be older",
     stage.is_worked_on_together: "they bought, and {departments_for_collaborative} of marketing, sales and service "
     "have dealt with them well in the last cycle (of {cycle_days} days at least)",
     stage.is_still_worked_on: "then {departments_to_keep} is enough to keep it",
@@ -153,7 +155,8 @@ def stage_table() -> str:
     lines, before = [], None
     for each in Stage:
         of_before = () if before is None else stage.HOLDS[before]
-        assert stage.HOLDS[each][: len(of_before)] == of_before, "a stage asks for all that the one below it does"
+        for mine, below in zip(stage.HOLDS[each], of_before, strict=False):
+            assert mine in (below, stage.TO_KEEP.get(below)), "a stage asks for all that keeps the one below it"
         of_own = stage.HOLDS[each][len(of_before) :]
         needed = [EVIDENCE[evidence].format(**numbers) for evidence in of_own]
         needed += [

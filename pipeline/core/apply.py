@@ -26,17 +26,16 @@ from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
+    CASES_MAX,
     CONSENTS_MAX,
     EVERY_CHANNEL,
-    SOLVED_MAX,
-    TICKETS_MAX,
+    Case,
     Consent,
     Ledger,
     Lifecycle,
     Order,
     Pace,
     Profile,
-    Ticket,
 )  # fmt: skip
 from pipeline.core.responses import CODES, EMAIL
 from pipeline.core.satisfaction import MIDDLE_MILLI, Said
@@ -213,7 +212,8 @@ def _promised(profile: Profile, event: logged.OrderPromised, now: Moment) -> Cha
     after = owed.with_promise(
         profile.dealings, profile.ledger, event.order_id, promised_at=promised_at, at=now.at
     )  # fmt: skip
-    return {"dealings": after}
+    sales_at = max(profile.sales_at, owed.let_go_in_time_at(profile.dealings, after))
+    return {"dealings": after, "sales_at": sales_at}
 
 
 def _shipped(profile: Profile, event: logged.OrderShipped, now: Moment) -> Changes:
@@ -221,11 +221,13 @@ def _shipped(profile: Profile, event: logged.OrderShipped, now: Moment) -> Chang
 
 
 def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> Changes:
-    return {
-        "ledger": ledgers.with_delivery(profile.ledger, mark(event.order_id), at=now.at, arrived_at=now.arrived_at),
-        "sales_at": max(profile.sales_at, now.at),
-        "dealings": owed.with_delivery(profile.dealings, event.order_id, at=now.at),
-    }
+    key = mark(event.order_id)
+    after = ledgers.with_delivery(profile.ledger, key, at=now.at, arrived_at=now.arrived_at)
+    dealings = owed.with_delivery(profile.dealings, event.order_id, at=now.at)
+    changes: Changes = {"ledger": after, "dealings": dealings}
+    if ledgers.find(after, key) is None and not owed.is_promised(profile.dealings, key):  # of an order that has folded
+        changes["sales_at"] = max(profile.sales_at, now.at)
+    return changes
 
 
 # -- e-mails and consent ----------------------------------------------------------------------------------------------
@@ -353,74 +355,53 @@ def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Ch
 # -- tickets and costs ------------------------------------------------------------------------------------------------
 
 
-def _ticket_opened(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
-    key = mark(event.ticket_id)
-    if key in profile.tickets_solved or any(ticket.ticket == key for ticket in profile.tickets):
-        return _ticket_news(profile, event, now) or None
-    is_complaint = int(event.kind == "complaint")
-    promised_at = int(event.promised_at.timestamp()) if event.promised_at else 0
-    opened = Ticket(key, is_complaint, event.severity or 0, now.at, promised_at)
-    changes = _ticket_news(profile, event, now)
-    changes["needs"] = needs.came(profile, event.channel, now, "asked")
-    changes["tickets"] = _with_ticket(profile.tickets, opened)
-    if is_complaint:
-        changes["complaints"] = profile.complaints + 1
-        changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
-    elif event.kind != "compliment":
-        changes |= dealt.need_said(profile, now, changes.get("dealings"))
-    return changes
-
-
-def _with_ticket(tickets: tuple[Ticket, ...], opened: Ticket) -> tuple[Ticket, ...]:
-    """With the ticket; of too many, the oldest that is no complaint goes: an open complaint is not forgotten."""
-    if len(tickets) >= TICKETS_MAX:
-        least = min(tickets, key=lambda each: each.is_complaint)
-        tickets = tuple(each for each in tickets if each is not least)
-    return (*tickets, opened)
-
-
-def _ticket_updated(profile: Profile, event: logged.TicketUpdated, now: Moment) -> Changes | None:
-    if event.status in ("solved", "closed"):
-        return _ticket_resolved(profile, event, now)
-    key = mark(event.ticket_id)
-    changes = _ticket_news(profile, event, now)
-    # Open again, unless it was said before a complaint was solved and comes late. It is the same complaint still.
-    if event.status == "open" and key in profile.tickets_solved and now.at >= profile.complaint_closed_at:
-        again = Ticket(key, int(event.kind == "complaint"), event.severity or 0, now.at)
-        changes["tickets"] = _with_ticket(profile.tickets, again)
-        changes["tickets_solved"] = tuple(each for each in profile.tickets_solved if each != key)
-    return changes
-
-
-def _ticket_resolved(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
-    key = mark(event.ticket_id)
-    changes = _ticket_news(profile, event, now)
-    if key in profile.tickets_solved:
-        return changes or None
-    changes["tickets_solved"] = (*profile.tickets_solved, key)[-SOLVED_MAX:]
-    was_complaint, was_open = event.kind == "complaint", False
-    for ticket in profile.tickets:
-        if ticket.ticket == key:
-            was_complaint, was_open = bool(ticket.is_complaint), True
-            changes["tickets"] = tuple(each for each in profile.tickets if each.ticket != key)
-    if was_complaint and not was_open:  # its opening is still on the way, and will be nothing new
-        changes["complaints"] = profile.complaints + 1
-        changes["buckets"] = _count(profile, now, Measure.COMPLAINTS)
-    if was_complaint:
-        changes["complaint_closed_at"] = max(profile.complaint_closed_at, now.at)
-    elif event.csat != "bad":
-        changes["service_at"] = max(profile.service_at, now.at)
-    return changes
-
-
-def _ticket_news(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes:
-    """What any event of a ticket tells of it: what it cost, whether it was answered in time."""
+def _ticket(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
+    """Any event of a ticket: what it cost, and what its case has become by it. Which came first changes nothing."""
+    before = profile.dealings
+    after = cases.with_ticket(before, event, now.at)
+    was, case = cases.find(before, event.ticket_id), cases.find(after, event.ticket_id)
     changes = _service_time(profile, event, now)
-    after = cases.with_ticket(profile.dealings, event, now.at)
-    if after is not profile.dealings:
-        changes["dealings"] = after
     if event.service_cost_minor:
         changes["service_cost_minor"] = profile.service_cost_minor + event.service_cost_minor
+    if case is None:  # too old to be told
+        return changes
+    if isinstance(event, logged.TicketOpened):
+        if was is None or not was.opened_at:
+            changes["needs"] = needs.came(profile, event.channel, now, "asked")
+        if event.kind not in ("complaint", "compliment"):
+            said = dealt.need_said(profile, now, after)
+            after = said["dealings"]
+            if said["need_at"] != profile.need_at:
+                changes["need_at"] = said["need_at"]
+    if after is before:  # known already
+        return changes or (None if was is not None else {})
+    changes["dealings"] = after
+    changes |= _complained(profile, was, case, now)
+    if len(before.cases) >= CASES_MAX:
+        kept = {each.ticket for each in after.cases}
+        left = [each for each in before.cases if each.ticket not in kept and cases.was_served_well(each)]
+        changes["service_at"] = max([profile.service_at, *(each.solved_at for each in left)])
+    return changes
+
+
+def _complained(profile: Profile, was: Case | None, case: Case, now: Moment) -> Changes:
+    """What changes if a ticket is a complaint: it is counted once, on its day, and its solution calms for a while."""
+    if case.kind != cases.Kind.COMPLAINT:
+        return {}
+    zone = now.policy.shop.time_zone
+    changes: Changes = {}
+    day, counted_on = day_of(cases.dated(case), zone), None
+    if was is not None and was.kind == cases.Kind.COMPLAINT:
+        counted_on = day_of(cases.dated(was), zone)
+    else:
+        changes["complaints"] = profile.complaints + 1
+    if day != counted_on:
+        booked = buckets.add(profile.buckets, day, Measure.COMPLAINTS, 1, now.today)
+        if counted_on is not None:
+            booked = buckets.add(booked, counted_on, Measure.COMPLAINTS, -1, now.today)
+        changes["buckets"] = booked
+    if case.solved_at > profile.complaint_closed_at:
+        changes["complaint_closed_at"] = case.solved_at
     return changes
 
 
@@ -480,9 +461,9 @@ APPLY: Final[dict[type, Callable[[Profile, Any, Moment], Changes | None]]] = {
     logged.ReviewPosted: _reviewed,
     logged.ReferralMade: referrals.made,
     logged.SurveyAnswered: _surveyed,
-    logged.TicketOpened: _ticket_opened,
-    logged.TicketUpdated: _ticket_updated,
-    logged.TicketResolved: _ticket_resolved,
+    logged.TicketOpened: _ticket,
+    logged.TicketUpdated: _ticket,
+    logged.TicketResolved: _ticket,
     logged.CostRecorded: _spent,
     logged.CustomerReferred: referrals.referred,
     logged.ReferralCredited: referrals.credited,

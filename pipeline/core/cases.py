@@ -1,7 +1,8 @@
-"""Tickets as their customers see them: answered in time or not, solved or not, and what they said of it.
+"""Tickets as their customers see them: open or solved, answered in time or not, and what they said of it.
 
-A case is told from its events in any order and any number of times. The latest eight are kept one by one; of older ones
-only how their promises ended, and news of them comes too late.
+A case is told from its events in any order and any number of times. Once any of them calls it a complaint it is one,
+and as grave as the gravest says. The latest eight are kept one by one, and of open complaints up to sixteen;
+of older ones only how their promises ended, and news of them comes too late.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from pipeline.core.marks import short_mark
-from pipeline.core.profile import CASES_MAX, Case, Dealings, Settled
+from pipeline.core.profile import CASES_MAX, COMPLAINTS_MAX, Case, Dealings, Profile, Settled
 from pipeline.schemas import logged
 
 
 class Kind(IntEnum):
-    """What a ticket means for satisfaction."""
+    """What a ticket means to us; of several that were told the lowest counts."""
 
     COMPLAINT = 0
     COMPLIMENT = 1
     OTHER = 2
     """A question, a suggestion, a product idea."""
+    UNSAID = 3
+    """No event has said yet."""
 
 
-_KINDS: Final = {"complaint": Kind.COMPLAINT, "compliment": Kind.COMPLIMENT}
+_COMPLAINT: Final = int(Kind.COMPLAINT)
+_KINDS: Final = {"complaint": Kind.COMPLAINT, "compliment": Kind.COMPLIMENT, None: Kind.UNSAID}
 _ANSWERED: Final = ("pending", "solved", "closed")
 _SOLVED: Final = ("solved", "closed")
 
@@ -42,10 +46,19 @@ def with_ticket(dealings: Dealings, event: logged.TicketEvent, at: int) -> Deali
             return replace(dealings, cases=(*cases[:place], after, *cases[place + 1 :]))
     if dealings.answers_settled is not None and at <= dealings.answers_settled.through_at:
         return dealings
-    new = _told(Case(key, _kind(event)), event, at)
-    if len(cases) < CASES_MAX:
-        return replace(dealings, cases=(*cases, new))
-    return _settled(dealings, (*cases, new), at)
+    dealings = replace(dealings, cases=(*cases, _told(Case(key, Kind.UNSAID), event, at)))
+    while _is_too_many(dealings.cases):
+        dealings = _settled(dealings, at)
+    return dealings
+
+
+def find(dealings: Dealings, ticket_id: str) -> Case | None:
+    """What is known of a ticket."""
+    key = short_mark(ticket_id)
+    for case in dealings.cases:
+        if case.ticket == key:
+            return case
+    return None
 
 
 def is_solved(case: Case) -> bool:
@@ -53,9 +66,33 @@ def is_solved(case: Case) -> bool:
     return case.solved_at > case.reopened_at
 
 
+def is_open_complaint(case: Case) -> bool:
+    """Whether it is a complaint that waits for us."""
+    return case.kind == _COMPLAINT and not is_solved(case)
+
+
+def has_open_complaint(profile: Profile) -> bool:
+    """Whether a complaint of theirs waits for us."""
+    for case in profile.dealings.cases:  # noqa: SIM110 - a plain loop: every step asks
+        if case.kind == _COMPLAINT and not is_solved(case):
+            return True
+    return False
+
+
+def opened_at(case: Case) -> int:
+    """Since when it has been open, as far as is known: its first day, or when it was opened again."""
+    return max(dated(case), case.reopened_at if case.solved_after else 0)
+
+
 def is_late(case: Case) -> bool:
     """Whether it was answered after the time we promised."""
     return bool(case.promised_at) and case.answered_at > case.promised_at
+
+
+def was_served_well(case: Case) -> bool:
+    """Whether it was solved in time, was no complaint, and was not called bad."""
+    is_good = case.kind != Kind.COMPLAINT and not is_late(case) and case.said_at >= 0
+    return is_good and case.solved_after > 0
 
 
 def answer_seconds(case: Case) -> int | None:
@@ -63,19 +100,14 @@ def answer_seconds(case: Case) -> int | None:
     return case.answered_at - case.opened_at if case.replied and case.opened_at else None
 
 
-def _kind(event: logged.TicketEvent) -> int:
-    return _KINDS.get(event.kind, Kind.OTHER)
-
-
 def _told(case: Case, event: logged.TicketEvent, at: int) -> Case:
-    """The case with what an event of it says. Earliest and latest are the same in any order."""
-    changes: dict[str, Any] = {}
-    if isinstance(event, logged.TicketOpened):  # it says best what the ticket is about
-        kind = _kind(event)
-        changes["kind"] = min(case.kind, kind) if case.opened_at else kind
+    """The case with what an event of it says. Earliest and latest, least and most are the same in any order."""
+    changes: dict[str, Any] = {
+        "kind": min(case.kind, _KINDS.get(event.kind, Kind.OTHER)),
+        "severity": max(case.severity, event.severity or 0),
+    }
+    if isinstance(event, logged.TicketOpened):
         changes["opened_at"] = _earlier(case.opened_at, at)
-    elif not case.opened_at:
-        changes["kind"] = min(case.kind, _kind(event))
     solves = isinstance(event, logged.TicketResolved) or event.status in _SOLVED
     if solves or event.status in _ANSWERED:
         answered_at = _earlier(case.answered_at, at)
@@ -97,9 +129,20 @@ def _earlier(before: int, at: int) -> int:
     return min(before or at, at)
 
 
-def _settled(dealings: Dealings, cases: tuple[Case, ...], at: int) -> Dealings:
-    """The dealings without the oldest case that is over; if none is, without the oldest. Its promise is counted."""
-    over = [case for case in cases if case.solved_after and is_solved(case)] or cases
+def _is_too_many(cases: tuple[Case, ...]) -> bool:
+    if len(cases) <= CASES_MAX:
+        return False
+    return len(cases) > COMPLAINTS_MAX or not all(is_open_complaint(case) for case in cases)
+
+
+def _settled(dealings: Dealings, at: int) -> Dealings:
+    """The dealings without the oldest case that is over; if none is, without the oldest that is no open complaint.
+
+    If all are open complaints, without the oldest. Its promise is counted.
+    """
+    cases = dealings.cases
+    over = [case for case in cases if case.solved_after and is_solved(case)]
+    over = over or [case for case in cases if not is_open_complaint(case)] or list(cases)
     dates = [case.opened_at or dated(case) for case in over]
     earliest = min(dates)
     oldest = over[dates.index(earliest)]

@@ -14,13 +14,17 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.cases import Kind, has_open_complaint, was_served_well
 from pipeline.core.folded import as_gaps, with_even_past
+from pipeline.core.marks import shortened
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
-from pipeline.core.profile import LIFECYCLES, STAGES, Ledger, Profile
+from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Profile
 from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
-VERSION: Final = 3
+VERSION: Final = 4
+_BEFORE_CASES: Final = 3
+"""Packed when open tickets stood beside their cases: read with how grave they are in the cases."""
 _BEFORE_WORDS: Final = 2
 """Packed before well-known words were one character: words are read as they are."""
 _BEFORE_MARGINS: Final = 1
@@ -50,7 +54,7 @@ class Peek(NamedTuple):
 def pack(profile: Profile) -> bytes:
     """The profile's bytes."""
     flags = (_PROSPECT_OVERDUE if profile.prospect_overdue else 0) | (
-        _COMPLAINT_OPEN if profile.tickets and any(ticket.is_complaint for ticket in profile.tickets) else 0
+        _COMPLAINT_OPEN if has_open_complaint(profile) else 0
     )
     review_at = min(max(profile.next_review_at, 0), 0xFFFFFFFF)
     header = _HEADER.pack(VERSION, review_at, profile.stage, profile.lifecycle, flags)
@@ -61,7 +65,9 @@ def unpack(packed: bytes) -> Profile:
     """The profile of these bytes. Raises UnknownVersion."""
     _check(packed)
     profile = _decode(memoryview(packed)[_HEADER.size :])
-    if packed[0] == VERSION:
+    if packed[0] != VERSION:
+        profile = _with_cases(profile)
+    if packed[0] > _BEFORE_WORDS:
         return _with_words(profile, WORD_BY_CODE, _HEADER.unpack_from(packed)[1] or profile.next_review_at)
     consents = (  # in full so far: what is in their fields is no code
         replace(each, purpose_code=short(each.purpose_code), channel_code=short(each.channel_code))
@@ -97,6 +103,35 @@ def _with_words(profile: Profile, told: Mapping[str, str], next_review_at: int) 
 def _check(packed: bytes) -> None:
     if not _BEFORE_MARGINS <= packed[0] <= VERSION:
         raise UnknownVersion(f"packed profile: expected version {_BEFORE_MARGINS} to {VERSION}, got {packed[0]}")
+
+
+def _with_cases(profile: Profile) -> Profile:
+    """The profile with what its open tickets said in their cases, and no bad deed of a department for a good one."""
+    known = {shortened(ticket.ticket): ticket for ticket in profile.tickets}
+    cases = [
+        replace(
+            case, severity=known[case.ticket].severity,
+            kind=Kind.COMPLAINT if known[case.ticket].is_complaint else case.kind,
+        )
+        if case.ticket in known
+        else case
+        for case in profile.dealings.cases
+    ]  # fmt: skip
+    there = {case.ticket for case in cases}
+    cases += [
+        Case(
+            key, kind=Kind.COMPLAINT if ticket.is_complaint else Kind.OTHER, opened_at=ticket.opened_at,
+            promised_at=ticket.promised_at, severity=ticket.severity,
+        )
+        for key, ticket in known.items()
+        if key not in there
+    ]  # fmt: skip
+    was_bad = any(case.solved_at == profile.service_at > 0 and not was_served_well(case) for case in cases)
+    was_late = any(each.delivered_at == profile.sales_at > each.promised_at > 0 for each in profile.dealings.deliveries)
+    return replace(
+        profile, tickets=(), tickets_solved=(), dealings=replace(profile.dealings, cases=tuple(cases)),
+        service_at=0 if was_bad else profile.service_at, sales_at=0 if was_late else profile.sales_at,
+    )  # fmt: skip
 
 
 def _with_margins(ledger: Ledger) -> Ledger:

@@ -59,8 +59,8 @@ def bought(profile: Profile, event: logged.OrderCompleted, after: Ledger, now: M
         changes["marketing_at"] = max(profile.marketing_at, now.at)
         changes["answered_at"] = max(profile.answered_at, now.at)
     dealings = profile.dealings
-    if event.items:
-        dealings = _with_need(dealings, now.at)
+    if event.items:  # known from the next moment on: the offer they used to buy it was not made from it
+        dealings = _with_need(dealings, now.at + 1)
     last_at = profile.ledger.last_at
     if now.at < last_at or not last_at or day_of(last_at, now.policy.shop.time_zone) != now.day:
         dealings = _with_gap(dealings, after, now)

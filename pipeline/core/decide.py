@@ -145,7 +145,7 @@ def waiting(before: Profile, came: Profile, after: Profile, controls: Controls) 
         and (came.ledger is before.ledger or _has_one_order_more(came.ledger, before.ledger))
         and after.lifecycle == before.lifecycle
         and after.consents is before.consents
-        and after.tickets is before.tickets
+        and after.dealings.cases is before.dealings.cases
         and after.complaint_closed_at == before.complaint_closed_at
         and marketing_channel(after, rules) == marketing_channel(before, rules)
         and contacts_max(after, rules) == contacts_max(before, rules)

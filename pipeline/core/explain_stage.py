@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pipeline.core import cases
 from pipeline.core import stage as stages
 from pipeline.core.days import DAY_SECONDS, instant, instant_or_none
 from pipeline.core.explain_moves import cause_of
@@ -91,6 +92,7 @@ def _known(profile: Profile, as_of: int, policy: Policy) -> Facts:
     return {
         "identified": bool(profile.identified),
         "need_known_at": instant_or_none(stages.need_known_at(profile)),
+        "need_confirmed_at": instant_or_none(stages.need_confirmed_at(profile)),
         "need_answered_at": instant_or_none(stages.need_answered_at(profile)),
     }
 
@@ -117,13 +119,14 @@ def _loyal(profile: Profile, as_of: int, policy: Policy) -> Facts:
     return {
         "cycle_days": stages.cycle_days(profile, policy),
         "bought_in_cycles": stages.bought_in_cycles(profile, as_of, policy),
-        "complaint_open": stages.has_open_complaint(profile),
+        "complaint_open": cases.has_open_complaint(profile),
         "referrals": len(profile.referrals),
     }
 
 
 _FACTS: Final[Mapping[str, Callable[[Profile, int, Policy], Facts]]] = {
     "known": _known,
+    "known_of_late": _known,
     "worked_on_together": _worked_on_together,
     "still_worked_on": _still_worked_on,
     "loyal": _loyal,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pipeline.core import needs
+from pipeline.core.cases import has_open_complaint
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.decisions import Reason
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import EVERY_CHANNEL, MESSAGES_MAX, MESSAGES_WINDOW_DAYS_MAX, Profile
-from pipeline.core.stage import has_open_complaint
 from pipeline.core.words import forms
 
 NEVER = 2**62

@@ -11,6 +11,7 @@ of each kind are kept one by one; older ones are counted, and news of them comes
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -280,14 +281,23 @@ def is_promised(dealings: Dealings, order: int) -> bool:
     return any(each.order == key and each.promised_at for each in dealings.deliveries)
 
 
-def was_late(dealings: Dealings, at: int) -> bool:
-    """Whether what was delivered at that instant came later than promised."""
-    return any(each.delivered_at == at > each.promised_at > 0 for each in dealings.deliveries)
+def was_late(dealings: Dealings, order: int) -> bool:
+    """Whether the order of this mark came later than promised."""
+    if not dealings.deliveries:
+        return False
+    key = shortened(order)
+    return any(each.order == key and each.delivered_at > each.promised_at > 0 for each in dealings.deliveries)
 
 
-def last_in_time_at(dealings: Dealings) -> int:
-    """The latest delivery that came no later than promised, of those kept; 0: none."""
-    return max((each.delivered_at for each in dealings.deliveries if each.delivered_at <= each.promised_at), default=0)
+def last_in_time_at(dealings: Dealings, *, but: Container[int] = ()) -> int:
+    """The latest delivery that came no later than promised, of those kept but for some orders'; 0: none."""
+    in_time = [each for each in dealings.deliveries if each.delivered_at <= each.promised_at]
+    return max((each.delivered_at for each in in_time if each.order not in but), default=0)
+
+
+def let_go_in_time_at(before: Dealings, after: Dealings) -> int:
+    """The latest delivery in time among those that are no longer kept one by one; 0: none."""
+    return last_in_time_at(before, but={each.order for each in after.deliveries})
 
 
 def still_open(dealings: Dealings, as_of: int) -> list[Open]:

@@ -200,7 +200,7 @@ class Consent(_Entry, frozen=True):
 
 
 class Ticket(_Entry, frozen=True):
-    """An open ticket."""
+    """An open ticket, of a profile packed before `Case` knew how grave it is."""
 
     ticket: int
     is_complaint: int
@@ -264,6 +264,8 @@ class Case(_Entry, frozen=True):
     """When they last judged our service; below 0: and called it bad."""
     replied: int = 0
     """Whether the first answer is known by itself, not by a solution alone."""
+    severity: int = 0
+    """The gravest ever told, 1 to 5; 0: none was."""
 
     @property
     def solved_at(self) -> int:
@@ -446,8 +448,10 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     event_marks: bytes = b""
     consents: tuple[Consent, ...] = ()
     tickets: tuple[Ticket, ...] = ()
+    """Empty, like `tickets_solved`, since cases tell what is open: their places are kept for what was packed before."""
     complaints: int = 0
     complaint_closed_at: int = 0
+    """The latest solution of a complaint."""
     tickets_solved: tuple[int, ...] = ()
     considerations: tuple[Consideration, ...] = ()
     sent_at: tuple[int, ...] = ()
@@ -516,7 +520,6 @@ ENTRIES_MAX: Final = 64
 FOLDED_MARKS_MAX: Final = 16
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24
-TICKETS_MAX: Final = 16
 CONSIDERATIONS_MAX: Final = 16
 MESSAGES_MAX: Final = 16
 """The largest cap a policy may set; a customer's wish for more counts as one for so many."""
@@ -526,7 +529,6 @@ TOUCHES_MAX: Final = 16
 FRIENDS_MAX: Final = 16
 CREDITS_MAX: Final = 16
 REFERRALS_MAX: Final = 32
-SOLVED_MAX: Final = 8
 INTERESTS_MAX: Final = 16
 CATEGORIES_MAX: Final = 16
 ANSWERS_MAX: Final = 10
@@ -537,6 +539,8 @@ SAID_MAX: Final = 8
 """Of surveys, reviews and mentions, the latest of each."""
 DELIVERIES_MAX: Final = 8
 CASES_MAX: Final = 8
+COMPLAINTS_MAX: Final = 16
+"""Of open complaints, more are kept than of other cases."""
 UNPROMISED_MAX: Final = 4
 """Of the deliveries, those that no promise is known of yet."""
 UNCONSENTED_MAX: Final = 4

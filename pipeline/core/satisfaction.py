@@ -53,6 +53,7 @@ SCORES: Final = {
     "complaint_solved_late": 0.45,
     "solved_in_time": 0.8,
     "solved_late": 0.5,
+    "answer_overdue": 0.1,
     "promise_kept": 0.8,
     "promise_broken": 0.1,
 }
@@ -183,14 +184,20 @@ def said(dealings: Dealings) -> Iterator[Piece]:
 
 
 def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
-    """When and how a ticket went, None where that is still open. An open complaint hurts as on its first day."""
+    """When and how a ticket went, None where that is still open. An open complaint hurts as on its first day.
+
+    What is not answered when we had promised to has gone badly, answered later or not.
+    """
     if case.said_at:
         return abs(case.said_at), "called_good" if case.said_at > 0 else "called_bad"
     if case.kind == cases.Kind.COMPLIMENT:
         return cases.dated(case), "compliment"
     is_complaint = case.kind == cases.Kind.COMPLAINT
     if not cases.is_solved(case):
-        return (as_of, "complaint_open") if is_complaint else None
+        if is_complaint:
+            return as_of, "complaint_open"
+        is_overdue = not case.answered_at and 0 < case.promised_at < as_of
+        return (case.promised_at, "answer_overdue") if is_overdue else None
     when = "late" if _is_slow(case, policy.satisfaction) else "in_time"
     return case.solved_at, f"complaint_solved_{when}" if is_complaint else f"solved_{when}"
 

@@ -14,15 +14,16 @@ complaint is new and open it neither rises nor falls, and a solved complaint is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pipeline.core import buckets, cases, owed
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.marks import shortened
 from pipeline.core.policy import Policy
-from pipeline.core.profile import DAYS_MAX, Case, Order, Profile, Stage
+from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
 
 FAILED_CHECKS_MAX: Final = 2
 
@@ -37,6 +38,12 @@ def cycle_days(profile: Profile, policy: Policy) -> int:
 def need_known_at(profile: Profile) -> int:
     """Since when we know a need of theirs; 0: of none."""
     return profile.dealings.need_since_at or profile.need_at
+
+
+def need_confirmed_at(profile: Profile) -> int:
+    """When a need of theirs was last said, or seen in what they bought; 0: never."""
+    bought_at = profile.ledger.last_at if profile.needs.categories else 0
+    return max(profile.need_at, profile.dealings.need_since_at, bought_at)
 
 
 def need_answered_at(profile: Profile) -> int:
@@ -58,11 +65,25 @@ def is_known(profile: Profile, as_of: int, policy: Policy) -> bool:
     return dealings.need_met_at > 0 or 0 < (dealings.need_since_at or profile.need_at) <= profile.answered_at
 
 
+def is_known_of_late(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """The same, and what they answered was not made from a need too old to be used by then."""
+    return is_known(profile, as_of, policy) and not is_need_stale(profile, policy)
+
+
+def is_need_stale(profile: Profile, policy: Policy) -> bool:
+    """Whether what we knew of their needs was too old to be used when they last answered, naming none."""
+    if profile.dealings.need_met_at:
+        return False
+    life_days = max(policy.needs.interests_life_days, policy.needs.reason_life_days)
+    return profile.answered_at - need_confirmed_at(profile) >= life_days * DAY_SECONDS
+
+
 def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
     """When each department last dealt with them well, 0: never.
 
-    Sales: a delivery, if not later than promised; a contact; or an order that has stood for some days with nothing of
-    it given back. Service: a ticket solved that was no complaint, if answered in time and not called bad; a contact.
+    Sales: a delivery, if not later than promised and not all sent back; a contact; or an order that has stood for some
+    days with nothing of it given back. Service: a ticket solved that was no complaint, if answered in time and not
+    called bad; a contact. What went badly takes nothing from what went well before.
     """
     return {
         "marketing": profile.marketing_at,
@@ -72,26 +93,22 @@ def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
 
 
 def _service_at(profile: Profile) -> int:
-    at = profile.service_at
-    for case in reversed(profile.dealings.cases):  # what was solved last is mostly among the last
-        if case.solved_after and case.answered_at + case.solved_after - 1 == at:  # `solved_at`, without a call
-            if not (cases.is_late(case) or case.said_at < 0):
-                return at
-            return max((each.solved_at for each in profile.dealings.cases if _was_served_well(each)), default=0)
+    at = profile.service_at  # contacts, and what is no longer kept one by one
+    for case in profile.dealings.cases:
+        if case.solved_after and case.solved_at > at and cases.was_served_well(case):
+            at = case.solved_at
     return at
 
 
-def _was_served_well(case: Case) -> bool:
-    """Whether a ticket was solved in time, was no complaint, and was not called bad."""
-    is_good = case.kind != cases.Kind.COMPLAINT and not cases.is_late(case) and case.said_at >= 0
-    return is_good and case.solved_after > 0
-
-
 def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
-    sales_at = profile.sales_at
-    if sales_at and owed.was_late(profile.dealings, sales_at):
-        sales_at = owed.last_in_time_at(profile.dealings)
-    stood, ledger = as_of - policy.stage.order_stands_days * DAY_SECONDS, profile.ledger
+    sales_at, ledger, dealings = profile.sales_at, profile.ledger, profile.dealings
+    if dealings.deliveries:
+        here = {shortened(order.order) for order in ledger.orders}
+        sales_at = max(sales_at, owed.last_in_time_at(dealings, but=here))
+    for order in ledger.orders:
+        if order.delivered_at > sales_at and _was_delivered_well(profile, order):
+            sales_at = order.delivered_at
+    stood = as_of - policy.stage.order_stands_days * DAY_SECONDS
     if ledger.first_at > stood:
         return sales_at
     if sales_at < ledger.folded_last_at <= stood and ledger.folded_refunded_minor < ledger.folded_revenue_minor:
@@ -101,6 +118,18 @@ def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
         if sales_at < at <= stood and _stands(profile, order):
             sales_at = at
     return sales_at
+
+
+def delivered_well_at(profile: Profile, orders: Iterable[Order]) -> int:
+    """When the latest of some orders came that came well; 0: none."""
+    return max((each.delivered_at for each in orders if _was_delivered_well(profile, each)), default=0)
+
+
+def _was_delivered_well(profile: Profile, order: Order) -> bool:
+    """Whether an order came, no later than promised if a day was, and they kept some of it."""
+    if not order.delivered_at:
+        return False
+    return not owed.was_late(profile.dealings, order.order) and not ledgers.is_void(profile.ledger, order)
 
 
 def _stands(profile: Profile, order: Order) -> bool:
@@ -131,7 +160,7 @@ def _is_dealt_with(profile: Profile, as_of: int, policy: Policy, wanted: int) ->
     if not profile.ledger.last_at:
         return False
     since = as_of - cycle_days(profile, policy) * DAY_SECONDS
-    dealt = (profile.marketing_at > since) + (profile.service_at > since and _service_at(profile) > since)
+    dealt = (profile.marketing_at > since) + (_service_at(profile) > since)
     if dealt >= wanted or dealt + 1 < wanted:
         return dealt >= wanted
     return _sales_at(profile, as_of, policy) > since
@@ -152,7 +181,7 @@ def bought_in_cycles(
 
 def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought in each of their last cycles, and no complaint is open."""
-    return not has_open_complaint(profile) and is_still_loyal(profile, as_of, policy)
+    return not cases.has_open_complaint(profile) and is_still_loyal(profile, as_of, policy)
 
 
 def is_still_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
@@ -167,27 +196,18 @@ def is_still_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     return all(bought_in_cycles(profile, as_of, policy))
 
 
-def has_open_complaint(profile: Profile) -> bool:
-    """Whether a complaint of theirs waits for us."""
-    return bool(profile.tickets) and any(ticket.is_complaint for ticket in profile.tickets)
-
-
 def is_frozen(profile: Profile, as_of: int, policy: Policy) -> bool:
     """Whether an open complaint is so serious, or of a severity unknown, and so new that the stage stays as it is."""
-    return bool(profile.tickets) and as_of < frozen_until(profile, policy)
+    return bool(profile.dealings.cases) and as_of < frozen_until(profile, policy)
 
 
 def frozen_until(profile: Profile, policy: Policy) -> int:
     """Until when an open complaint holds the stage where it is, should it not be solved before; 0: none does."""
     serious = policy.stage.serious_from_severity
-    opened_at = max(
-        (
-            ticket.opened_at
-            for ticket in profile.tickets
-            if ticket.is_complaint and (not ticket.severity or ticket.severity >= serious)
-        ),
-        default=0,
-    )
+    opened_at = 0
+    for case in profile.dealings.cases:  # a plain loop: every step asks
+        if (not case.severity or case.severity >= serious) and cases.is_open_complaint(case):
+            opened_at = max(opened_at, cases.opened_at(case))
     return opened_at + policy.stage.frozen_days_max * DAY_SECONDS if opened_at else 0
 
 
@@ -195,12 +215,14 @@ Evidence = Callable[[Profile, int, Policy], bool]
 
 HOLDS: Final[dict[Stage, tuple[Evidence, ...]]] = {
     Stage.EXPLORATORY: (),
-    Stage.BASIC: (is_known,),
+    Stage.BASIC: (is_known_of_late,),
     Stage.COLLABORATIVE: (is_known, is_worked_on_together),
     Stage.BONDED: (is_known, is_worked_on_together, is_loyal),
 }
 """What must hold for a stage to be reached."""
-TO_KEEP: Final[dict[Evidence, Evidence]] = {is_worked_on_together: is_still_worked_on, is_loyal: is_still_loyal}
+TO_KEEP: Final[dict[Evidence, Evidence]] = {
+    is_known_of_late: is_known, is_worked_on_together: is_still_worked_on, is_loyal: is_still_loyal,
+}  # fmt: skip
 """What less is enough to keep it."""
 KEEPS: Final = {stage: tuple(TO_KEEP.get(each, each) for each in some) for stage, some in HOLDS.items()}
 """What must hold for a stage to be kept."""

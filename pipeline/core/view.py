@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pipeline.core import cases
 from pipeline.core import ledger as ledgers
 from pipeline.core import stage as stages
 from pipeline.core.acquisition import WHOLE, ChannelCost, cpa
@@ -56,8 +57,8 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
         "days_since_purchase": (as_of - last) // 86_400 if last else None,
         "purchase_days": [date_of(day) for day in known.purchase_days[-_DAYS_SHOWN:]],
         "windows": {f"days_{days}": _window(sums) for days, sums in known.windows.items()},
-        "open_tickets": len(profile.tickets),
-        "complaint_open": stages.has_open_complaint(profile),
+        "open_tickets": sum(not cases.is_solved(case) for case in profile.dealings.cases),
+        "complaint_open": cases.has_open_complaint(profile),
         "complaints": profile.complaints,
         "complaint_closed_at": instant_or_none(profile.complaint_closed_at),
         "consents": [

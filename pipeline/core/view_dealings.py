@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core import owed, satisfaction
+from pipeline.core import cases, owed, satisfaction
 from pipeline.core import stage as stages
 from pipeline.core.days import DAY_SECONDS, date_of, instant, instant_or_none
 from pipeline.core.policy import Policy
@@ -35,10 +35,10 @@ def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[st
     bought = stages.bought_in_cycles(profile, as_of, policy, known.purchase_days)
     rises_at, first_at = stages.may_rise_at(profile, policy), profile.ledger.first_at
     need_known_at, need_answered_at = stages.need_known_at(profile), stages.need_answered_at(profile)
-    is_open, is_frozen = stages.has_open_complaint(profile), stages.is_frozen(profile, as_of, policy)
+    is_open, is_frozen = cases.has_open_complaint(profile), stages.is_frozen(profile, as_of, policy)
     is_there = {
         "identity": profile.identified,
-        "need": need_known_at,
+        "need": need_known_at and (stage or not stages.is_need_stale(profile, policy)),
         "answer": need_answered_at,
         "purchase": profile.ledger.last_at,
         "departments": len(recent) >= policy.stage.departments_for_collaborative,

@@ -98,6 +98,7 @@ ScoreMax = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 Department = Literal["marketing", "sales", "service"]
+TicketKind = Literal["complaint", "compliment", "suggestion", "product_idea", "question"]
 ContactChannel = Literal["email", "sms", "phone", "post", "push", "chat", "messenger", "social", "in_person"]
 
 _ALIASES: Final = ("customer_id", "email", "phone", "handle")
@@ -434,8 +435,10 @@ class _OfTicket(Inbound):
     model_config = ConfigDict(json_schema_extra=_needs_currency("service_cost_minor", from_minor=1))
 
     ticket_id: Id = Field(description="The ticket, unique in its help desk.")
-    kind: Literal["complaint", "compliment", "suggestion", "product_idea", "question"] = Field(
-        "complaint", description="What they turned to us with. Say it on every event of a ticket."
+    kind: TicketKind | None = Field(
+        None,
+        description="What they turned to us with; left out, it is as was said. Once any event of a ticket calls it a "
+        "complaint, it is one.",
     )
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(None, description="1 (slight) to 5 (grave).")
     status: Literal["new", "open", "pending", "hold", "solved", "closed"] | None = Field(
@@ -462,6 +465,7 @@ class TicketOpened(_OfTicket):
     """They turned to service: a complaint, a compliment, a suggestion, a product idea or a question."""
 
     type: Literal["TicketOpened"]
+    kind: TicketKind = Field("complaint", description="What they turned to us with.")
 
 
 class TicketUpdated(_OfTicket):

@@ -236,7 +236,7 @@ class TicketEvent(Event, frozen=True, kw_only=True):
     """What every ticket event carries."""
 
     ticket_id: str
-    kind: str = "complaint"  # complaint, compliment, suggestion, product_idea, question
+    kind: str | None = "complaint"  # complaint, compliment, suggestion, product_idea, question; None: it does not say
     severity: int | None = None  # 1 (slight) to 5 (grave)
     status: str | None = None  # new, open, pending, hold, solved, closed
     category: str | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.core.cases import has_open_complaint
 from pipeline.core.guardrails import channel_of, has_consent
-from pipeline.core.profile import CONSENTS_MAX, TICKETS_MAX, Profile, Stage
-from pipeline.core.stage import has_open_complaint
+from pipeline.core.profile import CASES_MAX, CONSENTS_MAX, Profile, Stage
 from pipeline.schemas import logged
 from tests.core.builders import consent, day, opened, order, policy, resolved, said, seconds, ticket
 from tests.core.lives import live
@@ -19,10 +19,10 @@ def profile_after(*events: logged.CustomerEvent) -> Profile:
 
 
 def test_an_open_complaint_is_not_forgotten_over_any_number_of_other_tickets() -> None:
-    questions = [ticket(1 + number, f"question {number}", "question") for number in range(3 * TICKETS_MAX)]
+    questions = [ticket(1 + number, f"question {number}", "question") for number in range(3 * CASES_MAX)]
     profile = profile_after(ticket(0), *questions)
     assert has_open_complaint(profile)
-    assert len(profile.tickets) == TICKETS_MAX
+    assert len(profile.dealings.cases) == CASES_MAX
     assert not has_open_complaint(profile_after(ticket(0), *questions, resolved(100)))
 
 

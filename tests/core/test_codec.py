@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from pipeline.core import stage as stages
+from pipeline.core.cases import Kind, has_open_complaint
 from pipeline.core.codec import _HEADER, VERSION, pack, peek, unpack
 from pipeline.core.decisions import Outcome, Reason
 from pipeline.core.forecast import history_of
@@ -16,6 +17,7 @@ from pipeline.core.policy import DEFAULT, Rules
 from pipeline.core.profile import Consent, Ledger, Order, Past, Profile, Refund
 from pipeline.core.stage import FALL_REASON, REASONS
 from pipeline.core.words import CODES_MAX, WORDS, short
+from tests.core.builders import seconds
 
 VERSION_1: Final = bytes.fromhex(
     "0169df2f77000200dc0039ce695661c0ce69d64340ce69df2f77000200ce695cf940ad66697273745f636f6e74616374ac626f756768745f"
@@ -130,3 +132,32 @@ def test_folded_days_from_before_it_was_kept_what_they_left_are_taken_to_have_le
     history = history_of(unpack(_HEADER.pack(2, 0, 0, 0, 0) + fields).ledger, "UTC")
     assert history is not None
     assert (history.frequency, history.mean_margin_minor) == (4, 400.0)
+
+
+VERSION_3: Final = bytes.fromhex(
+    "03696633c0000102dc0048ce695661c0ce695f9c4000000100ce6957b340a0a107ce695661c0000001ce695904c00000ce69"
+    "5cf940ce695e4ac000dc001491dc0011cf0d44d1cce53e2823ce6957b34000cd0bb800000100ce695cf94001cd04b0000000"
+    "a000009000000000000000900000ce6957b340ce6957b34000000000c0c4009a92cd4fe70192cd4fe7cd0bb8909090909090"
+    "9092cd4fed01cd4fedc41ebe1a231433164807adfe87cfa579bf503d2349fbc76e2a7b198cf066d71f909195cf32cd49fa6e"
+    "231e050102ce695f9c4000010091cf275e43b9fa0c4968919ab0666565646261636b5f7265717565737401a141d93b4f7264"
+    "6572436f6d706c6574656420312063757272656e63793d555344206f726465725f69643d4120726576656e75655f6d696e6f"
+    "723d33303030a473686f70ce6957b340ce6957b340ce696633c0ce698dc0c001908094a10ea110a116ce6957b340c0c09000"
+    "c0c090c00000000000000000000000a12f0000ffce696633c0ce1f82bae3000090a00090909000c0c0dc0015ce695661c000"
+    "0000a0000000a000a00092ce01df9100cd1e0090000090900000009a909195cee53e2823ce695a5640ce695cf9400000c092"
+    "99cefa0c496802ce695904c0ce695a5640ce695e4ac00100000099ce6e231e0500ce695f9c40000000000000c00090ce6959"
+    "04c000000090"
+)
+"""As version 3 packed a customer who got an order on day 5 that was promised for day 3, had a question answered on day
+6 that was promised for day 3, and has had a complaint of severity 2 open since day 7."""
+
+
+def test_a_profile_of_version_3_has_its_open_tickets_in_its_cases_and_no_bad_deed_as_a_good_one() -> None:
+    profile = unpack(VERSION_3)
+    assert VERSION_3[0] == 3
+    assert (profile.tickets, profile.tickets_solved) == ((), ())
+    question, complaint = profile.dealings.cases
+    assert (question.kind, question.solved_at, question.severity) == (Kind.OTHER, seconds(6), 0)
+    assert (complaint.kind, complaint.opened_at, complaint.severity) == (Kind.COMPLAINT, seconds(7), 2)
+    assert has_open_complaint(profile)
+    assert (profile.sales_at, profile.service_at) == (0, 0)
+    assert unpack(pack(profile)) == profile

@@ -165,6 +165,77 @@ def test_one_late_answer_does_not_undo_the_good_one_before_it() -> None:
     assert stages.dealt_at(profile, seconds(10), DEFAULT)["service"] == seconds(3)
 
 
+def test_one_late_delivery_does_not_undo_the_one_before_it() -> None:
+    """A came on day 3, and no day was promised; B on day 14, promised for day 10. A contact counts just so."""
+    driver = bought(0)
+    for event in (
+        order(1, "A"), said(logged.OrderDelivered, 3, order_id="A"), order(5, "B"),
+        said(logged.OrderPromised, 5, order_id="B", promised_at=day(10)), said(logged.OrderDelivered, 14, order_id="B"),
+    ):  # fmt: skip
+        driver.feed(event)
+    assert stages.dealt_at(driver.profiles["c"], seconds(14), DEFAULT)["sales"] == seconds(3)
+    driver.feed(said(logged.ContactMade, 9, department="sales"))
+    assert stages.dealt_at(driver.profiles["c"], seconds(14), DEFAULT)["sales"] == seconds(9)
+
+
+def test_a_service_contact_is_not_undone_by_a_question_answered_late() -> None:
+    driver = bought(0)
+    for event in (
+        said(logged.ContactMade, 3, department="service"),
+        ticket(6, "B", "question", promised_at=day(8)), resolved(9, "B", "question"),
+    ):  # fmt: skip
+        driver.feed(event)
+    assert stages.dealt_at(driver.profiles["c"], seconds(10), DEFAULT)["service"] == seconds(3)
+
+
+def test_a_delivery_counts_after_its_order_has_folded_and_not_if_all_of_it_came_back() -> None:
+    driver = bought(0)
+    told = [order(1, "A"), said(logged.OrderDelivered, 80, order_id="A")]
+    for event in told:
+        driver.feed(event)
+    driver.tick(day(130))
+    assert not driver.profiles["c"].ledger.orders
+    assert stages.dealt_at(driver.profiles["c"], seconds(130), DEFAULT)["sales"] == seconds(80)
+    driver = bought(0)
+    for event in (*told, refund(85, "A")):
+        driver.feed(event)
+    assert stages.dealt_at(driver.profiles["c"], seconds(90), DEFAULT)["sales"] < seconds(80)
+
+
+def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_lifted() -> None:
+    """An interest holds for 365 days: who first answers on day 1,000 must say again what they need."""
+    wants = said(logged.PreferenceStated, 0, interests=("jazz",))
+    driver = Driver()
+    driver.tick(day(0))
+    for event in (said(logged.CustomerIdentified, 0), wants, opened(1_000)):
+        driver.feed(event)
+    assert driver.profiles["c"].stage == Stage.EXPLORATORY
+    assert evidence(driver)["missing"] == ["need"]
+    driver.feed(said(logged.PreferenceStated, 1_001, interests=("blues",)))
+    driver.feed(opened(1_002))
+    assert driver.profiles["c"].stage == Stage.BASIC
+    driver = Driver()
+    driver.tick(day(0))
+    for event in (said(logged.CustomerIdentified, 0), wants, opened(10)):
+        driver.feed(event)
+    for number in range(11, 1_000, 30):
+        driver.tick(day(number))
+    driver.feed(opened(1_000))
+    assert driver.profiles["c"].stage == Stage.BASIC
+
+
+def test_the_order_that_shows_a_need_is_no_answer_to_a_message_made_from_it() -> None:
+    """The offer they used on it was made before anybody knew; one used on the next order counts."""
+    lines = (logged.Item(product_id="p", category="jazz"),)
+    driver = Driver()
+    driver.tick(day(0))
+    for event in (said(logged.CustomerIdentified, 0), order(1, "A", items=lines, coupon="WELCOME")):
+        driver.feed(event)
+    assert driver.profiles["c"].stage == Stage.EXPLORATORY
+    driver.feed(order(5, "B", items=lines, coupon="JAZZ"))
+    assert driver.profiles["c"].stage == Stage.BASIC
+
+
 def moves_of(driver: Driver, life: list[Any]) -> list[tuple[int, int, int]]:
     """(when, from, to) of each move of the stage in a life."""
     moves, before = [], 0

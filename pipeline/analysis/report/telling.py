@@ -230,7 +230,7 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
     if isinstance(event, logged.TicketOpened) and key not in life.opened:
         life.opened.add(key)
         lives.count(life, at, Measure.TICKETS)
-        if event.kind in _TICKET_WISHES:
+        if event.kind is not None and event.kind in _TICKET_WISHES:
             order = life.orders.get(mark(event.order_id)) if event.order_id else None
             items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
             lives.wished(life, at, *_wishes(event.kind.replace("_", " "), items, event.category))

@@ -37,7 +37,7 @@ from pipeline.core.profile import (
     Pace,
     Profile,
 )  # fmt: skip
-from pipeline.core.responses import CODES, EMAIL
+from pipeline.core.responses import EMAIL
 from pipeline.core.satisfaction import MIDDLE_MILLI, Said
 from pipeline.core.words import short
 from pipeline.schemas import logged
@@ -59,8 +59,8 @@ def _identified(profile: Profile, event: logged.CustomerIdentified, now: Moment)
 
 
 def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Changes:
-    changes = {"needs": needs.came(profile, event.channel, now, "answered")} if event.channel in CODES else {}
-    return changes | {
+    return {
+        **needs.touched(profile, event, now),
         "touches": profile.touches + 1,
         "acquisition_channel": profile.acquisition_channel or event.channel,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),

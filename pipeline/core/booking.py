@@ -39,7 +39,7 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
         mark(event.order_id), now.at, 0, revenue, event.discount_minor, now.arrived_at, known=1, margin_minor=margin,
         commission_minor=commission, content=content, paid_currency=paid,
         categories=UNKNOWN if any(item.category for item in event.items) else 0,
-        paid_minor=(event.paid_minor or 0) if paid else 0,
+        paid_minor=(event.paid_minor or 0) if paid else 0, offer=int(event.coupon is not None),
     )  # fmt: skip
 
 

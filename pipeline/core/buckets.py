@@ -85,6 +85,11 @@ def _aged(series: Series, cut: int, oldest: int) -> Series:
     return _series(days)
 
 
+def newest(buckets: Buckets, measure: int) -> int:
+    """The latest day, or week's first, with anything of a measure; 0: none is kept."""
+    return buckets[measure][0] if measure < len(buckets) and buckets[measure] else 0
+
+
 def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     """By window length in days: the sum of each measure over the days up to and with `today`."""
     sums, longest = [[0] * _MEASURES for _ in WINDOWS], WINDOWS[-1]

@@ -179,10 +179,15 @@ def settled(needs: Needs, before: Ledger, after: Ledger, zone: str) -> tuple[Nee
     return tidied(needs, after) if uncounted else (needs, after)
 
 
+def is_with_offer(order: Order) -> bool:
+    """Whether an order was bought with an offer: something off the price, or one that they named."""
+    return order.discount_minor > 0 or order.offer > 0
+
+
 def _with_settled(needs: Needs, order: Order, quarter: int) -> Needs:
     needs = rolled(needs, quarter)
     place = needs.quarter - quarter
-    is_kept = place < QUARTERS_KEPT
+    is_kept, has_offer = place < QUARTERS_KEPT, is_with_offer(order)
     categories = list(needs.categories)
     for each in places_of(order.categories):
         category = categories[each]
@@ -195,7 +200,8 @@ def _with_settled(needs: Needs, order: Order, quarter: int) -> Needs:
         categories=tuple(categories),
         settled=counted(needs.settled, place) if is_kept else needs.settled,
         settled_older=needs.settled_older + (not is_kept),
-        settled_discounted=needs.settled_discounted + (order.discount_minor > 0),
+        with_offer=counted(needs.with_offer, place) if is_kept and has_offer else needs.with_offer,
+        settled_discounted=needs.settled_discounted + (has_offer and not is_kept),
     )
 
 
@@ -214,16 +220,17 @@ def bought(profile: Profile, today: int, zone: str) -> Bought:
         days.append(day)
         for place in places_of(order.categories):
             by_place[place].append(day)
-    in_all = _buys(needs.settled, needs.settled_older, days, needs.quarter, today)
+    in_all = buys(needs.settled, needs.settled_older, days, needs.quarter, today)
     found = {}
     for category, own_days in zip(needs.categories, by_place, strict=True):
-        one = _buys(category.quarters, category.older, own_days, needs.quarter, today)
+        one = buys(category.quarters, category.older, own_days, needs.quarter, today)
         if one.orders:
             found[category.name] = one
     return Bought(in_all, found, today)
 
 
-def _buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, today: int) -> Buys:
+def buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, today: int) -> Buys:
+    """Folded purchases by quarter (`quarter` first), those before, and the days of others, put together."""
     quarters = [*folded, *(0,) * (QUARTERS_KEPT - len(folded))]
     last = 0
     for place, count in enumerate(folded):

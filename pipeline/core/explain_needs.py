@@ -123,6 +123,14 @@ def _by(channel: str | None, what: str) -> _Heard:
     return (channel, what) if channel in CODES else (None, "life")
 
 
+def _touch(event: logged.TouchRecorded) -> _Heard | None:
+    if event.channel not in CODES:
+        return None
+    if event.followed or event.referrer_host is not None:
+        return event.channel, "answered"
+    return (event.channel, "tried") if event.channel != "email" else None
+
+
 def _contact(event: logged.ContactMade) -> _Heard | None:
     if not event.is_inbound:
         return (event.channel, "tried") if event.channel in CODES else None
@@ -134,7 +142,7 @@ def _by_person(event: logged.EmailOpened | logged.EmailClicked) -> _Heard | None
 
 
 _HEARD: Final[dict[type, Callable[[Any], _Heard | None]]] = {
-    logged.TouchRecorded: lambda event: (event.channel, "answered") if event.channel in CODES else None,
+    logged.TouchRecorded: _touch,
     logged.ContactMade: _contact,
     logged.TicketOpened: lambda event: _by(event.channel, "asked"),
     logged.EmailDelivered: lambda event: ("email", "tried"),

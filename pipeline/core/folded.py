@@ -13,10 +13,14 @@ from pipeline.core.days import DAY_SECONDS
 from pipeline.core.history import WEEK_DAYS, sum_log_gap
 from pipeline.core.marks import is_marked, shortened
 from pipeline.core.profile import DAYS_MAX, FOLDED_MARKS_MAX, Ledger, Past, Rest
+from pipeline.core.quarters import quarter_of
 
 MICRO: Final = 1_000_000
 _NO_REST: Final = Rest()
 _MARK_BYTES: Final = 4
+_QUARTERS_BACK: Final = 63
+"""Quarters looked back at: almost sixteen years, in what one number of 64 bits holds."""
+_MASK: Final = (1 << _QUARTERS_BACK) - 1
 
 
 def is_folded(ledger: Ledger, order: int) -> bool:
@@ -86,9 +90,26 @@ def with_day(ledger: Ledger, day: int, margin_minor: int) -> tuple[list[int], Pa
     days = sorted((*days, day))
     if len(days) > DAYS_MAX:
         gap = round(sum_log_gap(days[:2]) * MICRO)
-        rest = replace(rest, older_days=rest.older_days + 1, gap_log_micro=rest.gap_log_micro + gap)
+        quarter, mask = _with_quarter(rest.older_quarter, rest.older_mask, quarter_of(days[0]))
+        rest = replace(
+            rest, older_days=rest.older_days + 1, gap_log_micro=rest.gap_log_micro + gap, older_quarter=quarter,
+            older_mask=mask,
+        )  # fmt: skip
         days = days[1:]
     return days, Past(first, last, None if rest == _NO_REST else rest)
+
+
+def older_quarters(ledger: Ledger) -> list[int]:
+    """The quarters in which they bought on days that are kept no more one by one."""
+    rest = rest_of(ledger)
+    return [rest.older_quarter - back for back in range(_QUARTERS_BACK) if rest.older_mask >> back & 1]
+
+
+def _with_quarter(newest: int, mask: int, quarter: int) -> tuple[int, int]:
+    if quarter > newest:
+        mask, newest = mask << min(quarter - newest, _QUARTERS_BACK), quarter
+    back = newest - quarter
+    return newest, (mask | 1 << back if back < _QUARTERS_BACK else mask) & _MASK
 
 
 def with_even_past(ledger: Ledger) -> Ledger:

@@ -53,9 +53,10 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     purchased_at = min(before.purchased_at, at)
     if _version(entry) > _version(before):
         return _spanned(put(ledger, _of_version(before, entry, purchased_at)))
-    if purchased_at == before.purchased_at:
+    if purchased_at == before.purchased_at and entry.offer <= before.offer:
         return ledger
-    return _spanned(put(ledger, _of_version(before, before, purchased_at)))
+    same = replace(before, offer=max(before.offer, entry.offer))
+    return _spanned(put(ledger, _of_version(before, same, purchased_at)))
 
 
 def _version(order: Order) -> tuple[int, int, int, str, int, int]:
@@ -72,7 +73,7 @@ def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
         revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
         arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
         commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
-        categories=entry.categories, paid_minor=entry.paid_minor,
+        categories=entry.categories, paid_minor=entry.paid_minor, offer=max(before.offer, entry.offer),
     )  # fmt: skip
 
 

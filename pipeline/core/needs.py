@@ -124,6 +124,17 @@ def came(profile: Profile, channel: str | None, now: Moment, what: str) -> Needs
     return responses.with_contact(needs, now.day, channel, what)
 
 
+def touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Changes:
+    """What a touch says of a channel: an answer if they followed it to us, else a try. E-mails are told one by one."""
+    if event.channel not in responses.CODES:
+        return {}
+    if event.followed or event.referrer_host is not None:
+        return {"needs": came(profile, event.channel, now, "answered")}
+    if responses.CODES[event.channel] == responses.EMAIL:
+        return {}
+    return {"needs": responses.with_contact(profile.needs, now.day, event.channel, "tried")}
+
+
 def met(profile: Profile, event: logged.ContactMade, now: Moment) -> Needs:
     """The needs after a person of ours dealt with them: a try if we began, else an answer, or a call for service."""
     if event.is_inbound:
@@ -147,7 +158,8 @@ def reviewed(profile: Profile, policy: Policy, affinity: Affinity) -> Profile:
     channel = shifted_on = 0
     if needs.heard or needs.answers or profile.buckets:
         found = responses.best(replace(profile, needs=needs), policy, affinity.response_fraction)
-        if found and is_fresh("marketing_channel", _last_seen(needs, found, profile), profile.as_of, rules):
+        seen_at = responses.last_answer_at(profile, found) if found else 0
+        if found and is_fresh("marketing_channel", seen_at, profile.as_of, rules):
             channel = responses.CODES[found]
     if len(needs.categories) > 1:
         shifted_on = categories.shifted_on(categories.bought(profile, today, zone), needs.shifted_on, rules)
@@ -176,7 +188,7 @@ def marketing_channel(profile: Profile, rules: NeedsRules) -> str | None:
     chosen = profile.marketing_channel
     if chosen is not None and is_fresh("marketing_channel", profile.marketing_channel_at, profile.as_of, rules):
         return chosen
-    return responses.CHANNELS[profile.needs.channel] or None
+    return responses.CHANNELS[profile.needs.channel] or None  # a review takes it back when its life is over
 
 
 def contacts_max(profile: Profile, rules: NeedsRules) -> int | None:
@@ -216,14 +228,9 @@ def facts(profile: Profile, rules: NeedsRules) -> list[Fact]:
             fresh.add(name)
     for name, value, at in _inferences(profile, rules):
         if name not in fresh:
-            is_stale = name != "marketing_channel" and not is_fresh(name, at or profile.as_of, profile.as_of, rules)
+            is_stale = name != "marketing_channel" and not is_fresh(name, at, profile.as_of, rules)
             found.append(Fact(name, value, "inferred", at, is_stale))  # that channel a review drops when it is
     return found
-
-
-def _last_seen(needs: Needs, channel: str, profile: Profile) -> int:
-    """When they last answered by a channel; if that is no longer remembered, now: it is within the year at least."""
-    return responses.last_answer_at(needs, channel) or profile.as_of
 
 
 def _statements(profile: Profile) -> Iterator[tuple[str, str | int | tuple[str, ...], int]]:
@@ -252,9 +259,9 @@ def _inferences(profile: Profile, rules: NeedsRules) -> Iterator[tuple[str, str,
     needs = profile.needs
     if needs.channel:
         channel = responses.CHANNELS[needs.channel]
-        yield "marketing_channel", channel, responses.last_answer_at(needs, channel)
+        yield "marketing_channel", channel, responses.last_answer_at(profile, channel)
     served = responses.service_channel(needs, rules)
     if served is not None:
-        yield "service_channel", served[0], responses.last_answer_at(needs, served[0])
+        yield "service_channel", served[0], responses.last_answer_at(profile, served[0])
     if needs.written_language:
         yield "language", needs.written_language, needs.written_at

@@ -100,6 +100,8 @@ class Order(_Entry, frozen=True):
     """What it was of: a bit for each place in the customer's own table of categories."""
     paid_minor: int = 0
     """What was paid, in that currency."""
+    offer: int = 0
+    """Whether any version of it names an offer that was used, whatever it took off the price."""
 
 
 class Refund(_Entry, frozen=True):
@@ -132,6 +134,10 @@ class Rest(_Entry, frozen=True):
     """Days older than those of `folded_days`."""
     gap_log_micro: int = 0
     """Sum of the logarithms of the gaps from each of these to the next, in weeks; in millionths."""
+    older_quarter: int = 0
+    """The latest quarter with one of them, as `quarters` counts, and which of those before had one too."""
+    older_mask: int = 0
+    """A bit for each: 1 for `older_quarter`, 2 for the one before it, and so on; 63 quarters."""
 
 
 class Past(_Entry, frozen=True):
@@ -335,6 +341,8 @@ class Heard(_Entry, frozen=True):
     """How often they came to us, service apart."""
     asked: tuple[int, ...] = ()
     """How often they came for service."""
+    last_day: int = 0
+    """When they last answered or asked by it; 0: not since that is kept."""
 
 
 class Needs(_Entry, frozen=True):
@@ -365,11 +373,13 @@ class Needs(_Entry, frozen=True):
     categories: tuple[Category, ...] = ()
     """By name."""
     settled: tuple[int, ...] = ()
-    """Folded orders that were kept, by quarter; those before; and of all of them those that had a discount."""
+    """Folded orders that were kept, by quarter; those before; and of these the ones bought with an offer."""
     settled_older: int = 0
     settled_discounted: int = 0
     shifted_on: int = 0
     """The day a review first found that they buy other things than before; 0: they do not."""
+    with_offer: tuple[int, ...] = ()
+    """Of `settled`, those bought with an offer."""
 
 
 class Pace(_Entry, frozen=True):

@@ -38,8 +38,15 @@ def rolled(needs: Needs, quarter: int) -> Needs:
     if not needs.quarter:
         return replace(needs, quarter=quarter)
     settled, gone = _moved(needs.settled, by)
+    with_offer, offers_gone = _moved(needs.with_offer, by)
     heard = (
-        Heard(each.channel, _moved(each.tried, by)[0], _moved(each.answered, by)[0], _moved(each.asked, by)[0])
+        Heard(
+            each.channel,
+            _moved(each.tried, by)[0],
+            _moved(each.answered, by)[0],
+            _moved(each.asked, by)[0],
+            each.last_day,
+        )
         for each in needs.heard
     )
     return replace(
@@ -49,6 +56,8 @@ def rolled(needs: Needs, quarter: int) -> Needs:
         categories=tuple(_category_moved(each, by) for each in needs.categories),
         settled=settled,
         settled_older=needs.settled_older + gone,
+        with_offer=with_offer,
+        settled_discounted=needs.settled_discounted + offers_gone,
     )
 
 

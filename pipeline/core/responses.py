@@ -62,9 +62,9 @@ class PreferredTime(msgspec.Struct, frozen=True, gc=False):
     from_hour: int
     to_hour: int
     fraction: float
-    """Of what they did, so much in these hours."""
+    """Of the days and parts of days on which they did something, so much in these hours."""
     answers: int
-    """How much they did in all."""
+    """How many these are in all."""
     time_zone: str
 
 
@@ -126,7 +126,8 @@ def with_contact(needs: Needs, day: int, channel: str | None, what: str) -> Need
         return needs
     heard = {each.channel: each for each in needs.heard}
     before = heard.get(code) or Heard(code)
-    heard[code] = replace(before, **{what: counted(getattr(before, what), place)})
+    last_day = before.last_day if what == "tried" else max(before.last_day, day)
+    heard[code] = replace(before, **{what: counted(getattr(before, what), place), "last_day": last_day})
     return replace(needs, heard=tuple(heard[each] for each in sorted(heard)))
 
 
@@ -217,10 +218,21 @@ def _bought_after(profile: Profile, rules: NeedsRules) -> dict[int, int]:
     return found
 
 
-def last_answer_at(needs: Needs, channel: str) -> int:
-    """When they last answered by a channel; 0 where that is not remembered."""
-    code = CODES.get(channel)
-    return next((slot * SLOT_SECONDS for slot, by in slots(needs.answers) if by == code), 0)
+def last_answer_at(profile: Profile, channel: str) -> int:
+    """When they last answered or asked by a channel, to the day if that is no longer among the latest signs of life.
+
+    0: not in the last year, as far as is remembered.
+    """
+    needs, code = profile.needs, CODES.get(channel)
+    for slot, by in slots(needs.answers):
+        if by == code:
+            return slot * SLOT_SECONDS
+    days = [each.last_day for each in needs.heard if each.channel == code]
+    if code == EMAIL:
+        days += [
+            buckets.newest(profile.buckets, measure) for measure in (Measure.EMAILS_OPENED, Measure.EMAILS_CLICKED)
+        ]
+    return max(days, default=0) * DAY_SECONDS
 
 
 def service_channel(needs: Needs, rules: NeedsRules) -> tuple[str, int] | None:
@@ -239,9 +251,11 @@ def preferred_time(profile: Profile, policy: Policy, time_zone: str) -> Preferre
     instants = [slot * SLOT_SECONDS for slot, _ in slots(profile.needs.answers)]
     instants += [order.purchased_at for order in ledgers.purchases(profile.ledger)]
     parts = [0] * _PARTS
-    for at in instants:
-        if at >= since:
-            parts[hour_of(at, time_zone) // HOURS_TOGETHER] += 1
+    # Six mails opened in one evening are one evening.
+    for _, part in {
+        (day_of(at, time_zone), hour_of(at, time_zone) // HOURS_TOGETHER) for at in instants if at >= since
+    }:
+        parts[part] += 1
     count = sum(parts)
     if count < policy.needs.time_answers_min:
         return None

@@ -21,9 +21,11 @@ from pipeline.core import buckets, cases, owed
 from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
+from pipeline.core.folded import older_quarters
 from pipeline.core.marks import shortened
 from pipeline.core.policy import Policy
 from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
+from pipeline.core.quarters import QUARTER_DAYS
 
 FAILED_CHECKS_MAX: Final = 2
 
@@ -169,13 +171,20 @@ def _is_dealt_with(profile: Profile, as_of: int, policy: Policy, wanted: int) ->
 def bought_in_cycles(
     profile: Profile, as_of: int, policy: Policy, purchase_days: Sequence[int] | None = None
 ) -> list[bool]:
-    """Whether they bought in each of the last cycles of theirs, the newest first. Their purchase days may be given."""
+    """Whether they bought in each of the last cycles of theirs, the newest first. Their purchase days may be given.
+
+    Of who buys so often that their latest 32 purchase days reach back less far, what came before is known to the day or
+    week for a year, and then to the quarter: a cycle that a quarter with a purchase lies in, or reaches into, counts.
+    """
     zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
     today = day_of(as_of, zone)
     days = ledgers.purchase_days(profile.ledger, zone) if purchase_days is None else purchase_days
     if len(days) == DAYS_MAX:  # they buy so often that these reach back less far than the buckets
-        days = [*days, *buckets.days_with(profile.buckets, Measure.ORDERS)]
+        days = [*ledgers.all_days(profile.ledger, zone), *buckets.days_with(profile.buckets, Measure.ORDERS)]
     bought = {(today - day) // length for day in days}
+    for quarter in older_quarters(profile.ledger) if len(bought) < cycles else ():
+        ends, begins = (quarter + 1) * QUARTER_DAYS - 1, quarter * QUARTER_DAYS
+        bought |= set(range((today - ends) // length, (today - begins) // length + 1))
     return [cycle in bought for cycle in range(cycles)]
 
 

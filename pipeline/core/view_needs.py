@@ -46,7 +46,7 @@ def needs_view(profile: Profile, controls: Controls, known: Reckoned) -> dict[st
         "preferred_time": asdict(time) if time else None,
         "affinity": _affinity(found),
         "next_best": [asdict(each) for each in suggested],
-        "price": asdict(price(profile, known.live.worth, rules, affinity.discounted_fraction)),
+        "price": asdict(price(profile, known.live.worth, rules, affinity.discounted_fraction, zone=zone)),
         "shift": _shift(profile.needs.shifted_on, found),
     }
 

@@ -91,7 +91,7 @@ class Simulator:
 
     def _arrive(self, person: Person) -> None:
         at = person.arrives_at
-        self._say(at, "TouchRecorded", "web", person, channel=person.channel, campaign_id=f"{at:%Y-%m}")
+        self._say(at, "TouchRecorded", "web", person, channel=person.channel, campaign_id=f"{at:%Y-%m}", followed=True)
         if not person.is_named:
             return
         draw = self._random

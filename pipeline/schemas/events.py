@@ -182,6 +182,11 @@ class TouchRecorded(Inbound):
     type: Literal["TouchRecorded"]
     channel: Code = Field(description="Through what, such as `paid_search`, `affiliate`, `email`, `influencer`.")
     campaign_id: Id | None = Field(None, description="Which campaign.")
+    followed: bool = Field(
+        default=False,
+        description="Whether they followed it to us, as the parameters of a link tell: an answer of theirs by the "
+        "channel. Else it only reached them.",
+    )
     search_term: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         None, description="What they searched for."
     )

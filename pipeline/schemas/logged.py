@@ -47,6 +47,7 @@ class TouchRecorded(Event, tag=True, frozen=True, kw_only=True):
 
     channel: str
     campaign_id: str | None = None
+    followed: bool = False
     referrer_host: str | None = None
     affiliate_id: str | None = None
     partner_id: str | None = None

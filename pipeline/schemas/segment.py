@@ -245,6 +245,7 @@ def _touch(call: Fields) -> dict[str, Any] | None:
         "type": "TouchRecorded",
         "channel": channel,
         "campaign_id": short(campaign, "name"),
+        "followed": True,
         "search_term": short(campaign, "term", at_most=500),
         "referrer": short(section(context, "referrer"), "url", at_most=2000)
         or short(section(context, "page"), "referrer", at_most=2000),

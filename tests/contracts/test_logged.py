@@ -36,8 +36,9 @@ FIELDS = {
     "quantity", "amount_minor", "revenue_minor", "currency", "discount_minor", "paid_minor", "paid_currency", "rate_on",
     "rating_fraction", "score", "score_max", "severity", "service_minutes", "service_cost_minor", "activity",
     "reward_minor", "activity_count", "contacts_per_month_max", "valid_until", "reach", "sentiment", "kind", "channel",
-    "department", "is_inbound", "is_machine", "bounce_type", "purpose", "state", "reason", "category", "status", "csat",
-    "marketing_channel", "service_channel", "interests", "reason_for_buying", "need", "platform", "referrer_host",
+    "department", "is_inbound", "followed", "is_machine", "bounce_type", "purpose", "state", "reason", "category",
+    "status", "csat", "marketing_channel", "service_channel", "interests", "reason_for_buying", "need", "platform",
+    "referrer_host",
     # what is known of the person without telling who it is
     "reachable_by", "language", "time_zone", "country",
     # controls

@@ -402,6 +402,7 @@ def test_a_campaign_in_the_context_is_a_touch_of_its_own() -> None:
     assert touch.model_dump(exclude_none=True) == {
         "type": "TouchRecorded", "id": f"{ENVELOPE['messageId']}/touch", "source": "segment", "customer_id": "C-104233",
         "occurred_at": order.occurred_at, "simulated": False, "channel": "affiliate", "campaign_id": "spring",
+        "followed": True,
         "search_term": "linen curtains", "referrer": "https://www.wohnblog.example/", "affiliate_id": "wohnblog",
     }  # fmt: skip
 

@@ -307,6 +307,26 @@ def test_whether_they_buy_only_with_offers(count: int, of: int, expected: str) -
     assert found["discount_fraction"] == round(100 * count / (900 * of + 100 * count), 9)
 
 
+def test_an_offer_that_took_nothing_off_the_price_is_one_whichever_version_names_it() -> None:
+    plain = [order(number, f"o{number}", 900) for number in range(8)]
+    named = [order(number, f"o{number}", 900, coupon="FREE-SHIPPING") for number in range(8)]
+    for told in (named, [*named, *plain], [*plain, *named]):
+        found = sensitivity(live(told))
+        assert (found["sensitivity"], found["discounted"], found["discount_fraction"]) == ("offers_only", 8, 0.0)
+    assert sensitivity(live(plain))["sensitivity"] == "full_price"
+
+
+def test_what_they_bought_lately_weighs_more_than_what_they_bought_years_ago() -> None:
+    """Eight orders with a discount four years ago weigh a quarter each; three at the full price, this quarter, one."""
+    old = [order(number, f"o{number}", 900, discount_minor=100) for number in range(8)]
+    new = [order(1_460 + number, f"n{number}", 900) for number in range(3)]
+    driver = after_reviews([*old, *new], 1_463)
+    found = sensitivity(driver)
+    assert (found["orders"], found["discounted"]) == (11, 8)
+    assert found["fraction"] == pytest.approx((8 * 0.25 + 2 * 0.5) / (8 * 0.25 + 3 + 2), abs=0.02)
+    assert found["sensitivity"] == "mixed"
+
+
 def test_few_orders_are_judged_by_the_shops_share_of_discounts() -> None:
     driver = offers(3, 3)
     driver.control(logged.ModelFitted(fitted_at=day(9), scope=affinity.SCOPE, parameters={"discounted_fraction": 0.1}))

@@ -158,6 +158,17 @@ def test_an_inferred_channel_has_a_life_too() -> None:
     assert channel_of(driver.profiles["c"], policy().rules.retention_offer, driver.controls.policy) == "email"
 
 
+def test_an_inferred_channel_is_as_old_as_their_last_answer_by_it_however_much_came_since() -> None:
+    """Five calls until day 4, then twelve of 48 mails opened, which push them out of the latest ten signs of life."""
+    mails = [opened(10 + 5 * number, f"m{number}") for number in range(12)]
+    mails += [said(logged.EmailDelivered, 10 + number, email_id=f"m{number}") for number in range(48)]
+    told = [*answers_by_phone(0), *mails, consent(0, channel=None)]
+    for life_days, expected in ((70, []), (80, [(["phone"], "inferred", False)])):
+        driver = reviewed(told, 80, needs__channel_life_days=life_days)
+        found = [each for each in fact(driver, "marketing_channel") if each[0] == ["phone"]]
+        assert found == expected, life_days
+
+
 def test_an_inferred_channel_without_their_consent_to_it_is_not_used() -> None:
     driver = reviewed([*answers_by_phone(0), consent(0, channel="email")], 40)
     assert channel_of(driver.profiles["c"], policy().rules.retention_offer, driver.controls.policy) == "email"

@@ -47,9 +47,20 @@ def test_what_is_usual_in_the_shop_takes_the_place_of_the_policy_once_it_is_meas
 def test_a_mail_opened_and_followed_is_one_answer_and_so_is_coming_by_its_link() -> None:
     mails_of_a_week = [mail(logged.EmailDelivered, number, number) for number in range(7)]
     answered = [mail(kind, 1.1, 1) for kind in (logged.EmailOpened, logged.EmailClicked)]
-    driver = live([*mails_of_a_week, *answered, said(logged.TouchRecorded, 1.1, channel="email")])
+    driver = live([*mails_of_a_week, *answered, said(logged.TouchRecorded, 1.1, channel="email", followed=True)])
     (email,) = shown(driver)["channels"]
     assert (email["tried"], email["answered"]) == (7, 1)
+
+
+def test_what_only_reached_them_is_a_try_of_ours_and_no_answer_of_theirs() -> None:
+    """Five letters that nobody answered; then one link followed, which they came by."""
+    letters = [said(logged.TouchRecorded, number, channel="post") for number in range(5)]
+    (post,) = shown(live(letters))["channels"]
+    assert (post["channel"], post["tried"], post["answered"]) == ("post", 5, 0)
+    for came in ({"followed": True}, {"referrer_host": "sms.example"}):
+        driver = live([*letters, said(logged.TouchRecorded, 6, channel="sms", **came)])
+        assert [(each["channel"], each["answered"]) for each in shown(driver)["channels"]] == [("sms", 1), ("post", 0)]
+    assert live(letters).profiles["c"].needs.answers == ()
 
 
 def test_a_scanner_that_opens_mails_answers_nothing() -> None:
@@ -172,6 +183,13 @@ def test_orders_count_too_and_below_six_signs_nothing_is_said() -> None:
     assert shown(live(told))["preferred_time"] is None
     driver = live([*told, opened(6.3)])
     assert shown(driver)["preferred_time"]["from_hour"] == 18
+
+
+def test_six_mails_opened_in_one_evening_are_one_evening() -> None:
+    told = [opened(evening(1, "UTC") + number / 96, f"m{number}") for number in range(6)]
+    assert shown(live(told))["preferred_time"] is None
+    on_six = [opened(evening(number, "UTC"), f"m{number}") for number in range(6)]
+    assert shown(live(on_six))["preferred_time"]["answers"] == 6
 
 
 def test_no_time_is_preferred_where_none_stands_out() -> None:

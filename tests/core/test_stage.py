@@ -151,6 +151,24 @@ def test_an_order_given_back_later_no_longer_shows_that_sales_dealt_well() -> No
     assert "sales" not in evidence(driver)["departments"]
 
 
+@pytest.mark.parametrize("every", [7, 14, 30, 90])
+@pytest.mark.parametrize(("cycle_days", "cycles"), [(365, 3), (90, 6), (90, 12)])
+def test_who_buys_in_every_cycle_is_loyal_however_long_the_cycles_and_however_often(
+    every: int, cycle_days: int, cycles: int
+) -> None:
+    """Of who buys every week no more than the latest 32 days and a year by weeks are kept one by one."""
+    rules = policy(stage__cycle_days=cycle_days, stage__cycles_for_bonded=cycles, stage__own_cycle_permille=0)
+    through = cycle_days * cycles + 30
+    loyal, pausing = bought(*range(0, through, every), rules=rules), bought(rules=rules)
+    pause = range(through // 2 - cycle_days, through // 2 + cycle_days)
+    for on in (on for on in range(0, through, every) if on not in pause):
+        pausing.tick(day(on))
+        pausing.feed(order(on, f"o{on}"))
+    for driver, is_loyal in ((loyal, True), (pausing, False)):
+        profile = driver.profiles["c"]
+        assert stages.is_still_loyal(profile, profile.as_of, rules) is is_loyal
+
+
 # -- nobody flickers --------------------------------------------------------------------------------------------------
 
 

@@ -794,7 +794,7 @@ def report(  # noqa: PLR0913 - an option is a parameter
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; else a year or so back.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else of the period there is now.")
     ] = None,
     period: Annotated[
         PeriodKind | None, typer.Option(help="By what the time is divided; else as the goals are.")

@@ -115,6 +115,9 @@ class Calendar:
     def __init__(self, periods: tuple[Period, ...], kind: PeriodKind, zone: str) -> None:
         self.periods, self.kind, self.zone = periods, kind, zone
         self._places: dict[int, Place] = {}
+        self._begins: dict[int, int] = {}
+        self.following: Final = {self.begin(self.begin(each.first_day) - 1): n for n, each in enumerate(periods)}
+        """First day of a whole period, in the report or before it, to the number of the one after it."""
 
     def day(self, at: int) -> int:
         """The shop's day of an instant."""
@@ -130,6 +133,13 @@ class Calendar:
         if found is None:
             numbers = (n for n, period in enumerate(self.periods) if period.first_day <= day <= period.last_day)
             found = self._places[day] = Place(next(numbers, OUTSIDE), running_month(day))
+        return found
+
+    def begin(self, day: int) -> int:
+        """The first day of the whole period that a day is in, wherever the report begins."""
+        found = self._begins.get(day)
+        if found is None:
+            found = self._begins[day] = natural(day, self.kind)[1]
         return found
 
     @property

@@ -27,7 +27,10 @@ _add(
     "text",
     period=(
         "period",
-        "Week, month, quarter or year, in the shop's zone; `(part)` where the report begins or ends within it.",
+        (
+            "Week, month, quarter or year, in the shop's zone; `(part)` where the report begins or ends within it, "
+            "`(not over)` while it lasts."
+        ),
     ),
     channel=(
         "channel",
@@ -174,7 +177,7 @@ _add(
 )
 _add(
     "measured",
-    target=("target", "From the policy."),
+    target=("target", "From the policy, of a whole period: none where the report has a part of one."),
     actual=("actual", "So far; money in minor units, else a share."),
     forecast=("forecast", "Of the whole period; of one that is over, what was."),
     forecast_low=("at least", "Nine periods in ten end above it."),

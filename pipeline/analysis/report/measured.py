@@ -30,7 +30,7 @@ def _repeat(shop: Shop, number: int) -> Counted:
 
 def retained(shop: Shop, number: int) -> Counted:
     """Of who bought in the period before, those who bought again in this one."""
-    return Counted(shop.tally.retained[number], shop.row(number - 1)[Measure.BUYERS] if number else 0)
+    return Counted(shop.tally.retained[number], shop.tally.bought_before[number])
 
 
 def _satisfied(shop: Shop, number: int) -> Counted:

@@ -195,14 +195,13 @@ def _at_risk(axes: Axes, part: Part, currency: str) -> None:
 
 def _goals(axes: Axes, part: Part, currency: str) -> None:
     columns = ("period", "goal", "target", "actual", "forecast", "forecast_low", "forecast_high")
-    rows = _rows(part, "goals", *columns)
+    rows = [row for row in _rows(part, "goals", *columns) if row[2]]
     rows = [row for row in rows if row[0] == rows[-1][0]]
     for place, row in enumerate(rows):
         target, actual, forecast, low, high = (
             float(each) if isinstance(each, int | float) else None for each in row[2:]
         )
-        if not target:
-            continue
+        assert target, "rows without one are left out"
         if actual is not None:
             axes.barh(place, actual / target, 0.5, color=BLUE, label="so far" if not place else None)
         if low is not None and high is not None and forecast is not None:

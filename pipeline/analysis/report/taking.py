@@ -63,6 +63,8 @@ class _Taken:
         self.first_channel = touch[1] if touch is not None and is_touched else self.nobody
         self.periods: set[int] = set()
         """With an order of theirs."""
+        self.begins: set[int] = set()
+        """First days of the whole periods with one, in the report or not."""
 
     def orders(self) -> None:
         """What they bought and gave back, whole and by the channels that touched them before."""
@@ -71,6 +73,7 @@ class _Taken:
             placed = self.calendar.place(entry.purchased_at)
             months.add(placed.month)
             self.periods.add(placed.period)
+            self.begins.add(self.calendar.begin(self.calendar.day(entry.purchased_at)))
             window = self.tally.rules.attribution_window_days
             shares = order_shares(self.life.touches, entry.purchased_at, window)
             for flow in flows_of(entry, told):
@@ -86,8 +89,10 @@ class _Taken:
         for period in sorted(self.periods):
             for what, which in ((SHOP, ""), (TIER, self.tier)):
                 self.tally.rows[what, which, period][Measure.BUYERS] += 1
-            if period - 1 in self.periods and period > 0:
-                self.tally.retained[period] += 1
+        for begin in self.begins.intersection(self.calendar.following):
+            period = self.calendar.following[begin]
+            self.tally.bought_before[period] += 1
+            self.tally.retained[period] += period in self.periods
 
     def _sum(self, period: int, month: int, row: Row) -> None:
         tally = self.tally

@@ -95,8 +95,10 @@ class Tally:
         self.owed: dict[str, Owed] = {}
         """Department to what it promised, kept and broke, to date."""
         self.felt = Felt()
+        self.bought_before: Counter[int] = Counter()
+        """Period to people who bought in the whole one before it, in the report or not."""
         self.retained: Counter[int] = Counter()
-        """Period to people who bought in it and in the one before."""
+        """Of them, those who bought in it."""
         self.score_milli: Counter[int] = Counter()
         """Period to the sum of its people's mean satisfaction."""
         self.promises: Counter[tuple[str, int]] = Counter()

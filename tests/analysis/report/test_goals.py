@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.analysis.report.ahead import drift, sales_ahead, share_ahead
-from pipeline.analysis.report.calendar import Calendar, month_days, number_of, periods_between
+from pipeline.analysis.report.calendar import Calendar, date_at, month_days, number_of, periods_between
 from pipeline.analysis.report.compose import composed
 from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.measured import Counted
@@ -24,6 +24,7 @@ from pipeline.analysis.report.tally import SHOP, Tally
 from pipeline.core.controls import INITIAL
 from pipeline.core.policy import DEFAULT, BadPolicy
 from pipeline.local import cdnow
+from pipeline.reporting import Asked, asked_periods
 from pipeline.schemas import logged
 from tests.analysis.report.shops import Told, shop_of
 from tests.core.builders import cancelled, day, order, policy, said, ticket
@@ -128,6 +129,37 @@ def test_an_answer_is_the_first_word_of_ours_and_a_ticket_told_twice_is_one() ->
     assert [sums[0] for wish, sums in shop.tally.wishes.items() if wish.kind == "complaint"] == [1]
 
 
+def test_retention_of_a_whole_month_is_the_same_wherever_the_report_begins() -> None:
+    """Of three who bought in January, on the 3rd, the 11th and the 29th, two came back in February."""
+    told: list[Told] = [(who, order(on, who)) for who, on in (("a", 2), ("b", 10), ("c", 28))]
+    told += [("a", order(FEBRUARY + 1, "A2")), ("c", order(FEBRUARY + 27, "C2")), ("d", order(FEBRUARY + 2, "D"))]
+    for first in (date(2025, 6, 1), date(2026, 1, 1), date(2026, 1, 25), date(2026, 2, 1)):
+        assert goals(told, first=first)["2026-02", "retention"]["actual"] == round(2 / 3, 6), first
+    assert goals(told, last=date(2026, 2, 10))["2026-02 (part)", "retention"]["actual"] == round(1 / 3, 6), "a so far"
+
+
+def test_a_part_of_a_period_is_held_to_no_target() -> None:
+    """A month's target says nothing of ten days of it, and a report that ends within a month does not look beyond."""
+    told: list[Told] = [("a", order(on, f"{on}", 100)) for on in range(46)]
+    for first, last, part, days in (
+        (date(2026, 1, 22), date(2026, 2, 28), "2026-01 (part)", 10),
+        (date(2026, 1, 1), date(2026, 2, 10), "2026-02 (part)", 10),
+        (date(2026, 1, 1), date(2026, 2, 20), "2026-02 (part, not over)", 15),
+    ):
+        shop = shop_of(told, rules=GOALS, first=first, last=last, now=45)
+        found = composed(shop).part("goals")
+        table = found.table("goals_by_period")
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows if row[0] == part]
+        assert [row["actual"] for row in rows if row["goal"] == "sales"] == [100 * days]
+        for row in rows:
+            assert [row[figure] for figure in ("target", "forecast", "forecast_low", "forecast_high", "gap")] == [
+                None
+            ] * 5
+        assert found.remarks == (
+            f"{part}: a target is of a whole month; a part of one has none, and no forecast or gap.",
+        )
+
+
 # -- what will be -----------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +182,24 @@ def test_sales_of_a_steady_shop_are_forecast_exactly() -> None:
     shop = shop_with_sales(dict.fromkeys(range(first, today + 1), 100), today)
     assert sales_ahead(shop, 2) == (3_100, 3_100, 3_100)
     assert sales_ahead(shop_with_sales({today: 100}, today), 2) is None, "a day's sales forecast nothing"
+
+
+def test_unless_told_the_report_is_of_whole_periods_and_forecasts_the_one_there_is_now_to_its_end() -> None:
+    """As of 15 March a shop that sells 1.00 a day has sold 15.00, and will have sold 31.00."""
+    told: list[Told] = [("a", order(on, f"{on}", 100)) for on in range(74)]
+    seen = number_of(date(2025, 12, 20)), number_of(date(2026, 3, 15))
+    periods = asked_periods(Asked(), "month", seen)
+    assert [each.name for each in periods] == ["2025-12", "2026-01", "2026-02", "2026-03"]
+    assert (date_at(periods[0].first_day), date_at(periods[-1].last_day)) == (date(2025, 12, 1), date(2026, 3, 31))
+    first, last = date_at(periods[0].first_day), date_at(periods[-1].last_day)
+    march = goals(told, first=first, last=last, now=73)["2026-03 (not over)", "sales"]
+    assert march["actual"] == 15 * 100
+    assert [march[each] for each in ("forecast", "forecast_low", "forecast_high")] == [31 * 100] * 3
+    assert march["gap"] == 31 * 100 - 10_000
+    weeks = asked_periods(Asked(first_on=date(2026, 3, 12)), "week", seen)
+    assert [(each.days, each.is_cut) for each in weeks] == [(4, True)], "15 March is a Sunday"
+    days = asked_periods(Asked(last_on=date(2026, 3, 15)), "month", seen)
+    assert days[-1].is_cut, "told so"
 
 
 def test_the_band_of_sales_holds_about_nine_months_in_ten() -> None:

@@ -72,12 +72,15 @@ _add(
     prospects=("prospects", "Known before the period and without a purchase until then."),
     persuaded=("persuaded", "People whose first order lies in the period."),
     heard=(
-        "heard",
-        "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
+        "with evidence",
+        (
+            "Of those with a purchase so far, of whom something of that time tells how they felt: survey, review, "
+            "mention, ticket, promised delivery."
+        ),
     ),
     satisfied=(
         "satisfied",
-        "Of those heard, who were satisfied on average: from `satisfaction.satisfied_from_permille` on.",
+        "Of those with evidence, who were satisfied by it at the end of that time, as profiles reckon it.",
     ),
     customers_heard=(
         "customers",

@@ -27,7 +27,7 @@ from pipeline.local import cdnow
 from pipeline.reporting import Asked, asked_periods
 from pipeline.schemas import logged
 from tests.analysis.report.shops import Told, shop_of
-from tests.core.builders import cancelled, day, order, policy, said, ticket
+from tests.core.builders import cancelled, day, order, policy, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
 
 GOALS = policy(
@@ -71,7 +71,10 @@ def goals(told: list[Told] = LIFE, *controls: Any, **asked: Any) -> dict[tuple[C
 
 
 def test_each_goal_is_what_it_says() -> None:
+    """Of c in February a review of 0.5 (on the 4th) and a promise broken (on the 5th: 0.1), weighed on the 28th."""
     rows = goals(LIFE, revised("search", 1_500, 1), revised("search", 700, 1, month="2026-02"))
+    review, promise = 0.8 * 2 ** (-24 / 180), 0.3 * 2 ** (-23 / 180)
+    c = (review * 0.5 + promise * 0.1) / (review + promise)
     february = {str(goal): row["actual"] for (period, goal), row in rows.items() if period == "2026-02"}
     assert february == {
         "sales": 8_000,
@@ -79,7 +82,7 @@ def test_each_goal_is_what_it_says() -> None:
         "retention": 0.5,  # a, of a and b
         "cpa": 700,  # c
         "value_per_customer": 1_650,  # (4,000 of margin - 700) by two buyers
-        "satisfaction": 0.65,  # a 0.8, c 0.5
+        "satisfaction": pytest.approx((0.8 + c) / 2, abs=2e-6),  # of a it is 0.8
         "promises_kept": 0.5,  # the answer; c's parcel never came
     }
     assert rows["2026-01", "promises_kept"]["actual"] == 0.5
@@ -107,6 +110,41 @@ def test_a_goal_that_cannot_be_is_refused_with_every_problem() -> None:
     assert "goals.retention.target_permille: expected 0 to 1000, got 1001" in str(refused.value)
     with pytest.raises(BadPolicy, match=r"goals.cpa.owner: expected one of marketing, sales, service, shared"):
         policy(goals__cpa__owner="boss")
+
+
+def test_complaints_are_in_the_satisfaction_of_each_month_at_whose_end_they_are_open() -> None:
+    """Ten buyers complain on 21 January and are not answered: 0.1 each. One had given 9 of 10 on the 6th."""
+    told: list[Told] = [(f"c{n}", order(1, f"o{n}")) for n in range(10)]
+    told += [(f"c{n}", ticket(20, f"t{n}", "complaint", severity=5)) for n in range(10)]
+    told += [("c0", said(logged.SurveyAnswered, 5, survey_id="s", kind="csat", score=9.0, score_max=10.0))]
+    rows = goals(told, last=date(2026, 3, 31), now=89)
+    survey, complaint = 2 ** (-25 / 180), 0.8
+    both = (survey * 0.9 + complaint * 0.1) / (survey + complaint)
+    found = [row["actual"] for (_, goal), row in rows.items() if goal == "satisfaction"]
+    assert found == pytest.approx([(9 * 0.1 + both) / 10, 0.1, 0.1], abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("told", "january", "february"),
+    [
+        ([("a", ticket(5, "t")), ("a", resolved(6, "t"))], 0.7, None),  # a complaint solved in time
+        ([("a", ticket(5, "t")), ("a", resolved(20, "t"))], 0.45, None),  # and late: after more than three days
+        ([("a", ticket(20, "t")), ("a", resolved(40, "t"))], 0.1, 0.45),  # open when January ended
+        ([("a", ticket(5, "t", "question")), ("a", resolved(6, "t", "question"))], 0.8, None),
+        ([("a", ticket(5, "t", "question")), ("a", resolved(9, "t", "question"))], 0.5, None),
+        ([("a", ticket(5, "t")), ("a", said(logged.TicketUpdated, 40, ticket_id="t", csat="bad"))], 0.1, 0.0),
+        ([("a", ticket(5, "t")), ("a", said(logged.TicketUpdated, 8, ticket_id="t", csat="good"))], 1.0, None),
+        (promised("a", "A", 2, 3), 0.8, None),
+        (promised("a", "A", 2, 9), 0.1, None),  # late
+        (promised("a", "A", 28, 40), 0.1, None),  # due on the 31st
+    ],
+)
+def test_what_became_of_tickets_and_promises_is_in_the_satisfaction_of_its_month(
+    told: list[Told], january: float | None, february: float | None
+) -> None:
+    rows = goals([("a", order(1, "A")), *told])
+    found = [rows[month, "satisfaction"]["actual"] for month in ("2026-01", "2026-02")]
+    assert found == [january, february]
 
 
 def test_of_several_days_promised_the_earliest_counts_and_a_cancelled_order_is_owed_no_more() -> None:

@@ -19,7 +19,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -27,6 +26,7 @@ from pipeline import settings as settings_module
 from pipeline.analysis.report.calendar import PeriodKind
 from pipeline.analysis.report.table import Report
 from pipeline.local.choices import Choices, Which
+from pipeline.plain import PlainConsole
 from pipeline.schemas.dead_letters import Reason
 from pipeline.settings import Settings
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # numpy comes with the first
     from pipeline.measuring import NothingToMeasure
     from pipeline.schemas.logged import ModelFitted
 
-OUT: Final = Console()
-ERR: Final = Console(stderr=True)
+OUT: Final = PlainConsole()
+ERR: Final = PlainConsole(stderr=True)
 _PIPE_COLUMNS: Final = 160
 if not OUT.is_terminal:  # a file or pipe has no width; a table there should not be cut to 80
     OUT.width = max(OUT.width, _PIPE_COLUMNS)
@@ -794,7 +794,7 @@ def report(  # noqa: PLR0913 - an option is a parameter
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; else a year or so back.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else the log's last.")
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; else of the period there is now.")
     ] = None,
     period: Annotated[
         PeriodKind | None, typer.Option(help="By what the time is divided; else as the goals are.")
@@ -820,13 +820,15 @@ def report(  # noqa: PLR0913 - an option is a parameter
             _end(str(error), REFUSED)
         except ValueError as error:
             _end(f"--from, --to, --period: {error}", BAD_INPUT)
+    print_report(found, OUT)
     files = {} if csv is None else {csv / name: text for name, text in csv_files(found).items()}
-    if html is not None:
-        files[html] = _page(found)
     if metrics is not None:
         files[metrics] = _goals(found)
-    _write(files)
-    print_report(found, OUT)
+    problems = _write(files)
+    if html is not None:  # last: where it cannot be drawn or written, all the rest is there
+        problems += _write({html: _page(found)})
+    if problems:
+        _end("; ".join(problems), BAD_INPUT)
 
 
 def _page(found: Report) -> str:
@@ -843,13 +845,16 @@ def _goals(found: Report) -> str:
     return metrics.goals_text()
 
 
-def _write(files: Mapping[Path, str]) -> None:
+def _write(files: Mapping[Path, str]) -> list[str]:
+    """Writes what can be written, and tells what cannot."""
+    problems = []
     for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            _end(f"{path}: {error.strerror or error}", BAD_INPUT)
+            problems.append(f"{path}: {error.strerror or error}")
+    return problems
 
 
 @app.command(rich_help_panel=QUESTIONS)

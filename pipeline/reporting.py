@@ -46,7 +46,7 @@ _SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quar
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which time the report shall be of; without a day, up to the log's last moment and a year or so before."""
+    """Which time the report shall be of; without a day, the period of the log's last moment and a year or so before."""
 
     kind: PeriodKind | None = None
     """None: that of the goals."""
@@ -107,12 +107,17 @@ def _span(settings: Settings) -> tuple[Controls, int, int]:
 
 
 def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tuple[Period, ...]:
-    """The periods asked for; where no day is given, up to today, and from a year or so before or the first event."""
-    last = number_of(asked.last_on) if asked.last_on else seen[1]
+    """The periods asked for.
+
+    Where no day is given, whole ones: through that of today, which is forecast to its end, and from that of the first
+    event or of a year or so before.
+    """
+    today = number_of(asked.last_on) if asked.last_on else seen[1]
+    last = today if asked.last_on else natural(today, kind)[2]
     if asked.first_on:
         first = number_of(asked.first_on)
     else:
-        first = natural(max(min(seen[0], last), last - _SHOWN_DAYS[kind]), kind)[1]
+        first = natural(max(min(seen[0], today), today - _SHOWN_DAYS[kind]), kind)[1]
     return periods_between(first, last, kind)
 
 

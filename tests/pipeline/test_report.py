@@ -77,6 +77,13 @@ def test_what_was_published_is_reported(busy: Shop, tmp_path: Path) -> None:
     now = [int(row["net_revenue_minor"]) for row in sold.values()][-1]
     busy.wait(lambda: analyst.metric(actual) == now, "the analyst shows the goals too")
 
+    again, nowhere = tmp_path / "again", goals / "report.html"
+    refused = busy.wafa("report", "--csv", str(again), "--html", str(nowhere))
+    assert refused.returncode == 2
+    assert str(nowhere) in refused.stderr
+    assert "From reached to promoting" in refused.stdout, "what can be told and written is"
+    assert rows(again, "adds_up") == rows(folder, "adds_up")
+
     before = busy.wafa("report", "--from", "2019-01-01", "--to", "2019-02-28")
     assert before.returncode == 0, before.stderr
     assert "from 2019-01-01 to 2019-02-28" in before.stdout, "a time with nothing in it"

@@ -119,7 +119,7 @@ def _share_ahead(shop: Shop, number: int, of: Callable[[Shop, int], Counted]) ->
 
 def _retention_ahead(shop: Shop, number: int) -> Band | None:
     """Those who bought before and have not yet bought again still may, as in the periods before, for the days left."""
-    now, past = retained(shop, number), [retained(shop, each) for each in _past(shop, number) if each]
+    now, past = retained(shop, number), [retained(shop, each) for each in _past(shop, number)]
     whole = sum(each.whole for each in past)
     if not now.whole or not whole:
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple, get_args
 
-from pipeline.core.days import day_of, running_month
+from pipeline.core.days import day_of, running_month, zone_named
 
 PeriodKind = Literal["week", "month", "quarter", "year"]
 KINDS: Final[tuple[PeriodKind, ...]] = get_args(PeriodKind)
@@ -115,6 +115,10 @@ class Calendar:
     def __init__(self, periods: tuple[Period, ...], kind: PeriodKind, zone: str) -> None:
         self.periods, self.kind, self.zone = periods, kind, zone
         self._places: dict[int, Place] = {}
+        self._begins: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self.following: Final = {self.begin(self.begin(each.first_day) - 1): n for n, each in enumerate(periods)}
+        """First day of a whole period, in the report or before it, to the number of the one after it."""
 
     def day(self, at: int) -> int:
         """The shop's day of an instant."""
@@ -130,6 +134,21 @@ class Calendar:
         if found is None:
             numbers = (n for n, period in enumerate(self.periods) if period.first_day <= day <= period.last_day)
             found = self._places[day] = Place(next(numbers, OUTSIDE), running_month(day))
+        return found
+
+    def end(self, day: int) -> int:
+        """The last instant of a day."""
+        found = self._ends.get(day)
+        if found is None:
+            after = datetime.combine(date_at(day + 1), time(), zone_named(self.zone))
+            found = self._ends[day] = int(after.timestamp()) - 1
+        return found
+
+    def begin(self, day: int) -> int:
+        """The first day of the whole period that a day is in, wherever the report begins."""
+        found = self._begins.get(day)
+        if found is None:
+            found = self._begins[day] = natural(day, self.kind)[1]
         return found
 
     @property

@@ -27,7 +27,10 @@ _add(
     "text",
     period=(
         "period",
-        "Week, month, quarter or year, in the shop's zone; `(part)` where the report begins or ends within it.",
+        (
+            "Week, month, quarter or year, in the shop's zone; `(part)` where the report begins or ends within it, "
+            "`(not over)` while it lasts."
+        ),
     ),
     channel=(
         "channel",
@@ -69,12 +72,15 @@ _add(
     prospects=("prospects", "Known before the period and without a purchase until then."),
     persuaded=("persuaded", "People whose first order lies in the period."),
     heard=(
-        "heard",
-        "Of those with a purchase so far, who said how they felt: survey, review, mention, mark for service.",
+        "with evidence",
+        (
+            "Of those with a purchase so far, of whom something of that time tells how they felt: survey, review, "
+            "mention, ticket, promised delivery."
+        ),
     ),
     satisfied=(
         "satisfied",
-        "Of those heard, who were satisfied on average: from `satisfaction.satisfied_from_permille` on.",
+        "Of those with evidence, who were satisfied by it at the end of that time, as profiles reckon it.",
     ),
     customers_heard=(
         "customers",
@@ -174,7 +180,7 @@ _add(
 )
 _add(
     "measured",
-    target=("target", "From the policy."),
+    target=("target", "From the policy, of a whole period: none where the report has a part of one."),
     actual=("actual", "So far; money in minor units, else a share."),
     forecast=("forecast", "Of the whole period; of one that is over, what was."),
     forecast_low=("at least", "Nine periods in ten end above it."),

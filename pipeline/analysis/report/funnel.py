@@ -45,9 +45,12 @@ def funnel(shop: Shop) -> Part:
     ]
     remarks = []
     if not heard:
-        remarks.append("Nobody said how they felt in this time: satisfaction is unknown, not low.")
+        remarks.append("There is no evidence of how anybody felt in this time: satisfaction is unknown, not low.")
     else:
-        remarks.append(f"Satisfaction is of the {heard:,} who said how they felt; of others it is unknown.")
+        remarks.append(
+            f"Satisfaction is of the {heard:,} customers of whom there is evidence (surveys, reviews, mentions, "
+            "tickets, promised deliveries); of others it is unknown."
+        )
     return Part(
         "funnel",
         "From reached to promoting",

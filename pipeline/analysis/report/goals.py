@@ -1,7 +1,8 @@
 """What the shop wanted, what is, and what will be: goals from the policy against each period, with a forecast's band.
 
 A forecast is of the whole period: what is so far, and for the days left what the shop has done lately. It needs some
-weeks of history; a band holds nine periods in ten if the shop goes on as it did.
+weeks of history; a band holds nine periods in ten if the shop goes on as it did. A target is of a whole period: what
+the report cuts off one has none, and so neither forecast nor gap.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def goals(shop: Shop) -> Part:
     begun = sum(period.first_day <= shop.today for period in shop.calendar.periods)  # no goal is missed beforehand
     rows = [_row(shop, name, number) for number in range(begun) for name in wanted]
     latest = rows[-2 * len(wanted) :]
+    cut = [shop.name(number) for number in range(begun) if shop.calendar.periods[number].is_cut]
+    remarks = [
+        f"{name}: a target is of a whole {rules.period}; a part of one has none, and no forecast or gap."
+        for name in cut
+    ]
     columns = " ".join(("period goal owner unit", *FIGURES_SHOWN))
     return Part(
         "goals",
@@ -37,6 +43,7 @@ def goals(shop: Shop) -> Part:
             table("goals", "Goals: the last two periods", columns, latest, shown_max=2 * len(GOALS)),
             table("goals_by_period", "Goals, every period", columns, rows, shown_max=0),
         ),
+        tuple(remarks),
     )
 
 
@@ -56,16 +63,21 @@ def _target(policy: Policy, name: str) -> float:
 
 
 def _row(shop: Shop, name: str, number: int) -> list[Cell]:
-    goal, target, actual = getattr(shop.policy.goals, name), _target(shop.policy, name), ACTUAL[name](shop, number)
+    goal, actual = getattr(shop.policy.goals, name), ACTUAL[name](shop, number)
     unit = "money" if hasattr(goal, "target_minor") else "share"
-    period = shop.calendar.periods[number]
-    band: Band | None = None
-    if not shop.is_over(period):
-        band = FORECAST[name](shop, number)
-    expected = band[0] if band else actual if shop.is_over(period) else None
-    gap = None if expected is None else (expected - target) * (-1 if name in _LESS_IS_BETTER else 1)
-    figures = (target, actual, expected, *(band[1:] if band else (None, None)), gap)
+    figures: tuple[float | None, ...] = (None, actual, None, None, None, None)
+    if not shop.calendar.periods[number].is_cut:
+        figures = _whole(shop, name, number, actual)
     return [shop.name(number), name, goal.owner, unit, *(_rounded(each, unit) for each in figures)]
+
+
+def _whole(shop: Shop, name: str, number: int, actual: float | None) -> tuple[float | None, ...]:
+    """The figures of a whole period, in their order."""
+    target, is_over = _target(shop.policy, name), shop.is_over(shop.calendar.periods[number])
+    band: Band | None = None if is_over else FORECAST[name](shop, number)
+    expected = band[0] if band else actual if is_over else None
+    gap = None if expected is None else (expected - target) * (-1 if name in _LESS_IS_BETTER else 1)
+    return target, actual, expected, *(band[1:] if band else (None, None)), gap
 
 
 def _rounded(value: float | None, unit: str) -> Cell:

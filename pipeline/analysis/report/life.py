@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from pipeline.analysis.report.calendar import Place
 from pipeline.analysis.report.measures import Row
-from pipeline.core.profile import Ledger
+from pipeline.core.profile import Case, Dealings, Ledger
 from pipeline.core.referrals import Rewards
 
 TOUCHES_MAX: Final = 256
@@ -38,13 +38,25 @@ class OrderTold:
         self.delivered_at = 0
 
 
+class TicketTold:
+    """One ticket, by the profiles' own rule, and since when it is known."""
+
+    __slots__ = ("case", "heard_at", "is_opened")
+
+    def __init__(self, case: Case, heard_at: int) -> None:
+        self.case, self.heard_at = case, heard_at
+        self.is_opened = False
+        """Whether its opening has been told, and counted."""
+
+
 class Said:
     """What a customer did and said in one period, where it is asked of how many people."""
 
-    __slots__ = ("is_promoting", "is_reached", "scores", "scores_milli")
+    __slots__ = ("dealings", "is_promoting", "is_reached")
 
     def __init__(self) -> None:
-        self.scores = self.scores_milli = 0
+        self.dealings = Dealings()
+        """Surveys, reviews and mentions, as profiles keep them."""
         self.is_reached = self.is_promoting = False
 
 
@@ -52,8 +64,8 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "first_touch", "marks", "opened", "orders", "referred_at", "rewards", "said", "spent", "tickets",
-        "touches", "wishes",
+        "first_at", "first_touch", "marks", "orders", "referred_at", "rewards", "said", "spent", "tickets", "touches",
+        "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -67,9 +79,6 @@ class Life:
         self.rewards: Rewards = ()
         self.spent: dict[Place, Row] = {}
         self.said: dict[int, Said] = {}
-        self.tickets: dict[int, tuple[int, int]] = {}
-        """When the answer was promised (0: it was not), and when it came (0: not yet)."""
-        self.opened: set[int] = set()
-        """Tickets whose opening has been counted."""
+        self.tickets: dict[int, TicketTold] = {}
         self.wishes: dict[Wish, tuple[int, int]] = {}
         """How often in the time of the report, and when last."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from pipeline.analysis.report.funnel import people
 from pipeline.analysis.report.measures import Measure, net_revenue, profit
 from pipeline.analysis.report.shop import Shop
+from pipeline.analysis.report.tally import MICRO
 from pipeline.core.acquisition import WHOLE
 
 
@@ -30,11 +31,11 @@ def _repeat(shop: Shop, number: int) -> Counted:
 
 def retained(shop: Shop, number: int) -> Counted:
     """Of who bought in the period before, those who bought again in this one."""
-    return Counted(shop.tally.retained[number], shop.row(number - 1)[Measure.BUYERS] if number else 0)
+    return Counted(shop.tally.retained[number], shop.tally.bought_before[number])
 
 
 def _satisfied(shop: Shop, number: int) -> Counted:
-    return Counted(shop.tally.score_milli[number] / 1000, people(shop, "heard", number))
+    return Counted(shop.tally.score_micro[number] / MICRO, people(shop, "heard", number))
 
 
 def _kept(shop: Shop, number: int) -> Counted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from math import isnan, nan
 from typing import Any, Final
@@ -17,12 +18,14 @@ from matplotlib.figure import Figure
 from pipeline.analysis.report.figures import FIGURES
 from pipeline.analysis.report.table import Cell, Part, Report
 from pipeline.analysis.report.words import amount
+from pipeline.plain import plain
 
 _INK: Final = "#22262b"
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "wafa",
     "font.size": 10.0,
+    "text.parse_math": False,  # names are text: `$` begins no formula
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#8a8f98",
@@ -43,6 +46,8 @@ _DARK_FROM: Final = 0.6
 _NAMES_UPRIGHT_MAX: Final = 6
 _METADATA: Final = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _BARS_MAX: Final = 12
+_NO_LETTER: Final = "Glyph .* missing from font"
+"""Of names in scripts that the plots' letters do not have: drawn as boxes there, and told whole by the tables."""
 
 Draw = Callable[[Axes, Part, str], None]
 
@@ -52,7 +57,8 @@ def plots_of(report: Report, part: Part) -> list[tuple[str, str, str]]:
     found = []
     for of, name, title, is_there, height, draw in _PLOTS:
         if of == part.name and is_there(part):
-            with mpl.rc_context(_STYLE):
+            with mpl.rc_context(_STYLE), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", _NO_LETTER)
                 figure = Figure(figsize=(_WIDTH, height(part)), layout="constrained")
                 draw(figure.add_subplot(), part, report.currency)
                 found.append((name, title, _svg(figure)))
@@ -189,14 +195,13 @@ def _at_risk(axes: Axes, part: Part, currency: str) -> None:
 
 def _goals(axes: Axes, part: Part, currency: str) -> None:
     columns = ("period", "goal", "target", "actual", "forecast", "forecast_low", "forecast_high")
-    rows = _rows(part, "goals", *columns)
+    rows = [row for row in _rows(part, "goals", *columns) if row[2]]
     rows = [row for row in rows if row[0] == rows[-1][0]]
     for place, row in enumerate(rows):
         target, actual, forecast, low, high = (
             float(each) if isinstance(each, int | float) else None for each in row[2:]
         )
-        if not target:
-            continue
+        assert target, "rows without one are left out"
         if actual is not None:
             axes.barh(place, actual / target, 0.5, color=BLUE, label="so far" if not place else None)
         if low is not None and high is not None and forecast is not None:
@@ -225,9 +230,16 @@ def _tiers(axes: Axes, part: Part, currency: str) -> None:
 
 
 def _needs(axes: Axes, part: Part, currency: str) -> None:
-    rows = _rows(part, "needs", "kind", "category", "product_id", "reason", "people_said")[:_BARS_MAX]
+    bars = said_most(part)
+    _across(axes, [name for name, _ in bars], [("people", BLUE, [people for _, people in bars])], "people who said it")
+
+
+def said_most(part: Part) -> list[tuple[str, float]]:
+    """What most people said, and how many: in the order of that, and not of what they are worth."""
+    rows = _rows(part, "needs", "kind", "category", "product_id", "reason", "people_said")
+    people = _numbers([row[4] for row in rows])
     names = [": ".join(str(each) for each in (row[0], " ".join(str(x) for x in row[1:4] if x)) if each) for row in rows]
-    _across(axes, names, [("people", BLUE, _numbers([row[4] for row in rows]))], "people who said it")
+    return sorted(zip(map(plain, names), people, strict=True), key=lambda each: -each[1])[:_BARS_MAX]
 
 
 def _has(name: str, column: str) -> Callable[[Part], bool]:

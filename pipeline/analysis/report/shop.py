@@ -92,6 +92,7 @@ class Shop:
         return total
 
     def name(self, number: int) -> str:
-        """A period's name, with a word where it is cut or not over."""
+        """A period's name, with words where it is cut or not over."""
         period = self.calendar.periods[number]
-        return f"{period.name} (part)" if period.is_cut or not self.is_over(period) else period.name
+        marks = [mark for mark, has in (("part", period.is_cut), ("not over", not self.is_over(period))) if has]
+        return f"{period.name} ({', '.join(marks)})" if marks else period.name

@@ -24,13 +24,16 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     shown_max: int = 12
     """Rows a terminal shows; the files have all."""
+    is_latest_first: bool = False
+    """Whether its first rows are those of the latest period."""
 
     @property
     def shown(self) -> tuple[tuple[Cell, ...], ...]:
         """The rows a terminal shows: of periods and months the latest, else the first."""
         if not self.shown_max:
             return ()
-        return self.rows[-self.shown_max :] if self.columns[0] in _BY_TIME else self.rows[: self.shown_max]
+        are_last = self.columns[0] in _BY_TIME and not self.is_latest_first
+        return self.rows[-self.shown_max :] if are_last else self.rows[: self.shown_max]
 
     @property
     def figures(self) -> list[Figure]:

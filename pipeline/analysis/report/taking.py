@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
 from pipeline.analysis.report.calendar import OUTSIDE, month_days
+from pipeline.analysis.report.felt import Span, felt_in, was_dealt_with
 from pipeline.analysis.report.flows import flows_of, order_shares, spent_rows, split, standing_orders
 from pipeline.analysis.report.life import Life, Wish
 from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
@@ -26,6 +28,7 @@ from pipeline.analysis.report.tally import (
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
+from pipeline.core.profile import Dealings
 from pipeline.core.value import Value
 
 _BAD: Final = ("complaint", "low rating", "refund", "cancellation")
@@ -39,6 +42,7 @@ def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
     taken.orders()
     taken.costs()
     taken.people()
+    taken.satisfied()
     taken.won()
     taken.promises()
     taken.standing()
@@ -63,6 +67,8 @@ class _Taken:
         self.first_channel = touch[1] if touch is not None and is_touched else self.nobody
         self.periods: set[int] = set()
         """With an order of theirs."""
+        self.begins: set[int] = set()
+        """First days of the whole periods with one, in the report or not."""
 
     def orders(self) -> None:
         """What they bought and gave back, whole and by the channels that touched them before."""
@@ -71,6 +77,7 @@ class _Taken:
             placed = self.calendar.place(entry.purchased_at)
             months.add(placed.month)
             self.periods.add(placed.period)
+            self.begins.add(self.calendar.begin(self.calendar.day(entry.purchased_at)))
             window = self.tally.rules.attribution_window_days
             shares = order_shares(self.life.touches, entry.purchased_at, window)
             for flow in flows_of(entry, told):
@@ -86,8 +93,10 @@ class _Taken:
         for period in sorted(self.periods):
             for what, which in ((SHOP, ""), (TIER, self.tier)):
                 self.tally.rows[what, which, period][Measure.BUYERS] += 1
-            if period - 1 in self.periods and period > 0:
-                self.tally.retained[period] += 1
+        for begin in self.begins.intersection(self.calendar.following):
+            period = self.calendar.following[begin]
+            self.tally.bought_before[period] += 1
+            self.tally.retained[period] += period in self.periods
 
     def _sum(self, period: int, month: int, row: Row) -> None:
         tally = self.tally
@@ -142,26 +151,38 @@ class _Taken:
                 count("reached", period)
             if said.is_promoting:
                 count("promoting", period)
-            self._felt(period, said.scores, said.scores_milli)
         everything = life.said.values()
         if any(said.is_reached for said in everything):
             count("reached", WHOLE_TIME)
         if any(said.is_promoting for said in everything):
             count("promoting", WHOLE_TIME)
-        milli = sum(said.scores_milli for said in everything)
-        self._felt(WHOLE_TIME, sum(said.scores for said in everything), milli)
 
     def _count(self, step: str, period: int, channel: str = "", people: int = 1) -> None:
         self.tally.people[step, channel, period] += people
 
-    def _felt(self, period: int, scores: int, milli: int) -> None:
-        if not scores or not self.first_at:
+    def satisfied(self) -> None:
+        """How satisfied they were in each period that has begun, and in the whole time, once they have bought."""
+        if not self.first_at:
             return
-        mean = round(milli / scores)
+        periods, said = self.calendar.periods, self.life.said
+        today, is_dealt_with = self.calendar.day(self.as_of), was_dealt_with(self.life)
+        for number in range(len(periods)) if is_dealt_with else sorted(said):
+            if periods[number].first_day <= today:
+                days, told = periods[number], [said[number].dealings] if number in said else []
+                self._satisfied_in(number, told, (days.first_day, days.last_day))
+        if is_dealt_with or said:
+            whole = self.calendar.first_day, self.calendar.last_day
+            self._satisfied_in(WHOLE_TIME, [each.dealings for each in said.values()], whole)
+
+    def _satisfied_in(self, period: int, said: Iterable[Dealings], days: tuple[int, int]) -> None:
+        until = min(self.calendar.end(days[1]), self.as_of)
+        found = felt_in(self.life, said, Span(*days, until), self.tally.policy)
+        if found is None:
+            return
         self._count("heard", period)
-        if mean >= self.tally.satisfied_from_milli:
+        if found.is_satisfied:
             self._count("satisfied", period)
-        self.tally.score_milli[period] += mean
+        self.tally.score_micro[period] += round(MICRO * found.score)
 
     def won(self) -> None:
         """Whom channels reached, and whom they won."""
@@ -187,7 +208,8 @@ class _Taken:
             for told in self.life.orders.values()
             if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
         ]
-        for promised_at, done_at in (*due, *self.life.tickets.values()):
+        answers = [(told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
+        for promised_at, done_at in (*due, *answers):
             period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
             if period == OUTSIDE or (not done_at and promised_at >= self.as_of):
                 continue

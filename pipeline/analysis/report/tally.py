@@ -83,8 +83,7 @@ class Tally:
     """The sums."""
 
     def __init__(self, calendar: Calendar, policy: Policy) -> None:
-        self.calendar, self.rules = calendar, policy.value
-        self.satisfied_from_milli = policy.satisfaction.satisfied_from_permille
+        self.calendar, self.policy, self.rules = calendar, policy, policy.value
         self.rows: dict[tuple[str, str, int], Row] = {}
         """(what, which, period) to money and doings."""
         self.people: Counter[tuple[str, str, int]] = Counter()
@@ -95,10 +94,12 @@ class Tally:
         self.owed: dict[str, Owed] = {}
         """Department to what it promised, kept and broke, to date."""
         self.felt = Felt()
+        self.bought_before: Counter[int] = Counter()
+        """Period to people who bought in the whole one before it, in the report or not."""
         self.retained: Counter[int] = Counter()
-        """Period to people who bought in it and in the one before."""
-        self.score_milli: Counter[int] = Counter()
-        """Period to the sum of its people's mean satisfaction."""
+        """Of them, those who bought in it."""
+        self.score_micro: Counter[int] = Counter()
+        """Period to the sum of its people's satisfaction, in millionths."""
         self.promises: Counter[tuple[str, int]] = Counter()
         """(kept or broken, period)."""
         self.attributed: dict[tuple[str, str], list[int]] = {}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar
-from pipeline.analysis.report.life import TOUCHES_MAX, WISHES_MAX, Life, OrderTold, Said, Wish
+from pipeline.analysis.report.life import TOUCHES_MAX, WISHES_MAX, Life, OrderTold, Said, TicketTold, Wish
 from pipeline.analysis.report.measures import Measure, nothing
+from pipeline.core import cases, satisfaction
 from pipeline.core import ledger as ledgers
 from pipeline.core.apply import KNOWN_BY_OWN_ID
 from pipeline.core.booking import order_entry, refund_entry
@@ -20,7 +21,7 @@ from pipeline.core.costs import send_milli, service_time_milli
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, mark
 from pipeline.core.moment import Moment
 from pipeline.core.policy import ValueRules
-from pipeline.core.profile import EVENT_MARKS_MAX
+from pipeline.core.profile import EVENT_MARKS_MAX, Dealings
 from pipeline.core.referrals import is_of_oneself, rewarded
 from pipeline.schemas import logged
 
@@ -68,12 +69,11 @@ class Lives:
         period = self.calendar.place(at).period
         return life.said.setdefault(period, Said()) if period != OUTSIDE else None
 
-    def felt(self, life: Life, at: int, fraction: float) -> None:
-        """How satisfied somebody was, 0 to 1."""
+    def felt(self, life: Life, at: int, kind: satisfaction.Said, fraction: float) -> None:
+        """How satisfied somebody said they were, 0 to 1."""
         said = self.said(life, at)
         if said is not None:
-            said.scores += 1
-            said.scores_milli += round(fraction * 1000)
+            said.dealings = satisfaction.with_said(said.dealings, kind, self.calendar.day(at), fraction)
 
     def wished(self, life: Life, at: int, *wishes: Wish) -> None:
         """What was said that those who make the products want to know."""
@@ -99,8 +99,6 @@ class Lives:
 
 
 _ITEMS_KEPT: Final = 4
-_ANSWERED: Final = ("pending", "solved", "closed")
-"""What a ticket is once we have answered."""
 _TICKET_WISHES: Final = ("complaint", "suggestion", "product_idea")
 
 
@@ -186,14 +184,14 @@ def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> 
 def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -> None:
     if event.sentiment is None:
         return
-    lives.felt(life, at, (event.sentiment + 1) / 2)
+    lives.felt(life, at, satisfaction.Said.MENTION, (event.sentiment + 1) / 2)
     said = lives.said(life, at)
     if said is not None and event.sentiment > 0:
         said.is_promoting = True
 
 
 def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> None:
-    lives.felt(life, at, event.rating_fraction)
+    lives.felt(life, at, satisfaction.Said.REVIEW, event.rating_fraction)
     if event.rating_fraction <= LOW_RATING:
         order = life.orders.get(mark(event.order_id)) if event.order_id else None
         items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
@@ -214,7 +212,7 @@ def _came_by_friend(lives: Lives, life: Life, event: logged.CustomerReferred, at
 
 def _surveyed(lives: Lives, life: Life, event: logged.SurveyAnswered, at: int) -> None:
     fraction = event.score / event.score_max if event.score_max else 0.0
-    lives.felt(life, at, fraction)
+    lives.felt(life, at, satisfaction.Said.SURVEY, fraction)
     said = lives.said(life, at)
     if said is not None and event.kind == "nps" and fraction >= PROMOTES_FROM:
         said.is_promoting = True
@@ -223,12 +221,9 @@ def _surveyed(lives: Lives, life: Life, event: logged.SurveyAnswered, at: int) -
 def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> None:
     lives.count(life, at, Measure.SERVICE, event.service_cost_minor)
     lives.count(life, at, Measure.SERVICE_TIME, service_time_milli(event.service_minutes, lives.rules))
-    if event.csat is not None:
-        lives.felt(life, at, float(event.csat == "good"))
-    _promised_answer(life, event, at)
-    key = mark(event.ticket_id)
-    if isinstance(event, logged.TicketOpened) and key not in life.opened:
-        life.opened.add(key)
+    ticket = _told(life, event, at)
+    if isinstance(event, logged.TicketOpened) and not ticket.is_opened:
+        ticket.is_opened = True
         lives.count(life, at, Measure.TICKETS)
         if event.kind is not None and event.kind in _TICKET_WISHES:
             order = life.orders.get(mark(event.order_id)) if event.order_id else None
@@ -236,17 +231,16 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
             lives.wished(life, at, *_wishes(event.kind.replace("_", " "), items, event.category))
 
 
-def _promised_answer(life: Life, event: logged.TicketEvent, at: int) -> None:
-    """When a ticket's answer was promised first, and when it first came."""
+def _told(life: Life, event: logged.TicketEvent, at: int) -> TicketTold:
+    """The ticket with one event more: the profiles' rule, one ticket a time and none settled."""
     key = mark(event.ticket_id)
-    promised_at, answered_at = life.tickets.get(key, (0, 0))
-    if event.promised_at is not None:
-        promised = int(event.promised_at.timestamp())
-        promised_at = min(promised_at or promised, promised)
-    if isinstance(event, logged.TicketResolved) or event.status in _ANSWERED:
-        answered_at = min(answered_at or at, at)
-    if promised_at or answered_at:
-        life.tickets[key] = promised_at, answered_at
+    ticket = life.tickets.get(key)
+    before = Dealings() if ticket is None else Dealings(cases=(ticket.case,))
+    (case,) = cases.with_ticket(before, event, at).cases
+    if ticket is None:
+        ticket = life.tickets[key] = TicketTold(case, at)
+    ticket.case, ticket.heard_at = case, min(ticket.heard_at, at)
+    return ticket
 
 
 def _cost(lives: Lives, life: Life, event: logged.CostRecorded, at: int) -> None:

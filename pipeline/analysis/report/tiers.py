@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from pipeline.analysis.report.shop import Shop
@@ -43,7 +44,11 @@ def tiers(shop: Shop) -> Part:
                 "returned_high",
                 rows,
             ),
-            table("tier_moves", "Moves from month to month", "period move moves", moves, shown_max=6),
+            replace(
+                table("tier_moves", "Moves from month to month, the latest first", "period move moves", moves),
+                shown_max=6,
+                is_latest_first=True,
+            ),
         ),
     )
 

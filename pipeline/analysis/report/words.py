@@ -7,6 +7,7 @@ from typing import Final
 
 from pipeline.analysis.report.figures import FIGURES, Kind
 from pipeline.analysis.report.table import Cell, Table
+from pipeline.plain import plain
 from pipeline.schemas.currencies import EXPONENTS
 
 NOTHING: Final = "-"
@@ -24,7 +25,7 @@ def in_words(cell: Cell, kind: Kind, currency: str) -> str:
     if cell is None or cell == "":
         return NOTHING
     if isinstance(cell, str):
-        return cell
+        return plain(cell)
     if kind == "money":
         return amount(cell, currency)
     if kind == "share":

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.analysis.report.ahead import drift, sales_ahead, share_ahead
-from pipeline.analysis.report.calendar import Calendar, month_days, number_of, periods_between
+from pipeline.analysis.report.calendar import Calendar, date_at, month_days, number_of, periods_between
 from pipeline.analysis.report.compose import composed
 from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.measured import Counted
@@ -24,9 +24,10 @@ from pipeline.analysis.report.tally import SHOP, Tally
 from pipeline.core.controls import INITIAL
 from pipeline.core.policy import DEFAULT, BadPolicy
 from pipeline.local import cdnow
+from pipeline.reporting import Asked, asked_periods
 from pipeline.schemas import logged
 from tests.analysis.report.shops import Told, shop_of
-from tests.core.builders import cancelled, day, order, policy, said, ticket
+from tests.core.builders import cancelled, day, order, policy, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
 
 GOALS = policy(
@@ -70,7 +71,10 @@ def goals(told: list[Told] = LIFE, *controls: Any, **asked: Any) -> dict[tuple[C
 
 
 def test_each_goal_is_what_it_says() -> None:
+    """Of c in February a review of 0.5 (on the 4th) and a promise broken (on the 5th: 0.1), weighed on the 28th."""
     rows = goals(LIFE, revised("search", 1_500, 1), revised("search", 700, 1, month="2026-02"))
+    review, promise = 0.8 * 2 ** (-24 / 180), 0.3 * 2 ** (-23 / 180)
+    c = (review * 0.5 + promise * 0.1) / (review + promise)
     february = {str(goal): row["actual"] for (period, goal), row in rows.items() if period == "2026-02"}
     assert february == {
         "sales": 8_000,
@@ -78,7 +82,7 @@ def test_each_goal_is_what_it_says() -> None:
         "retention": 0.5,  # a, of a and b
         "cpa": 700,  # c
         "value_per_customer": 1_650,  # (4,000 of margin - 700) by two buyers
-        "satisfaction": 0.65,  # a 0.8, c 0.5
+        "satisfaction": pytest.approx((0.8 + c) / 2, abs=2e-6),  # of a it is 0.8
         "promises_kept": 0.5,  # the answer; c's parcel never came
     }
     assert rows["2026-01", "promises_kept"]["actual"] == 0.5
@@ -108,6 +112,41 @@ def test_a_goal_that_cannot_be_is_refused_with_every_problem() -> None:
         policy(goals__cpa__owner="boss")
 
 
+def test_complaints_are_in_the_satisfaction_of_each_month_at_whose_end_they_are_open() -> None:
+    """Ten buyers complain on 21 January and are not answered: 0.1 each. One had given 9 of 10 on the 6th."""
+    told: list[Told] = [(f"c{n}", order(1, f"o{n}")) for n in range(10)]
+    told += [(f"c{n}", ticket(20, f"t{n}", "complaint", severity=5)) for n in range(10)]
+    told += [("c0", said(logged.SurveyAnswered, 5, survey_id="s", kind="csat", score=9.0, score_max=10.0))]
+    rows = goals(told, last=date(2026, 3, 31), now=89)
+    survey, complaint = 2 ** (-25 / 180), 0.8
+    both = (survey * 0.9 + complaint * 0.1) / (survey + complaint)
+    found = [row["actual"] for (_, goal), row in rows.items() if goal == "satisfaction"]
+    assert found == pytest.approx([(9 * 0.1 + both) / 10, 0.1, 0.1], abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("told", "january", "february"),
+    [
+        ([("a", ticket(5, "t")), ("a", resolved(6, "t"))], 0.7, None),  # a complaint solved in time
+        ([("a", ticket(5, "t")), ("a", resolved(20, "t"))], 0.45, None),  # and late: after more than three days
+        ([("a", ticket(20, "t")), ("a", resolved(40, "t"))], 0.1, 0.45),  # open when January ended
+        ([("a", ticket(5, "t", "question")), ("a", resolved(6, "t", "question"))], 0.8, None),
+        ([("a", ticket(5, "t", "question")), ("a", resolved(9, "t", "question"))], 0.5, None),
+        ([("a", ticket(5, "t")), ("a", said(logged.TicketUpdated, 40, ticket_id="t", csat="bad"))], 0.1, 0.0),
+        ([("a", ticket(5, "t")), ("a", said(logged.TicketUpdated, 8, ticket_id="t", csat="good"))], 1.0, None),
+        (promised("a", "A", 2, 3), 0.8, None),
+        (promised("a", "A", 2, 9), 0.1, None),  # late
+        (promised("a", "A", 28, 40), 0.1, None),  # due on the 31st
+    ],
+)
+def test_what_became_of_tickets_and_promises_is_in_the_satisfaction_of_its_month(
+    told: list[Told], january: float | None, february: float | None
+) -> None:
+    rows = goals([("a", order(1, "A")), *told])
+    found = [rows[month, "satisfaction"]["actual"] for month in ("2026-01", "2026-02")]
+    assert found == [january, february]
+
+
 def test_of_several_days_promised_the_earliest_counts_and_a_cancelled_order_is_owed_no_more() -> None:
     late = [*promised("a", "A", 2, 3.5), ("a", said(logged.OrderPromised, 1, order_id="A", promised_at=day(3)))]
     void = [*promised("a", "V", 5, None), ("a", cancelled(6, "V"))]
@@ -126,6 +165,37 @@ def test_an_answer_is_the_first_word_of_ours_and_a_ticket_told_twice_is_one() ->
     shop = shop_of([*told, answer, late], rules=GOALS)
     assert shop.tally.totals[Measure.TICKETS] == 1
     assert [sums[0] for wish, sums in shop.tally.wishes.items() if wish.kind == "complaint"] == [1]
+
+
+def test_retention_of_a_whole_month_is_the_same_wherever_the_report_begins() -> None:
+    """Of three who bought in January, on the 3rd, the 11th and the 29th, two came back in February."""
+    told: list[Told] = [(who, order(on, who)) for who, on in (("a", 2), ("b", 10), ("c", 28))]
+    told += [("a", order(FEBRUARY + 1, "A2")), ("c", order(FEBRUARY + 27, "C2")), ("d", order(FEBRUARY + 2, "D"))]
+    for first in (date(2025, 6, 1), date(2026, 1, 1), date(2026, 1, 25), date(2026, 2, 1)):
+        assert goals(told, first=first)["2026-02", "retention"]["actual"] == round(2 / 3, 6), first
+    assert goals(told, last=date(2026, 2, 10))["2026-02 (part)", "retention"]["actual"] == round(1 / 3, 6), "a so far"
+
+
+def test_a_part_of_a_period_is_held_to_no_target() -> None:
+    """A month's target says nothing of ten days of it, and a report that ends within a month does not look beyond."""
+    told: list[Told] = [("a", order(on, f"{on}", 100)) for on in range(46)]
+    for first, last, part, days in (
+        (date(2026, 1, 22), date(2026, 2, 28), "2026-01 (part)", 10),
+        (date(2026, 1, 1), date(2026, 2, 10), "2026-02 (part)", 10),
+        (date(2026, 1, 1), date(2026, 2, 20), "2026-02 (part, not over)", 15),
+    ):
+        shop = shop_of(told, rules=GOALS, first=first, last=last, now=45)
+        found = composed(shop).part("goals")
+        table = found.table("goals_by_period")
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows if row[0] == part]
+        assert [row["actual"] for row in rows if row["goal"] == "sales"] == [100 * days]
+        for row in rows:
+            assert [row[figure] for figure in ("target", "forecast", "forecast_low", "forecast_high", "gap")] == [
+                None
+            ] * 5
+        assert found.remarks == (
+            f"{part}: a target is of a whole month; a part of one has none, and no forecast or gap.",
+        )
 
 
 # -- what will be -----------------------------------------------------------------------------------------------------
@@ -150,6 +220,24 @@ def test_sales_of_a_steady_shop_are_forecast_exactly() -> None:
     shop = shop_with_sales(dict.fromkeys(range(first, today + 1), 100), today)
     assert sales_ahead(shop, 2) == (3_100, 3_100, 3_100)
     assert sales_ahead(shop_with_sales({today: 100}, today), 2) is None, "a day's sales forecast nothing"
+
+
+def test_unless_told_the_report_is_of_whole_periods_and_forecasts_the_one_there_is_now_to_its_end() -> None:
+    """As of 15 March a shop that sells 1.00 a day has sold 15.00, and will have sold 31.00."""
+    told: list[Told] = [("a", order(on, f"{on}", 100)) for on in range(74)]
+    seen = number_of(date(2025, 12, 20)), number_of(date(2026, 3, 15))
+    periods = asked_periods(Asked(), "month", seen)
+    assert [each.name for each in periods] == ["2025-12", "2026-01", "2026-02", "2026-03"]
+    assert (date_at(periods[0].first_day), date_at(periods[-1].last_day)) == (date(2025, 12, 1), date(2026, 3, 31))
+    first, last = date_at(periods[0].first_day), date_at(periods[-1].last_day)
+    march = goals(told, first=first, last=last, now=73)["2026-03 (not over)", "sales"]
+    assert march["actual"] == 15 * 100
+    assert [march[each] for each in ("forecast", "forecast_low", "forecast_high")] == [31 * 100] * 3
+    assert march["gap"] == 31 * 100 - 10_000
+    weeks = asked_periods(Asked(first_on=date(2026, 3, 12)), "week", seen)
+    assert [(each.days, each.is_cut) for each in weeks] == [(4, True)], "15 March is a Sunday"
+    days = asked_periods(Asked(last_on=date(2026, 3, 15)), "month", seen)
+    assert days[-1].is_cut, "told so"
 
 
 def test_the_band_of_sales_holds_about_nine_months_in_ten() -> None:

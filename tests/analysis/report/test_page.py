@@ -12,16 +12,21 @@ from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
+from pipeline.__main__ import ERR, OUT
 from pipeline.analysis.report.figures import FIGURES
 from pipeline.analysis.report.files import csv_files
 from pipeline.analysis.report.page import page
+from pipeline.analysis.report.plots import said_most
 from pipeline.analysis.report.table import Report
+from pipeline.plain import PlainConsole
 from pipeline.schemas import logged
 from pipeline.telling_report import print_report
 from tests.analysis.report.example import example
 from tests.analysis.report.shops import report_of
-from tests.core.builders import order, said
+from tests.core.builders import order, refund, said, ticket
 
 PARTS = ["funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs"]
 
@@ -30,6 +35,13 @@ PARTS = ["funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs"]
 def report() -> Report:
     """The made-up shop's."""
     return example()
+
+
+def returned(product_id: str, category: str) -> Report:
+    """Of a shop that sold one thing, and took it back."""
+    item = logged.Item(product_id=product_id, category=category, amount_minor=1)
+    back = said(logged.OrderRefunded, 2, order_id="A", refund_id="r", amount_minor=1, reason="x", items=(item,))
+    return report_of([("a", order(1, "A", items=(item,))), ("a", back)])
 
 
 class Seen(HTMLParser):
@@ -82,12 +94,43 @@ def test_the_same_report_is_the_same_page(report: Report) -> None:
 
 
 def test_what_a_publisher_wrote_is_shown_and_never_run() -> None:
-    item = logged.Item(product_id="<script>alert(1)</script>", category="a&b", amount_minor=1)
-    back = said(logged.OrderRefunded, 2, order_id="A", refund_id="r", amount_minor=1, reason="x", items=(item,))
-    found = report_of([("a", order(1, "A", items=(item,))), ("a", back)])
-    text = page(found)
+    text = page(returned("<script>alert(1)</script>", "a&b"))
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("product_id", "category"),
+    [("p", "$5_to_$10"), ("SKU$_$", "c"), ("p\\frac", "$\\foo$"), ("\u9774", "\x1b\u202e\n")],
+)
+def test_a_name_is_text_on_a_plot_whatever_is_in_it(product_id: str, category: str) -> None:
+    """Dollars that make no formula, a script that the plots' letters do not have, signs that are none."""
+    assert "What was said most" in Seen(page(returned(product_id, category))).drawings
+
+
+def test_what_was_said_most_is_drawn_in_the_order_of_how_many_said_it() -> None:
+    """One rich customer's wish is the first row of the table; that of three others is the first bar."""
+    told = [("rich", order(1, "R", 90_000)), ("rich", ticket(2, "t", "product_idea", category="size"))]
+    for who in "abc":
+        told += [(who, order(1, who, 100)), (who, ticket(2, f"t{who}", "complaint", category="delivery"))]
+    part = report_of(told).part("needs")
+    assert part.table("needs").column("reason") == ["size", "delivery"]
+    assert said_most(part) == [("complaint: delivery", 3.0), ("product idea: size", 1.0)]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_text_that_a_spreadsheet_would_reckon_begins_with_an_apostrophe(sign: str) -> None:
+    """Source: OWASP, CSV Injection."""
+    files = csv_files(returned(f"{sign}1+1", f"a{sign}"))
+    (row,) = csv.DictReader(io.StringIO(files["needs.csv"]))
+    seen = {"\t": "\u2409", "\r": "\u240d", "\n": "\u240a"}.get(sign, sign)
+    assert (row["product_id"], row["category"]) == (f"'{seen}1+1", f"a{seen}")
+
+
+def test_a_figure_below_zero_is_a_number_in_the_files() -> None:
+    loss = report_of([("a", order(-40, "A", 1_000)), ("a", refund(5, "A"))])
+    sold = csv.DictReader(io.StringIO(csv_files(loss)["inputs_outputs.csv"]))
+    assert min(int(each["margin_minor"]) for each in sold) == -400 * 1_000 // 1_000
 
 
 def test_files_have_every_row_and_money_its_currency(report: Report) -> None:
@@ -108,6 +151,35 @@ def test_a_terminal_gets_a_page_or_two_and_is_told_of_the_rest(report: Report) -
         assert part.title in text
     assert "more rows in needs.csv (--csv)" in text
     assert "ad costs more than it brings" in text
+
+
+COMMANDS = "\x1b]0;owned\x07\x1b[2J\u202e\x9b1m\nx"
+
+
+def test_no_name_reaches_the_terminal_as_a_command_to_it() -> None:
+    """A title for its window, a bell, a cleared screen, a line that runs backwards, an eight-bit escape."""
+    out = io.StringIO()
+    print_report(returned(COMMANDS, "c"), Console(file=out, width=160))
+    assert not set("\x1b\x07\x9b\u202e") & set(out.getvalue())
+    assert "\u241b]0;owned\u2407\u241b[2J\ufffd\ufffd1m\u240ax" in out.getvalue(), "and is seen for what it is"
+
+
+def test_no_answer_of_any_command_commands_the_terminal() -> None:
+    """The command line's own console: its styles are its own, and all else is text."""
+    out = io.StringIO()
+    shown = PlainConsole(file=out, width=160, force_terminal=True, color_system="standard", highlight=False)
+    shown.print(f"[bold]customer[/] {escape(COMMANDS)}", soft_wrap=True)
+    shown.print(Text(COMMANDS))
+    line = "\u241b]0;owned\u241b[2J\ufffd\ufffd1m\nx\n"  # the bell rich takes out itself
+    assert out.getvalue() == f"\x1b[1mcustomer\x1b[0m {line}{line}"
+    assert isinstance(OUT, PlainConsole)
+    assert isinstance(ERR, PlainConsole)
+
+
+def test_the_page_shows_signs_that_would_move_what_is_read() -> None:
+    text = page(returned("a\u202eb\x00", "c"))
+    assert "a\ufffdb\u2400" in text
+    assert not set("\u202e\x00") & set(text)
 
 
 def test_all_but_the_page_needs_no_package_that_workers_do_without() -> None:

@@ -55,7 +55,7 @@ PEOPLE = [
     ("quick", touch(JANUARY + 5, "search")),
     ("quick", order(JANUARY + 6, "Q", 3_000)),
     survey("quick", JANUARY + 9, 9.0),
-    survey("quick", JANUARY + 10, 6.0),  # 7.5 on average: satisfied
+    survey("quick", JANUARY + 10, 8.0),
     survey("turns", FEBRUARY + 9, 2.0),
     ("early", order(MARCH + 1, "E2", 1_000)),
     ("early", said(logged.ReferralMade, MARCH + 2, referral_id="r")),
@@ -68,9 +68,24 @@ def test_the_funnel_counts_people_once_and_leaves_the_unknown_out() -> None:
     assert funnel.rows == (
         ("reached (marketing)", 2, None),  # quick by search, early by e-mail
         ("persuaded (sales)", 2, round(2 / 3, 9)),  # turns and quick, of waits, turns and quick
-        ("satisfied (service)", 1, 0.5),  # quick, of the two who said so
+        ("satisfied (service)", 1, 0.5),  # quick, of the two of whom there is evidence
         ("promoting (word of mouth)", 1, round(1 / 3, 9)),  # early, beside three buyers
     )
+
+
+def test_who_complains_or_waits_for_a_parcel_is_not_satisfied_and_one_good_sign_alone_says_too_little() -> None:
+    """As profiles have it: a promise kept weighs .3, what is thought of anybody .5 at .5, so (.25 + .24) / .8 = .61."""
+    told = [(who, order(1, who)) for who in "abcd"] + [("a", ticket(85, "t", "complaint", severity=5))]
+    told += [(who, said(logged.OrderPromised, 80, order_id=who, promised_at=day(88))) for who in "bc"]
+    told += [("b", said(logged.OrderDelivered, 88, order_id="b")), survey("d", 88, 9.0), survey("d", 89, 10.0)]
+    found = report(told).part("funnel")
+    assert cells(report(told), "funnel", "funnel", step="satisfied (service)")["people"] == 1  # d
+    (row,) = [row for row in found.table("funnel_by_period").rows if str(row[0]).startswith("2026-03")]
+    march = dict(zip(found.table("funnel_by_period").columns, row, strict=True))
+    assert (march["heard"], march["satisfied"]) == (4, 1)
+    assert cells(report(told), "funnel", "satisfaction", level="satisfied")["customers"] == 1, "and so the profiles say"
+    (remark,) = found.remarks
+    assert remark.startswith("Satisfaction is of the 4 customers of whom there is evidence")
 
 
 def test_prospects_are_carried_from_period_to_period_until_they_buy() -> None:

@@ -13,7 +13,7 @@ from pipeline.analysis.report.calendar import KINDS, Calendar, PeriodKind, numbe
 from pipeline.analysis.report.inputs import adds_up
 from pipeline.analysis.report.measures import Measure, add, net_revenue, nothing
 from pipeline.analysis.report.shop import Shop
-from pipeline.analysis.report.tally import CHANNEL, SHOP
+from pipeline.analysis.report.tally import CHANNEL, SHOP, WHOLE_TIME
 from pipeline.core.acquisition import WHOLE, shares
 from pipeline.core.audit import Sums, booked
 from pipeline.core.books import Log
@@ -74,6 +74,16 @@ def test_costs_of_whole_lives_add_up_to_the_value_in_the_profile(life: list[Any]
     assert differences(shop) == {}
 
 
+@STEADY
+@given(lives)
+def test_who_is_satisfied_by_all_evidence_of_all_time_is_satisfied_by_their_profile(life: list[Any]) -> None:
+    asked: dict[str, Any] = {"first": date(2020, 1, 1), "last": date(2027, 12, 31), "kind": "year"}
+    shop = shop_of([("c", event) for event in life], rules=HASTY, now=400, **asked)
+    people, levels = shop.tally.people, shop.tally.felt.levels
+    assert people["heard", "", WHOLE_TIME] == levels.total() - levels["unknown"]
+    assert people["satisfied", "", WHOLE_TIME] == levels["satisfied"]
+
+
 def test_each_model_shares_every_order_whole() -> None:
     told = [("a", touch(0, "search")), ("a", touch(1, "ad"))]
     told += [("a", event) for event in _orders(2)] + [("b", event) for event in _orders(3)]
@@ -96,6 +106,15 @@ def test_periods_cover_every_day_once(kind: PeriodKind) -> None:
     assert days == list(range(first, last + 1))
     assert periods[0].is_cut
     assert periods[-1].is_cut
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tehran", "America/New_York", "Africa/Cairo", "Pacific/Kiritimati"])
+def test_a_day_ends_a_second_before_the_next_begins(zone: str) -> None:
+    """Over two years, with the days on which clocks change; some zones change theirs at midnight."""
+    first = number_of(date(2025, 1, 1))
+    calendar = Calendar(periods_between(first, first, "month"), "month", zone)
+    for on in range(first, first + 730):
+        assert (calendar.day(calendar.end(on)), calendar.day(calendar.end(on) + 1)) == (on, on + 1)
 
 
 def test_a_month_is_shared_by_weeks_to_the_minor_unit() -> None:

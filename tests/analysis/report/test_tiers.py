@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 
 from pipeline.analysis.report.table import Report
+from pipeline.analysis.report.tally import Moments
+from pipeline.analysis.report.tiers import tiers
 from pipeline.core.population import EVERY, alike
 from pipeline.schemas import logged
-from tests.analysis.report.shops import Told, report_of
+from pipeline.telling_report import print_report
+from tests.analysis.report.shops import Told, report_of, shop_of
 from tests.core.builders import day, order, policy, said, ticket
 from tests.core.test_forecast import fitted
 from tests.core.test_population import SHOP, measured
@@ -65,6 +71,25 @@ def test_moves_from_growable_to_valuable_are_told_first(report: Report) -> None:
     moves = report.part("tiers").table("tier_moves")
     assert ("2026-02", "mgc to mvc", 1) in moves.rows
     assert all("unknown" not in str(row[1]) for row in moves.rows)
+
+
+def test_of_many_moves_a_terminal_shows_the_latest_and_growable_to_valuable_among_them() -> None:
+    """Six rows of nine: all of March, then what February begins with."""
+    shop = shop_of([("a", order(1, "A"))])
+    shop.tally.by_tier = {"mvc": Moments()}
+    for period in range(3):
+        for before, after in (("bz", "mgc"), ("mgc", "mvc"), ("rest", "mgc")):
+            shop.tally.tier_moves[before, after, period] = period + 1
+    moves = tiers(shop).table("tier_moves")
+    assert len(moves.rows) == 9
+    assert moves.shown == (
+        ("2026-03 (not over)", "mgc to mvc", 3), ("2026-03 (not over)", "bz to mgc", 3),
+        ("2026-03 (not over)", "rest to mgc", 3),
+        ("2026-02", "mgc to mvc", 2), ("2026-02", "bz to mgc", 2), ("2026-02", "rest to mgc", 2),
+    )  # fmt: skip
+    out = io.StringIO()
+    print_report(Report("", "", "", "USD", (tiers(shop),)), Console(file=out, width=160))
+    assert out.getvalue().count("mgc to mvc") == 2
 
 
 def test_the_most_valuable_customers_wishes_come_first(report: Report) -> None:

@@ -85,7 +85,9 @@ class Worker:
         self._client = librdkafka_config(settings)
         self._directory = Directory(self._client, settings.topic(topics.IDENTITIES.name))
         self._admin = Admin(settings)
-        self._shop = Shop(settings.shop_currency, load_rates(settings.shop_rates_file), sentiment)
+        self._shop = Shop(
+            settings.shop_currency, load_rates(settings.shop_rates_file), sentiment, settings.shop_opened_at
+        )
         self.engine = Engine(
             self._specs(), app_id=settings.worker_app_id, client=self._client, limits=_limits(settings),
             copies=_copies(settings), at=at,

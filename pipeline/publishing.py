@@ -88,7 +88,7 @@ def publish_file(
     is_csv = bool(columns) or file.lower().endswith((".csv", ".tsv"))
     if is_csv and wanted is not None:
         raise NotPublished("--topic: for JSON lines only; the events of a customer list have topics of their own")
-    shop = Shop(settings.shop_currency, load_rates(settings.shop_rates_file))
+    shop = Shop(settings.shop_currency, load_rates(settings.shop_rates_file), opened_at=settings.shop_opened_at)
     report, began_at = Report(), time.monotonic()
     with _opened(file) as source:
         need_topics(settings, *topics.SOURCES)  # not there, or no broker: known before anything is read

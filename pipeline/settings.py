@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
@@ -221,6 +222,11 @@ class Settings(BaseSettings):
     shop_rates_file: ReadableFile | None = Field(
         None, description="Exchange rates, CSV `date,currency,rate`: shop currency for one unit of `currency`."
     )
+    shop_opened_on: date = Field(
+        date(1990, 1, 1),
+        ge=date(1990, 1, 1),
+        description="The day the shop opened, UTC: what is dated before is refused.",
+    )
     identity_key: Annotated[SecretStr, AfterValidator(_not_blank)] = Field(
         SecretStr(DEMONSTRATION_KEY), description="Secret that hashes aliases. Changing it forgets who is who."
     )
@@ -234,6 +240,11 @@ class Settings(BaseSettings):
     def worker_group(self, role: str) -> str:
         """The consumer group of the workers in this role."""
         return self.worker_app_id if role == "all" else f"{self.worker_app_id}-{role}"
+
+    @property
+    def shop_opened_at(self) -> datetime:
+        """The beginning of the day the shop opened."""
+        return datetime.combine(self.shop_opened_on, time(), UTC)
 
     def topic(self, name: str) -> str:
         """A topic's full name on the broker. A log of another count than the usual has the count in its name."""

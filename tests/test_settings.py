@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -35,9 +36,15 @@ def type_name(annotation: Any) -> str:
         return " or ".join(type_name(part) for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is Annotated:
         return type_name(get_args(annotation)[0])
-    return {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "file", SecretStr: "secret"}[
-        annotation
-    ]
+    return {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "yes or no",
+        Path: "file",
+        SecretStr: "secret",
+        date: "day",
+    }[annotation]
 
 
 def bounds(field: FieldInfo) -> str:
@@ -46,7 +53,7 @@ def bounds(field: FieldInfo) -> str:
     for constraint in field.metadata:
         for name, words in (("gt", "more than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most")):
             if (bound := getattr(constraint, name, None)) is not None:
-                said.append(f"{words} {bound:g}")
+                said.append(f"{words} {bound if isinstance(bound, date) else format(bound, 'g')}")
     return f" ({', '.join(said)})" if said else ""
 
 

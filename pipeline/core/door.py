@@ -47,7 +47,7 @@ def admit(
 ) -> Admitted | Refusal:
     """Let an event in, or say why not. `referred_customer_id` is the pseudonym of whom a referral brought, if known."""
     at = utc(event.occurred_at)
-    if at > received_at + AHEAD_MAX:
+    if at > received_at + AHEAD_MAX or at < shop.opened_at:
         return _refusal(event, at, received_at, shop)
     try:
         entry = entry_of(event, at, received_at, shop)
@@ -68,6 +68,9 @@ def _refusal(event: InboundEvent, at: datetime, received_at: datetime, shop: Sho
     if at > received_at + AHEAD_MAX:
         problem = f"occurred_at: expected at most {AHEAD_MAX} after its arrival, got {at - received_at} after"
         whys.append(NotAdmitted(Reason.TOO_FAR_AHEAD, problem))
+    if at < shop.opened_at:
+        problem = f"occurred_at: expected {shop.opened_at:%Y-%m-%d} or later, when the shop opened, got {at:%Y-%m-%d}"
+        whys.append(NotAdmitted(Reason.BEFORE_THE_SHOP, problem))
     try:
         entry_of(event, at, received_at, shop)
     except NotAdmitted as why:

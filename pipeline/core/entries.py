@@ -18,7 +18,7 @@ import msgspec
 from pipeline.core.rates import Rates
 from pipeline.schemas import events, logged
 from pipeline.schemas.dead_letters import Reason
-from pipeline.schemas.events import AMOUNT_MINOR_MAX, InboundEvent
+from pipeline.schemas.events import AMOUNT_MINOR_MAX, EARLIEST, InboundEvent
 
 _SEVERITY_OF_PRIORITY: Final = {"urgent": 5, "high": 4, "normal": 3, "low": 2}
 _SENTIMENT_OF_TONE: Final = {"positive": 0.5, "neutral": 0.0, "negative": -0.5}
@@ -36,11 +36,13 @@ def read_nothing(text: str, language: str | None) -> tuple[float | None, str | N
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What the door needs to know of the shop: its currency, dated rates for the others, and who reads texts."""
+    """What the door needs to know of the shop: currency, rates for the others, who reads texts, since when it is."""
 
     currency: str
     rates: Rates
     sentiment: ReadSentiment = read_nothing
+    opened_at: datetime = EARLIEST
+    """Nothing can have happened before: a clock that stands at its maker's default says such dates."""
 
 
 class NotAdmitted(Exception):

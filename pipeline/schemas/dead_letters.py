@@ -31,6 +31,7 @@ class Reason(StrEnum):
     EMPTY_VALUE = "empty_value"
     TOO_LARGE = "too_large"
     TOO_FAR_AHEAD = "too_far_ahead"
+    BEFORE_THE_SHOP = "before_the_shop"
     NO_ALIAS = "no_alias"
     UNKNOWN_CURRENCY = "unknown_currency"
     NO_RATE = "no_rate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pipeline import topics
 from pipeline.agents import ingest as door
 from pipeline.agents.directory import Directory
 from pipeline.agents.ingest import Fuse, Ingest, Names
-from pipeline.core.door import Shop
+from pipeline.core.door import Admitted, Refusal, Shop, admit
 from pipeline.core.rates import Rates
 from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.schemas import parse
@@ -149,3 +150,21 @@ def test_a_record_that_makes_the_door_fail_is_a_letter_and_the_rest_goes_on(
     assert redrive_record(letter).value == data(CALL)
     assert "test_door.py" in told.problems[0]
     assert "spring" not in told.problems[0], "what a person wrote is quoted nowhere"
+
+
+def test_what_is_dated_before_the_shop_opened_is_refused_by_name_and_day() -> None:
+    """A till whose clock stands at its maker's default: 1 January 2000."""
+    opened = Shop("EUR", Rates(), opened_at=datetime(2024, 5, 1, tzinfo=UTC))
+    received_at = datetime(2026, 2, 6, 21, tzinfo=UTC)
+
+    def on(day: str) -> Admitted | Refusal:
+        order = golden("order-completed").value | {"occurred_at": f"{day}T00:00:00Z"}
+        (parsed,), refused = parse.parse_batch([Given(data(order))], topics.PURCHASES.name)
+        assert not refused
+        return admit(parsed.event, received_at=received_at, shop=opened)
+
+    assert on("2000-01-01") == Refusal(
+        Reason.BEFORE_THE_SHOP,
+        ("occurred_at: expected 2024-05-01 or later, when the shop opened, got 2000-01-01",),
+    )
+    assert isinstance(on("2024-05-01"), Admitted)

@@ -96,7 +96,7 @@ contracts: setup-dev ## write the schemas and the AsyncAPI document from the cod
 lock: setup-dev ## resolve the dependencies anew into the four locks, and the benchmarks' own
 	@$(LOCK) pyproject.toml --extra disk --output-file requirements.lock
 	@$(LOCK) pyproject.toml --extra disk --extra analysis --output-file requirements-analysis.lock
-	@$(LOCK) pyproject.toml --extra local --extra build --output-file requirements-local.lock
+	@$(LOCK) pyproject.toml --extra local --extra analysis --extra build --output-file requirements-local.lock
 	@$(LOCK) pyproject.toml --extra local --extra disk --extra build --extra analysis --extra dev --output-file requirements-dev.lock
 	@for other in faust quix bytewax lifetimes; do $(LOCK) bench/locks/$$other.in --output-file bench/locks/$$other.lock; done
 

@@ -7,7 +7,9 @@ touched, and what the run made is removed again. Whatever ends the demonstration
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -21,7 +23,7 @@ from pydantic import SecretStr
 from pipeline.admin import Admin
 from pipeline.kafka_clients import librdkafka_config
 from pipeline.local.kafka import KafkaServer, resolve_kafka
-from pipeline.local.process import LocalProcess, ServerFailed, free_port, refuse_busy_port
+from pipeline.local.process import BARE_ENVIRONMENT, LocalProcess, ServerFailed, free_port, refuse_busy_port
 from pipeline.local.valkey import ValkeyServer
 from pipeline.serving.store import RedisUnreachable, asking, connect, masked
 from pipeline.settings import Settings
@@ -29,6 +31,8 @@ from pipeline.settings import Settings
 _GRACE_SECONDS: Final = 2.5
 _DELETE_SECONDS: Final = 3.0
 _KEYS: Final = 500
+_LOOK_SECONDS: Final = 0.25
+_COMMAND_SECONDS_MAX: Final = 120.0
 _JAVA_OPTIONS: Final = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
@@ -90,6 +94,30 @@ class Cast:
         )  # fmt: skip
         self._processes[command], self._metrics_ports[command] = process, own_port
         process.start()
+
+    def run(self, command: str, *arguments: str, refused_is_fine: bool = False) -> str:
+        """What a command of ours says, run to its end in these settings. Raises ServerFailed."""
+        folder = self.folder / command
+        folder.mkdir(parents=True, exist_ok=True)
+        said = folder / "said"
+        with said.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline", command, *arguments], cwd=folder, stdout=file, stderr=file,
+                stdin=subprocess.DEVNULL, env={**BARE_ENVIRONMENT, **environment(self.settings)},
+            )  # fmt: skip
+        deadline = time.monotonic() + _COMMAND_SECONDS_MAX
+        try:
+            while process.poll() is None and time.monotonic() < deadline:
+                self.check()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        found = said.read_text("utf-8", "replace")
+        if process.returncode not in ((0, 1) if refused_is_fine else (0,)):
+            raise ServerFailed(f"wafa {command} ended with {process.returncode}\nThe end of {said}:\n{found[-500:]}")
+        return found
 
     def metrics_url(self, command: str) -> str:
         """Where the worker's or the views' metrics are."""

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaException
 from rich.console import Console
@@ -29,7 +29,7 @@ from rich.table import Table
 
 from pipeline import logs
 from pipeline.admin import BrokerRefused, BrokerUnreachable
-from pipeline.local import cdnow, supervisor
+from pipeline.local import cdnow, foresight, supervisor
 from pipeline.local.cast import Cast
 from pipeline.local.choices import Choices
 from pipeline.local.forms import Sender
@@ -65,6 +65,15 @@ class _Times:
     started: float = field(default_factory=time.monotonic)
     up: float = 0.0
     done: float = 0.0
+    learning: float = 0.0
+
+
+class _Show(NamedTuple):
+    """What a run shows and times, and who plays in it."""
+
+    seen: Seen
+    times: _Times
+    cast: Cast
 
 
 _DEMONSTRATION: Final = Choices()
@@ -108,10 +117,11 @@ def _play(cast: Cast, console: Console, choices: Choices, stack: contextlib.Exit
         stack.callback(Watcher(cast.settings, cast.metrics_url("worker"), seen).close)
         publisher = Publisher(cast.settings, cast.check)
         stack.callback(publisher.close)
-        _publish(publisher, shop, seen, times, choices)
+        expected = _publish(publisher, shop, _Show(seen, times, cast), choices)
         publisher.wait_until_done()
         times.done = time.monotonic()
         summary = _once_level(cast)
+        summary.foresight = foresight.outcome(cast.settings, expected)
     print_summary(summary, console, title=f"What came of {seen.weeks} weeks", notes=_notes(summary, seen, times, shop))
     _say_where_to_look(cast, console, choices)
     if choices.keep:
@@ -119,9 +129,13 @@ def _play(cast: Cast, console: Console, choices: Choices, stack: contextlib.Exit
     return summary
 
 
-def _publish(publisher: Publisher, shop: Simulator, seen: Seen, times: _Times, choices: Choices) -> None:
-    """Week by week: what happened, then the Tick that says that the week is over. The log begins with a Tick too."""
-    sender = Sender(seed=choices.seed)
+def _publish(publisher: Publisher, shop: Simulator, show: _Show, choices: Choices) -> foresight.Expected | None:
+    """Week by week: what happened, then the Tick that says that the week is over. The log begins with a Tick too.
+
+    On the way the shop learns what to expect of its customers.
+    """
+    seen, times, cast = show
+    sender, learns_after, expected = Sender(seed=choices.seed), foresight.week_to_learn(seen.weeks), None
     over_at = datetime.combine(OPENED_ON, time_of_day(), UTC)
     publisher.tick(over_at)
     publisher.wait_until_ingested()
@@ -134,9 +148,16 @@ def _publish(publisher: Publisher, shop: Simulator, seen: Seen, times: _Times, c
         over_at = week.ends_at
         seen.published, seen.week = publisher.published, week.number + 1
         seen.shop_date = (over_at - timedelta(days=1)).date()
+        if seen.week == learns_after:
+            publisher.tick(over_at)
+            publisher.wait_until_done()
+            began_at = time.monotonic()
+            expected = foresight.learn(cast)
+            times.learning = time.monotonic() - began_at
     publisher.tick(over_at)
     publisher.publish(sender.left())
     seen.published = publisher.published
+    return expected
 
 
 def _once_level(cast: Cast) -> Summary:
@@ -151,7 +172,7 @@ def _once_level(cast: Cast) -> Summary:
 
 
 def _notes(summary: Summary, seen: Seen, times: _Times, shop: Simulator) -> list[str]:
-    took, records = times.done - times.up, sum(summary.records.values())
+    took, records = times.done - times.up - times.learning, sum(summary.records.values())
     speed = (
         f"{seen.weeks} weeks and {records:,} records in {took:.1f} s, {records / took:,.0f} records/s; up in "
         f"{times.up - times.started:.1f} s. Each week waits for its Tick; what Wafa can do, `make bench` measures."
@@ -160,7 +181,8 @@ def _notes(summary: Summary, seen: Seen, times: _Times, shop: Simulator) -> list
         f"{shop.customers:,} customers and their purchases are real (CDNOW); {shop.prospects:,} prospects and all "
         "other events are invented, and marked as simulated."
     )
-    return [speed, "Each effect once, from source topic to topics, for read-committed readers.", invented]
+    learned = "" if not times.learning else f" Learning what to expect took {times.learning:.1f} s more."
+    return [speed + learned, "Each effect once, from source topic to topics, for read-committed readers.", invented]
 
 
 # -- what is left ------------------------------------------------------------------------------------------------------
@@ -176,6 +198,7 @@ def _say_where_to_look(cast: Cast, console: Console, choices: Choices) -> None:
             if name in cast.settings.model_fields_set:
                 console.print(f"  export WAFA_{name.upper()}={getattr(cast.settings, name)}", soft_wrap=True)
         look.add_row(f"  {wafa} customer {_SOMEBODY}", "a customer, and why")
+        look.add_row(f"  {wafa} report --html report.html", "how the shop does, as a page with plots")
         look.add_row(f"  {wafa} triggers", "the latest triggers")
         look.add_row(f"  {wafa} lag", "is it level?")
         end = (

@@ -26,7 +26,7 @@ LOOPBACK: Final = "127.0.0.1"
 LOG_TAIL_LINES: Final = 20
 _PORTS: Final = range(15_000, 32_000)
 _SUPERVISOR_START_SECONDS: Final = 30.0
-_ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
+BARE_ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
 """What a server sees: none of the caller's variables, so that it runs the same everywhere."""
 _NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -50,7 +50,7 @@ class LocalProcess:
         self.folder = folder.resolve()
         self.command = list(command)
         self.grace_seconds = grace_seconds
-        self._environment = {**_ENVIRONMENT, **environment}
+        self._environment = {**BARE_ENVIRONMENT, **environment}
         self.log_path = self.folder / f"{name}.log"
         self._log_start = 0
         self._supervisor: subprocess.Popen[bytes] | None = None

@@ -16,7 +16,9 @@ from rich.table import Table
 
 from pipeline import topics
 from pipeline.admin import Admin
+from pipeline.core.profile import Tier
 from pipeline.inquiry import scan
+from pipeline.local.foresight import Outcome
 from pipeline.local.screen import plain_table, population_table
 from pipeline.local.watch import Population, samples
 from pipeline.schemas.dead_letters import read_dead_letter
@@ -24,6 +26,10 @@ from pipeline.serving.read import Views
 from pipeline.settings import Settings
 
 OUTCOMES: Final = ("accepted", "late", "duplicate", "refused", "waiting")
+TIERS: Final = {
+    Tier.MVC: "most valuable", Tier.MGC: "most growable", Tier.REST: "the rest", Tier.BZ: "below zero",
+    Tier.UNKNOWN: "not told yet",
+}  # fmt: skip
 MOVES: Final = ("sent", "withheld", "expired", "cancelled", "held")
 
 
@@ -66,6 +72,8 @@ class Summary:
     """How many different ids they have."""
     dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By topic and reason: from Kafka."""
+    foresight: Outcome = field(default_factory=Outcome)
+    """From the customers' states on Kafka."""
 
     def checks(self) -> list[tuple[str, bool]]:
         """What must hold, in words, and whether it does."""
@@ -86,6 +94,13 @@ class Summary:
             (f"{sent:,} triggers, {self.trigger_ids:,} different ids", sent == self.trigger_ids == ended["sent"]),
             ("Redis shows the customers that the worker has", self.population == self.population_in_redis),
         ]
+
+    def buyers(self) -> tuple[str, bool]:
+        """Whether everybody who has bought is in a tier, in words."""
+        buyers = sum(count for row in self.population.values() for name, count in row.items() if name != "prospect")
+        tiers = {tier: found.customers for tier, found in sorted(self.foresight.tiers.items(), reverse=True)}
+        told = " + ".join(f"{count:,} {TIERS[tier]}" for tier, count in tiers.items())
+        return f"{buyers:,} customers who bought = {told}", buyers == sum(tiers.values())
 
 
 def summarise(settings: Settings, worker_metrics_url: str) -> Summary:
@@ -153,13 +168,15 @@ def print_summary(summary: Summary, console: Console, *, title: str, notes: Sequ
     console.print(Rule(title, style="cyan"))
     console.print(_events_table(summary))
     console.print(population_table(summary.population, title="Customers by stage and lifecycle"))
+    if summary.foresight.has_tiers:
+        console.print(_tiers_table(summary))
     console.print(_moves_table(summary))
     console.print(Columns([_reasons_table(summary), _letters_table(summary)], padding=(0, 2)))
     claims = Table.grid(padding=(0, 2))
-    for claim, holds in summary.checks():
+    for claim, holds in [*summary.checks(), *([summary.buyers()] if summary.foresight.has_tiers else [])]:
         claims.add_row("[green]adds up[/]" if holds else "[bold red]DIFFERS[/]", claim)
     claims.add_row()
-    for note in notes:
+    for note in [*_foretold(summary), *notes]:
         claims.add_row("[dim]note[/]", note)
     console.print(Padding(claims, (0, 1)))
 
@@ -194,6 +211,23 @@ def _moves_table(summary: Summary) -> Table:
         counts = [summary.moves.get((rule, outcome), 0) for outcome in MOVES]
         table.add_row(rule.replace("_", " "), *_figures([sum(counts), *counts]))
     return table
+
+
+def _tiers_table(summary: Summary) -> Table:
+    table = _table("Customers by what they are worth", ("tier",), ("customers", "worth so far", "expected", "in all"))
+    for tier, found in sorted(summary.foresight.tiers.items(), reverse=True):
+        worth = (found.actual_minor, found.ahead_minor, found.actual_minor + found.ahead_minor)
+        each = [f"{minor / found.customers / 100:,.2f}" for minor in worth] if tier else [""] * len(worth)
+        table.add_row(TIERS[tier], f"{found.customers:,}", *each)
+    return table
+
+
+def _foretold(summary: Summary) -> list[str]:
+    came = summary.foresight.came
+    if came is None:
+        return []
+    expected = f"{came.expected:,.0f} orders of {came.customers:,} customers in {came.days} days"
+    return [f"Foretold on {came.on}, from what was known then: {expected}. {came.orders:,} came."]
 
 
 def _reasons_table(summary: Summary) -> Table:

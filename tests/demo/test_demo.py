@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,8 +102,10 @@ def start(tmp_path: Path, jar_cache: Path, wheel: Path) -> Iterator[type[Demo]]:
             demo.popen.wait(10)
 
 
-def small(extra: str = "") -> tuple[str, str]:
-    return "-c", RUN.format(choices=f"{SMALL}{extra}")
+def small(extra: str = "", *, without: str = "") -> tuple[str, str]:
+    """A short run; `without` a package, as where it was never installed."""
+    hidden = f"import sys; sys.modules[{without!r}] = None\n" if without else ""
+    return "-c", hidden + RUN.format(choices=f"{SMALL}{extra}")
 
 
 def counted(said: str, pattern: str) -> list[int]:
@@ -117,7 +119,7 @@ def test_it_runs_on_the_users_own_servers_ends_by_itself_and_leaves_nothing_ther
     start, kafka: KafkaServer, valkey: ValkeyServer
 ) -> None:
     demo = start(
-        *small(), WAFA_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers, WAFA_REDIS_URL=valkey.url,
+        *small(without="scipy"), WAFA_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers, WAFA_REDIS_URL=valkey.url,
     )  # fmt: skip
     demo.wait_until_it_says("published,")
     pids = demo.pids()
@@ -127,6 +129,7 @@ def test_it_runs_on_the_users_own_servers_ends_by_itself_and_leaves_nothing_ther
     assert said.count("adds up") == 5
     assert "DIFFERS" not in said
     assert "Traceback" not in said
+    assert "Foretold" not in said, "nothing to learn with"
     assert demo.ends_everybody(pids)
     assert not (demo.folder / ".wafa" / "demo").exists()
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
@@ -147,7 +150,7 @@ def test_with_keep_its_figures_are_what_kafka_holds_and_the_core_says_and_ctrl_c
     demo.wait_until_it_says("Ctrl-C ends it", seconds=90)
     said, given = demo.said(), exported(demo.said())
     settings = load(kafka_bootstrap_servers=given["WAFA_KAFKA_BOOTSTRAP_SERVERS"], redis_url=given["WAFA_REDIS_URL"])
-    assert said.count("adds up") == 5
+    assert said.count("adds up") == 6
     check_figures(said, settings)
     environment = {**os.environ, **given, "COLUMNS": "200"}
     for command in re.findall(r"^ +wafa (customer \S+|triggers|lag) ", said, re.MULTILINE):
@@ -171,6 +174,7 @@ def check_figures(said: str, settings: Settings) -> None:
     for record in scan(settings, topics.CUSTOMER_EVENTS):
         by_partition.setdefault(record.partition, []).append((record.key or b"", record.value or b""))
     check_time(by_partition)
+    check_foresight(said, by_partition)
     decisions = [each for log in by_partition.values() for each in replay(log).decisions]
     outcomes = Counter(str(each.outcome) for each in decisions)
     last = {each.trigger_id: str(each.outcome) for each in decisions}
@@ -196,7 +200,7 @@ def check_figures(said: str, settings: Settings) -> None:
 
 
 def check_time(by_partition: dict[int, list[tuple[bytes, bytes]]]) -> None:
-    """Each partition hears every Tick, in order, and none before its events (but those that the publisher delays)."""
+    """Each partition hears every Tick, in order, none before its events (but those that the publisher delays)."""
     begin = datetime(1997, 1, 1, tzinfo=UTC)
     for log in by_partition.values():
         ticks = [begin - timedelta(weeks=1)]
@@ -204,9 +208,38 @@ def check_time(by_partition: dict[int, list[tuple[bytes, bytes]]]) -> None:
             event = logged.decode(value)
             if isinstance(event, logged.Tick):
                 ticks.append(event.as_of)
-            elif event.occurred_at < ticks[-1]:
+            elif isinstance(event, logged.Event) and event.occurred_at < ticks[-1]:
                 assert type(event).__name__ in MAY_BE_LATE
         assert ticks[1:] == [begin + timedelta(weeks=week) for week in range(15)]
+
+
+def check_foresight(said: str, by_partition: dict[int, list[tuple[bytes, bytes]]]) -> None:
+    """What came, counted in the log: days of orders not cancelled, of who had bought before the model is in it."""
+    told = re.search(r"Foretold on (\S+), [\w ,]+: ([\d,]+) orders of (\d+) customers in 30 days\. (\d+) came\.", said)
+    assert told is not None, said
+    learned_at, expected, people, came = told.groups()
+    assert learned_at == "1997-03-04", "after nine weeks of fourteen"
+    first = date.fromisoformat(learned_at) + timedelta(days=1)
+    window = {first + timedelta(days=number) for number in range(30)}
+    known, bought, void = set(), dict[tuple[bytes, str], date](), set()
+    for log in by_partition.values():
+        is_learned = False
+        for key, value in log:
+            event = logged.decode(value)
+            if isinstance(event, logged.ModelFitted):
+                is_learned = True
+            elif isinstance(event, logged.OrderCompleted):
+                day = event.occurred_at.date()
+                bought[key, event.order_id] = min(bought.get((key, event.order_id), day), day)
+                known |= set() if is_learned else {key}
+            elif isinstance(event, logged.OrderCancelled):
+                void.add((key, event.order_id))
+    days = {(key, day) for (key, order), day in bought.items() if key in known and (key, order) not in void}
+    assert int(came) == sum(day in window for _, day in days)
+    assert int(people) == len(known)
+    assert 0 < int(expected) < len(known), "of seventy customers after nine weeks little can be said"
+    buyers, *tiers = counted(said, r"(\d+) customers who bought = " + r"(?:(\d+) [a-z ]+?(?: \+ )?)" * 3)
+    assert buyers == sum(tiers) == len({key for key, _ in days})
 
 
 def test_ctrl_c_in_the_middle_ends_everybody_within_five_seconds_and_leaves_nothing(start) -> None:

@@ -54,7 +54,7 @@ _add(
             "cancellation, interest, reason for buying."
         ),
     ),
-    category=("category", "Of the product, as orders name it."),
+    category=("category", "Of the product, as orders named it last."),
     product_id=("product", "As orders, reviews, refunds and tickets name it."),
     reason=("reason", "The code that the ticket, refund, cancellation or preference carries."),
     verdict=("verdict", "*Costs more than it brings*: in the last two whole periods one after the other."),
@@ -66,7 +66,7 @@ _add(
 )
 _add(
     "count",
-    people=("people", "How many at this step in the time of the report."),
+    people=("people", "How many: at this step in the time of the report; who said this last before they went silent."),
     newcomers=("newly known", "People whose first event of all lies in the period."),
     reached=("reached", "People that marketing reached: a touch, an e-mail delivered, or a contact by marketing."),
     prospects=("prospects", "Known before the period and without a purchase until then."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from pipeline.analysis.report.calendar import OUTSIDE, month_days
 from pipeline.analysis.report.felt import Span, felt_in, was_dealt_with
 from pipeline.analysis.report.flows import flows_of, order_shares, spent_rows, split, standing_orders
-from pipeline.analysis.report.life import Life, Wish
+from pipeline.analysis.report.life import WISHES_MAX, Life, Wish
 from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
 from pipeline.analysis.report.standing import Standing
 from pipeline.analysis.report.tally import (
@@ -256,12 +257,25 @@ class _Taken:
 
     def wishes(self) -> None:
         """What they let us know, and what they said last before they went silent."""
-        is_mvc = int(self.tier == "mvc")
-        for wish, (times, _) in self.life.wishes.items():
+        is_mvc, words = int(self.tier == "mvc"), list(self.life.words())
+        wishes = Counter(self.life.wishes)
+        for at, wish in words:
+            if self.calendar.place(at).period != OUTSIDE and (wish in wishes or len(wishes) < WISHES_MAX):
+                wishes[wish] += 1
+        for wish, times in wishes.items():
             sums = self.tally.wishes.setdefault(wish, [0, 0, 0, 0])
             for place, each in enumerate((times, 1, is_mvc, self.who.value.value_to_date_minor)):
                 sums[place] += each
         if self.who.lifecycle in _SILENT and self.first_at:
-            bad = [(last_at, wish) for wish, (_, last_at) in self.life.wishes.items() if wish.kind in _BAD]
-            wish = max(bad)[1] if bad else _NOTHING_SAID
-            self.tally.losses[wish.kind, wish.category, wish.reason] += 1
+            self._lost([each for each in words if each[1].kind in _BAD])
+
+    def _lost(self, bad: list[tuple[int, Wish]]) -> None:
+        """One who went silent, by each product that their last bad word was about, whenever it was said."""
+        if self.life.low_rating is not None:
+            bad.append(self.life.low_rating)
+        self.tally.silent += 1
+        self.tally.silent_told += bool(bad)
+        last_at, last = max(bad, default=(0, _NOTHING_SAID))
+        said = last_at, last.kind, last.reason
+        products = {wish for at, wish in bad if (at, wish.kind, wish.reason) == said}
+        self.tally.losses.update(products or {last})

@@ -122,10 +122,12 @@ class Tally:
         """(from, to, period) to customers."""
         self.wishes: dict[Wish, list[int]] = {}
         """What was said to (times, people, MVCs among them, their value)."""
-        self.losses: Counter[tuple[str, str, str]] = Counter()
-        """(what was said last, category, reason) of who is at risk or lapsed, to people."""
+        self.losses: Counter[Wish] = Counter()
+        """What was said last by who is at risk or lapsed, product by product, to people."""
+        self.silent = self.silent_told = 0
+        """Who is at risk or lapsed; of them, who had said what was wrong."""
         self.category_by_product: dict[str, str] = {}
-        """As orders last named it."""
+        """As orders last named it, or a refund where none did."""
         self.sales_by_day: Counter[int] = Counter()
         self.totals: Row = nothing()
         """Everything, whenever."""

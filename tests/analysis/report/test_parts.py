@@ -350,7 +350,65 @@ def test_losses_tell_what_was_said_last_before_the_silence() -> None:
     told = [("a", order(1, "A")), ("b", order(1, "B")), ("a", ticket(2, "t", "complaint", category="delivery"))]
     told += [("a", said(logged.OrderRefunded, 3, order_id="A", refund_id="x", amount_minor=10, reason="damaged"))]
     losses = report(told).part("needs").table("losses")
-    assert losses.rows == (("nothing", "", "", 1), ("refund", "", "damaged", 1))
+    assert losses.rows == (("nothing", "", "", "", 1), ("refund", "", "", "damaged", 1))
+
+
+BOOT = logged.Item(product_id="boot", category="shoes", amount_minor=1)
+
+
+def test_losses_are_told_by_product_and_category_as_what_was_said_is() -> None:
+    """The complaint names the product alone; the refund's order had two, and its customer left over both."""
+    cap = logged.Item(product_id="cap", category="hats", amount_minor=1)
+    told = [("a", order(1, "A", items=(BOOT,))), ("a", ticket(2, "t", product_id="boot", category="quality"))]
+    told += [("b", order(1, "B", items=(BOOT, cap))), ("b", refund(3, "B", "R", reason="quality"))]
+    found = report(told).part("needs")
+    assert found.table("losses").rows == (
+        ("complaint", "shoes", "boot", "quality", 1),
+        ("refund", "shoes", "boot", "quality", 1),
+        ("refund", "hats", "cap", "quality", 1),
+    )
+    assert "At risk or lapsed: 2; 2 of them had said what was wrong." in found.remarks
+
+
+def test_what_was_said_last_was_said_whenever_it_was() -> None:
+    """They are silent now, whatever time the report is of; what was said in that time is another table."""
+    told = [("a", order(1, "A", items=(BOOT,))), ("a", ticket(2, "t", product_id="boot", category="quality"))]
+    told += [("b", order(1, "B", items=(BOOT,)))]
+    told += [("b", said(logged.ReviewPosted, 2, review_id="v", rating_fraction=0.25, product_id="boot"))]
+    found = report(told, first=date(2026, 3, 1)).part("needs")
+    assert found.table("losses").rows == (
+        ("complaint", "shoes", "boot", "quality", 1), ("low rating", "shoes", "boot", "", 1),
+    )  # fmt: skip
+    assert found.table("needs").rows == ()
+    assert "At risk or lapsed: 2; 2 of them had said what was wrong." in found.remarks
+
+
+def test_what_is_said_of_an_order_has_its_product_whichever_was_told_first() -> None:
+    bought = ("a", order(1, "A", items=(BOOT,)))
+    words: list[Told] = [
+        ("a", ticket(2, "t", "suggestion", order_id="A", category="size")),
+        ("a", refund(3, "A", "R", 10, reason="damaged")),
+        ("a", said(logged.ReviewPosted, 4, review_id="v", rating_fraction=0.25, order_id="A")),
+    ]
+    for told in ([bought, *words], [*words, bought], [*words, bought, *words, bought]):
+        rows = report_of(told, rules=RULES).part("needs").table("needs").rows
+        assert [row[:6] for row in rows] == [
+            ("low rating", "shoes", "boot", "", 1, 1),
+            ("refund", "shoes", "boot", "damaged", 1, 1),
+            ("suggestion", "shoes", "boot", "size", 1, 1),
+        ]
+
+
+def test_a_ticket_is_what_it_was_called_last_and_counts_once_on_the_day_it_was_first_heard_of() -> None:
+    """A question that proves an idea; a complaint of which nobody told the opening."""
+    told = [("a", order(1, "A")), ("a", ticket(FEBRUARY, "t", "question", product_id="boot"))]
+    told += [("a", said(logged.TicketUpdated, MARCH, ticket_id="t", kind="product_idea", category="colour"))]
+    told += [("a", said(logged.TicketUpdated, MARCH, ticket_id="u", kind="complaint", category="late"))]
+    told += [("a", said(logged.TicketResolved, MARCH + 1, ticket_id="u", kind=None))]
+    rows = report(told).part("needs").table("needs").rows
+    assert [row[:5] for row in rows] == [("complaint", "", "", "late", 1), ("product idea", "", "boot", "colour", 1)]
+    of_february = report(told, last=date(2026, 2, 28)).part("needs").table("needs")
+    assert of_february.column("kind") == ["product idea"]
 
 
 def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:

@@ -43,7 +43,7 @@ def channels(shop: Shop) -> Part:
             table(
                 "value_by_channel",
                 "Value to date, by who won the customers",
-                "channel won value_minor value_per_customer_minor",
+                "channel won value_minor value_per_customer_minor unacquired_minor",
                 _by_channel(shop),
             ),
             table(
@@ -152,11 +152,14 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
         won[channel] = won.get(channel, 0) + parts
     for (channel, _), amount in shop.tally.value_won.items():
         value[channel] = value.get(channel, 0) + amount
+    names = [name for name in {*won, *shop.unacquired} if won.get(name) or shop.unacquired[name]]
     return [
-        [channel, round(parts / WHOLE, 2), value.get(channel, 0), mean(value.get(channel, 0), parts / WHOLE)]
-        for channel, parts in sorted(won.items(), key=lambda each: (-value.get(each[0], 0), each[0]))
-        if parts
-    ]
+        [
+            name, round(won.get(name, 0) / WHOLE, 2), value.get(name, 0),
+            mean(value.get(name, 0), won.get(name, 0) / WHOLE), shop.unacquired[name] or None,
+        ]
+        for name in sorted(names, key=lambda each: (-value.get(each, 0), each))
+    ]  # fmt: skip
 
 
 def _by_cohort(shop: Shop) -> list[list[Cell]]:

@@ -43,7 +43,13 @@ _add(
     department=("department", "Marketing, sales or service."),
     step=("step", "Of the funnel: reached, persuaded, satisfied, promoting."),
     lifecycle=("lifecycle", "Where customers stand with buying, as of the log's last moment."),
-    tier=("tier", "MVC, MGC, BZ or the rest, as of the log's last moment."),
+    tier=(
+        "tier",
+        (
+            "MVC, MGC, BZ or the rest, as of the log's last moment. *Of no customer*: costs that name none, channels "
+            "that won nobody, and what channels' spend of this time and their customers' shares of it differ by."
+        ),
+    ),
     move=("from, to", "The tiers of two months that follow each other."),
     goal=("goal", "What the shop wants, from `[goals]` in the policy."),
     owner=("owner", "Who answers for it: marketing, sales, service or shared."),
@@ -144,6 +150,10 @@ _add(
     cpa_minor=("cost of winning one", "Spend by customers won (CPA); shrunk toward all channels' where few were won."),
     cpa_low_minor=("at least", "The cost of winning one lies above it with 95 % probability."),
     cpa_high_minor=("at most", "It lies below it with 95 % probability."),
+    unacquired_minor=(
+        "nobody won",
+        "Of its spend, that of months in which it won nobody: in no customer's value.",
+    ),
     predicted_minor=("predicted", "What they will still bring, as their profiles predict it; none without a model."),
     report_minor=("in the report", "Of all periods, and what lies outside them."),
     customers_minor=("in the customers", "The same, summed over the customers' values."),

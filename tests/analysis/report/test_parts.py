@@ -222,6 +222,19 @@ def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_o
     assert all(line[3] == 0 for line in found.part("inputs").table("adds_up").rows), "it is in no customer's value"
 
 
+def test_spend_that_won_nobody_has_its_place_beside_the_values_it_is_in_none_of() -> None:
+    """40.00 of margin, 10.00 on search that won its buyer, 500.00 on a billboard: 30.00 of value, a loss of 470.00."""
+    told = [("a", touch(1, "search")), ("a", order(2, "A", 8_000))]
+    found = report(told, revised("billboard", 50_000, 0), revised("search", 1_000, 1))
+    assert cells(found, "inputs", "inputs_outputs", period="2026-01")["profit_minor"] == 4_000 - 51_000
+    table = found.part("channels").table("value_by_channel")
+    assert table.columns == ("channel", "won", "value_minor", "value_per_customer_minor", "unacquired_minor")
+    assert table.rows == (("search", 1.0, 3_000, 3_000, None), ("billboard", 0.0, 0, None, 50_000))
+    assert "Channels spent 500.00 that won nobody: a cost of its time, and in no customer's value." in (
+        found.part("inputs").remarks
+    )
+
+
 def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
     told = [
         ("a", order(1, "A", 10_000)), ("a", refund(FEBRUARY + 1, "A", "R", 4_000)),

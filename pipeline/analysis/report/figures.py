@@ -35,13 +35,15 @@ _add(
     channel=(
         "channel",
         (
-            "Through what customers were touched. *Word of mouth*: no touch, and a friend sent them. "
+            "Through what customers were touched. *Word of mouth alone*: no touch, and a friend sent them. "
             "*None known*: neither."
         ),
     ),
     cohort_month=("customers of", "Month of the first purchase, or of a channel's spend."),
     department=("department", "Marketing, sales or service."),
     step=("step", "Of the funnel: reached, persuaded, satisfied, promoting."),
+    base=("of whom", "Whom the share is of."),
+    touched=("touched", "Who came by a friend: whether a channel had a part in winning them too."),
     lifecycle=("lifecycle", "Where customers stand with buying, as of the log's last moment."),
     tier=(
         "tier",
@@ -73,6 +75,12 @@ _add(
 _add(
     "count",
     people=("people", "How many: at this step in the time of the report; who said this last before they went silent."),
+    base_people=("of so many", "How many those are."),
+    won_by_friend=("came by a friend", "People with a first order in the time of the report, whom a friend had sent."),
+    running_month=(
+        "month not over",
+        "So many months after the first purchase is the month that is not over: its share is so far.",
+    ),
     newcomers=("newly known", "People whose first event of all lies in the period."),
     reached=("reached", "People that marketing reached: a touch, an e-mail delivered, or a contact by marketing."),
     prospects=("prospects", "Known before the period and without a purchase until then."),
@@ -140,6 +148,11 @@ _add(
         ),
     ),
     spend_minor=("spend", "What channels were told to have cost (`wafa spend`), a month's day by day alike."),
+    reward_minor=(
+        "rewards",
+        "What friends were given for sending somebody, in the time of the report; among marketing's costs.",
+    ),
+    reward_each_minor=("rewards each", "By people who came by a friend."),
     marketing_minor=("marketing", "Its cost."),
     sales_minor=("sales", "Its cost."),
     service_minor=("service", "Its cost."),
@@ -162,10 +175,7 @@ _add(
 )
 _add(
     "share",
-    of_step_before=(
-        "of the step before",
-        "Persuaded of those reached or prospects; satisfied of those heard; promoting beside the buyers.",
-    ),
+    base_share=("share", "Of those named beside it; promoting need not have bought."),
     conversion=("persuaded of all", "Persuaded, of prospects and newly known together."),
     returned=("return", "Profit per unit of money spent on them, to date."),
     returned_low=("return, at least", "Lies above it with 95 % probability."),

@@ -34,6 +34,8 @@ class Measure(IntEnum):
     SERVICE_ACTIVITIES = 18
     TICKETS = 19
     BUYERS = 20
+    REWARDS = 21
+    """For sending a friend: of what is under `MARKETING`."""
 
 
 SIZE: Final = len(Measure)

@@ -24,9 +24,9 @@ def needs(shop: Shop) -> Part:
     remarks = []
     if not has_tiers:
         remarks.append("Profiles hold no tier yet: in order of the value of who said it, instead of MVCs first.")
-    if shop.tally.silent:
-        told = shop.tally.silent_told
-        remarks.append(f"At risk or lapsed: {shop.tally.silent:,}; {told:,} of them had said what was wrong.")
+    lost = shop.tally.lost
+    if lost.people:
+        remarks.append(f"At risk or lapsed: {lost.people:,}; {lost.told:,} of them had said what was wrong.")
     columns = "kind category product_id reason said people_said mvc_said said_value_minor"
     return Part(
         "needs",
@@ -55,9 +55,9 @@ def _with_categories(shop: Shop, wishes: Mapping[Wish, Sequence[int]]) -> dict[W
 
 def _losses(shop: Shop) -> list[list[Cell]]:
     """What most said first; where nobody said anything there is nothing to show."""
-    if not shop.tally.silent_told:
+    if not shop.tally.lost.told:
         return []
-    losses = _with_categories(shop, {wish: (people,) for wish, people in shop.tally.losses.items()})
+    losses = _with_categories(shop, {wish: (people,) for wish, people in shop.tally.lost.wishes.items()})
     return [
         [wish.kind, wish.category, wish.product_id, wish.reason, people]
         for wish, (people,) in sorted(losses.items(), key=lambda each: (-each[1][0], each[0]))

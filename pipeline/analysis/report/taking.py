@@ -15,7 +15,9 @@ from pipeline.analysis.report.measures import Measure, Row, add, brought, net_re
 from pipeline.analysis.report.standing import Standing
 from pipeline.analysis.report.tally import (
     ALL_EVIDENCE,
+    BY_FRIEND,
     CHANNEL,
+    FRIEND,
     MICRO,
     NO_CHANNEL,
     NO_TIER,
@@ -62,6 +64,8 @@ class _Taken:
         self.first_month = running_month(self.first_day) if self.first_at else 0
         by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
         self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
+        self.friend = BY_FRIEND[bool(standing.shares)] if by_friend else ""
+        """How who came by a friend was touched besides."""
         self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}
         touch = life.first_touch
         is_touched = touch is not None and (not self.first_at or touch[0] <= self.first_at)
@@ -102,7 +106,7 @@ class _Taken:
     def _sum(self, period: int, month: int, row: Row) -> None:
         tally = self.tally
         add(tally.totals, row)
-        for what, which in ((SHOP, ""), (TIER, self.tier)):
+        for what, which in ((SHOP, ""), (TIER, self.tier), *([(FRIEND, self.friend)] if self.friend else [])):
             add(tally.rows.setdefault((what, which, period), nothing()), row)
         if self.first_at:
             for channel, part in split(row, self.who.shares, self.nobody).items():
@@ -198,6 +202,8 @@ class _Taken:
         won = self.calendar.place_of_day(self.first_day).period if self.first_at else OUTSIDE
         if won != OUTSIDE:
             self._count("first order", WHOLE_TIME, self.first_channel)
+            if self.friend:
+                self.tally.won_by_friend[self.friend] += 1
             for channel, share in self.shares.items():
                 for period in (won, WHOLE_TIME):
                     self._count("persuaded", period, channel, share)
@@ -230,8 +236,8 @@ class _Taken:
         tally.has_predictions |= who.predicted_minor is not None
         for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):
             sums.setdefault(key, Moments()).take(worth, spent, who.predicted_minor or 0)
-        if self.nobody == WORD_OF_MOUTH:
-            tally.by_friend.take(worth, spent, who.predicted_minor or 0)
+        if self.friend:
+            tally.by_friend[self.friend].take(worth, spent, who.predicted_minor or 0)
         tally.sizes[self.first_month] += 1
         for channel, share in self.shares.items():
             tally.won[channel, self.first_month] += share
@@ -273,9 +279,10 @@ class _Taken:
         """One who went silent, by each product that their last bad word was about, whenever it was said."""
         if self.life.low_rating is not None:
             bad.append(self.life.low_rating)
-        self.tally.silent += 1
-        self.tally.silent_told += bool(bad)
+        lost = self.tally.lost
+        lost.people += 1
+        lost.told += bool(bad)
         last_at, last = max(bad, default=(0, _NOTHING_SAID))
         said = last_at, last.kind, last.reason
         products = {wish for at, wish in bad if (at, wish.kind, wish.reason) == said}
-        self.tally.losses.update(products or {last})
+        lost.wishes.update(products or {last})

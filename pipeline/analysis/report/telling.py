@@ -206,6 +206,7 @@ def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> 
 def _referred(lives: Lives, life: Life, event: logged.ReferralMade, at: int) -> None:
     life.rewards, more = rewarded(life.rewards, mark(event.referral_id), event.reward_minor or 0)
     lives.count(life, at, Measure.MARKETING, more)
+    lives.count(life, at, Measure.REWARDS, more)
     said = lives.said(life, at)
     if said is not None:
         said.is_promoting = True

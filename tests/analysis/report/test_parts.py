@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.analysis.report.table import Cell, Report
 from pipeline.analysis.report.tally import Moments
+from pipeline.analysis.report.words import row_in_words, with_something
 from pipeline.schemas import logged
 from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
@@ -64,12 +65,14 @@ PEOPLE = [
 
 
 def test_the_funnel_counts_people_once_and_leaves_the_unknown_out() -> None:
+    """Each share stands beside whom it is of: it is of no step before."""
     funnel = report(PEOPLE).part("funnel").table("funnel")
+    assert funnel.columns == ("step", "people", "base_share", "base_people", "base")
     assert funnel.rows == (
-        ("reached (marketing)", 2, None),  # quick by search, early by e-mail
-        ("persuaded (sales)", 2, round(2 / 3, 9)),  # turns and quick, of waits, turns and quick
-        ("satisfied (service)", 1, 0.5),  # quick, of the two of whom there is evidence
-        ("promoting (word of mouth)", 1, round(1 / 3, 9)),  # early, beside three buyers
+        ("reached (marketing)", 2, None, None, ""),  # quick by search, early by e-mail
+        ("persuaded (sales)", 2, round(2 / 3, 9), 3, "prospects and newly known"),  # turns, quick; and waits
+        ("satisfied (service)", 1, 0.5, 2, "with evidence"),  # quick; and turns
+        ("promoting (word of mouth)", 1, round(1 / 3, 9), 3, "buyers, beside them"),  # early
     )
 
 
@@ -180,9 +183,32 @@ def test_who_came_by_a_friend_and_by_no_channel_is_word_of_mouth() -> None:
         ("b", order(3, "B", 3_000)),
     ]
     found = report(told)
-    assert cells(found, "channels", "channels", channel="word of mouth")["won"] == 1
-    assert cells(found, "channels", "value_by_channel", channel="word of mouth")["value_minor"] == 1_500
-    assert any("came by a friend" in remark for remark in found.part("channels").remarks)
+    alone = "word of mouth alone"
+    assert cells(found, "channels", "channels", channel=alone)["won"] == 1
+    assert cells(found, "channels", "channels", channel=alone)["spend_minor"] is None
+    assert cells(found, "channels", "value_by_channel", channel=alone)["value_minor"] == 1_500
+
+
+def test_word_of_mouth_is_all_who_came_by_a_friend_and_its_spend_is_what_friends_were_given() -> None:
+    """Of two whom a sent, one had clicked an advertisement too; a third never bought. Half is margin."""
+    told: list[Told] = [("a", order(1, "A", 1_000)), ("c", touch(1, "search"))]
+    for who in "bcd":
+        friend = {"referral_id": who, "referred_customer_id": who}
+        told.append(("a", said(logged.ReferralMade, 2, **friend, reward_minor=5_000, currency="USD")))
+    told += [("b", order(3, "B", 3_000)), ("c", order(4, "C", 90_000)), ("c", order(FEBRUARY + 4, "C2", 10_000))]
+    table = report(told).part("channels").table("word_of_mouth")
+    assert table.columns == (
+        "touched", "won_by_friend", "reward_minor", "reward_each_minor", "brought_minor", "customers", "value_minor",
+        "value_per_customer_minor",
+    )  # fmt: skip
+    assert table.rows == (
+        ("by no channel", 1, None, None, 1_500, 1, 1_500, 1_500),
+        ("by a channel too", 1, None, None, 50_000, 1, 50_000, 50_000),
+        ("in all", 2, 15_000, 7_500, 51_500, 2, 51_500, 25_750),
+    )
+    assert report(told, first=date(2026, 2, 1)).part("channels").table("word_of_mouth").rows[-1] == (
+        "in all", 0, 0, None, 5_000, 2, 51_500, 25_750,
+    )  # fmt: skip
 
 
 # -- inputs and outputs -----------------------------------------------------------------------------------------------
@@ -312,6 +338,18 @@ def test_a_cohort_is_followed_month_by_month_and_what_is_to_come_is_left_open() 
         ("2026-01", 2, 1.0, 0.5, 0.5, None),
         ("2026-02", 1, 1.0, 0.0, None, None),
     ]
+
+
+def test_the_month_that_is_not_over_is_told_as_such_in_a_cohort() -> None:
+    """On 2 March: half of January's customers came back in February, and one of forty in March so far."""
+    told = [(f"c{n}", order(n % 28, f"a{n}")) for n in range(40)]
+    told += [(f"c{n}", order(35 + n % 20, f"b{n}")) for n in range(20)] + [("c0", order(59.5, "x"))]
+    found = report(told, now=60, last=date(2026, 3, 31))
+    table = found.part("cohorts").table("retention")
+    assert cells(found, "cohorts", "retention", cohort_month="2026-01")["running_month"] == 2
+    told_of = dict(zip(table.columns, row_in_words(table, table.rows[0], "USD"), strict=True))
+    assert [told_of[f"month_{age}"] for age in range(4)] == ["100.0%", "50.0%", "2.5% so far", "-"]
+    assert "running_month" not in [table.columns[place] for place in with_something(table, table.rows)]
 
 
 def test_value_at_risk_is_that_of_who_went_silent() -> None:

@@ -70,7 +70,15 @@ _add(
     model=("model", "How the touches before an order share it."),
     evidence=("by", "What tells how satisfied they are: of all kinds together, or of one."),
     level=("satisfaction", "Of a customer by all evidence, the older the less; unknown without any."),
-    unit=("unit", "Minor units of the shop's currency, or a share."),
+    output=(
+        "brought about",
+        (
+            "Newly known: their first event of all lies in this time, and a channel touched them first. Customers "
+            "won: by the policy's model of touches. E-mails answered: opened or clicked, each once. Orders kept: "
+            "placed in this time, and something of them is left. Tickets solved: and not opened again."
+        ),
+    ),
+    unit=("unit", "Minor units of the shop's currency, a share, or a count."),
 )
 _add(
     "count",
@@ -147,6 +155,7 @@ _add(
             "commissions and recorded costs; service's time, returns, tickets and recorded costs."
         ),
     ),
+    cost_each_minor=("cost for each", "The department's whole cost by so many."),
     spend_minor=("spend", "What channels were told to have cost (`wafa spend`), a month's day by day alike."),
     reward_minor=(
         "rewards",
@@ -200,6 +209,7 @@ _add(
 )
 _add(
     "measured",
+    result=("how much", "Of a promise kept or broken: the share kept, of those due in this time."),
     target=("target", "From the policy, of a whole period: none where the report has a part of one."),
     actual=("actual", "So far; money in minor units, else a share."),
     forecast=("forecast", "Of the whole period; of one that is over, what was."),

@@ -17,6 +17,7 @@ from pipeline.analysis.report.measures import (
     profit,
     value_of,
 )
+from pipeline.analysis.report.outputs import output_tables
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
 from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
@@ -38,6 +39,7 @@ def inputs(shop: Shop) -> Part:
                 for each in DEPARTMENTS
             ],
         ),
+        *output_tables(shop),
         table(
             "inputs_outputs",
             "Costs against revenue and profit",

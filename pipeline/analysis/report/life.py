@@ -10,6 +10,8 @@ from pipeline.analysis.report.measures import Row
 from pipeline.core.profile import Case, Dealings, Ledger
 from pipeline.core.referrals import Rewards
 
+ANSWERS_MAX: Final = 1_024
+"""E-mails answered that are kept of a customer, the first told."""
 TOUCHES_MAX: Final = 256
 """Touches kept of a customer, the latest."""
 WISHES_MAX: Final = 64
@@ -81,11 +83,13 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "first_touch", "low_rating", "marks", "orders", "referred_at", "rewards", "said", "spent",
-        "tickets", "touches", "wishes",
+        "answered", "first_at", "first_touch", "low_rating", "marks", "orders", "referred_at", "rewards", "said",
+        "spent", "tickets", "touches", "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.answered: dict[int, int] = {}
+        """An e-mail's mark to when it was first opened or clicked."""
         self.first_at = 0
         self.marks = b""
         self.orders: dict[int, OrderTold] = {}

@@ -36,6 +36,12 @@ class Measure(IntEnum):
     BUYERS = 20
     REWARDS = 21
     """For sending a friend: of what is under `MARKETING`."""
+    ANSWERED = 22
+    """E-mails opened or clicked, each once."""
+    KEPT = 23
+    """Orders of which something is left."""
+    SOLVED = 24
+    """Tickets solved, and not opened again."""
 
 
 SIZE: Final = len(Measure)

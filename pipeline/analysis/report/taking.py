@@ -28,6 +28,7 @@ from pipeline.analysis.report.tally import (
     Moments,
     Tally,
 )
+from pipeline.core import cases
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
@@ -44,6 +45,7 @@ def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
     taken = _Taken(tally, life, standing, as_of)
     taken.orders()
     taken.costs()
+    taken.achieved()
     taken.people()
     taken.satisfied()
     taken.won()
@@ -137,6 +139,17 @@ class _Taken:
             place = self.calendar.place_of_day(self.first_day)
             self._sum(place.period, place.month, row)
 
+    def achieved(self) -> None:
+        """What our doings brought about with them: e-mails they answered, tickets that were solved."""
+        done = [(at, Measure.ANSWERED) for at in self.life.answered.values()]
+        done += [
+            (told.case.solved_at, Measure.SOLVED) for told in self.life.tickets.values() if cases.is_solved(told.case)
+        ]
+        for at, measure in done:
+            place, row = self.calendar.place(at), nothing()
+            row[measure] = 1
+            self._sum(place.period, place.month, row)
+
     def people(self) -> None:
         """Each person once a period, and once in the whole time."""
         life, count = self.life, self._count
@@ -148,6 +161,7 @@ class _Taken:
         if seen != OUTSIDE:
             count("newcomers", seen)
             count("newcomers", WHOLE_TIME)
+            count("newcomers", seen, self.first_channel)
             count("newcomers", WHOLE_TIME, self.first_channel)
         if self.periods - {OUTSIDE}:
             count("buyers", WHOLE_TIME)
@@ -211,17 +225,17 @@ class _Taken:
     def promises(self) -> None:
         """Deliveries and answers promised, in the period they were due in."""
         due = [
-            (told.promised_at, told.delivered_at)
+            ("sales", told.promised_at, told.delivered_at)
             for told in self.life.orders.values()
             if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
         ]
-        answers = [(told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
-        for promised_at, done_at in (*due, *answers):
+        answers = [("service", told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
+        for department, promised_at, done_at in (*due, *answers):
             period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
             if period == OUTSIDE or (not done_at and promised_at >= self.as_of):
                 continue
             outcome = "kept" if 0 < done_at <= promised_at else "broken"
-            self.tally.promises[outcome, period] += 1
+            self.tally.promises[outcome, department, period] += 1
 
     def standing(self) -> None:
         """Their value to date, by where they stand, by who won them and when."""

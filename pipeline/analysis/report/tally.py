@@ -114,8 +114,8 @@ class Tally:
         """Of them, those who bought in it."""
         self.score_micro: Counter[int] = Counter()
         """Period to the sum of its people's satisfaction, in millionths."""
-        self.promises: Counter[tuple[str, int]] = Counter()
-        """(kept or broken, period)."""
+        self.promises: Counter[tuple[str, str, int]] = Counter()
+        """(kept or broken, department, period)."""
         self.attributed: dict[tuple[str, str], list[int]] = {}
         """(model, channel) to parts of orders, their net revenue and what they brought, in the report's time."""
         self.sizes: Counter[int] = Counter()

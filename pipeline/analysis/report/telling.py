@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar
-from pipeline.analysis.report.life import TOUCHES_MAX, WISHES_MAX, Life, OrderTold, Said, TicketTold, Wish, Word
+from pipeline.analysis.report.life import (
+    ANSWERS_MAX,
+    TOUCHES_MAX,
+    WISHES_MAX,
+    Life,
+    OrderTold,
+    Said,
+    TicketTold,
+    Wish,
+    Word,
+)
 from pipeline.analysis.report.measures import Measure, nothing
 from pipeline.core import cases, satisfaction
 from pipeline.core import ledger as ledgers
@@ -182,6 +192,12 @@ def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> 
     _reached(lives, life, at)
 
 
+def _answered(lives: Lives, life: Life, event: logged.EmailOpened | logged.EmailClicked, at: int) -> None:
+    key = mark(event.email_id)
+    if key in life.answered or len(life.answered) < ANSWERS_MAX:
+        life.answered[key] = min(life.answered.get(key, at), at)
+
+
 def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -> None:
     if event.sentiment is None:
         return
@@ -273,8 +289,8 @@ _TELL: Final[dict[type, Callable[[Lives, Life, Any, int], None]]] = {
     logged.OrderShipped: _seen,
     logged.OrderDelivered: _delivered,
     logged.EmailDelivered: _mailed,
-    logged.EmailOpened: _seen,
-    logged.EmailClicked: _seen,
+    logged.EmailOpened: _answered,
+    logged.EmailClicked: _answered,
     logged.EmailBounced: _seen,
     logged.EmailUnsubscribed: _seen,
     logged.EmailMarkedAsSpam: _seen,

@@ -12,6 +12,7 @@ from pipeline.schemas.currencies import EXPONENTS
 
 NOTHING: Final = "-"
 _PLAIN: Final[tuple[Kind, ...]] = ("text",)
+_KIND_BY_UNIT: Final[dict[str, Kind]] = {"money": "money", "share": "share", "count": "number"}
 _ABOUT_OTHERS: Final = ("unit", "running_month")
 """Columns that say how to read the others of their row: in files they stand by themselves."""
 
@@ -38,7 +39,7 @@ def in_words(cell: Cell, kind: Kind, currency: str) -> str:
 def row_in_words(table: Table, row: Sequence[Cell], currency: str) -> list[str]:
     """A row; what is measured is told in the row's own unit, and what is not over as such."""
     about = {name: row[table.columns.index(name)] for name in _ABOUT_OTHERS if name in table.columns}
-    kind: Kind = "money" if about.get("unit") == "money" else "share"
+    kind = _KIND_BY_UNIT.get(str(about.get("unit")), "share")
     told = [
         in_words(cell, kind if figure.kind == "measured" else figure.kind, currency)
         for cell, figure in zip(row, table.figures, strict=True)

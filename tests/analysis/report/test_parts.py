@@ -13,7 +13,7 @@ from pipeline.analysis.report.words import row_in_words, with_something
 from pipeline.schemas import logged
 from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
-from tests.core.builders import cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.builders import cancelled, day, opened, order, policy, refund, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
 from tests.core.test_value import spent
 
@@ -227,6 +227,36 @@ def test_departments_bear_what_they_spent_and_profit_is_what_is_left() -> None:
     row = cells(found, "inputs", "inputs_outputs", period="2026-01")
     assert (row["net_revenue_minor"], row["margin_minor"]) == (10_000, 5_300)
     assert row["profit_minor"] == 5_300 - 1_410 - 500 - 50 == row["profit_per_buyer_minor"]
+
+
+def test_each_department_is_held_to_what_it_brought_about() -> None:
+    """In January, with 6.00 of marketing, 2.00 of sales and nothing of service; half of a price is margin."""
+    told: list[Told] = [
+        ("a", touch(1, "search")), ("a", order(2, "A", 10_000)), known("b", 3), ("b", order(4, "B", 4_000)),
+        ("b", refund(9, "B", "R")), ("b", order(5, "V", 700)), ("b", cancelled(6, "V")),
+        ("a", spent(7, "marketing", 598)), ("a", spent(7, "sales", 200)),
+        ("a", said(logged.EmailDelivered, 8, email_id="m")), ("a", said(logged.EmailDelivered, 9, email_id="n")),
+        ("a", opened(10, "m")), ("a", opened(11, "m")), ("a", said(logged.EmailClicked, 11, email_id="m")),
+        ("a", ticket(12, "t", "question", promised_at=day(14))), ("a", resolved(13, "t", "question")),
+        ("b", ticket(12, "u", "question", promised_at=day(14))),
+        ("a", said(logged.OrderPromised, 2, order_id="A", promised_at=day(5))),
+        ("a", said(logged.OrderDelivered, 4, order_id="A")),
+    ]  # fmt: skip
+    rules = policy(value__margin_permille=500, value__email_cost_per_thousand_minor=1_000)
+    found = report(told, rules=rules).part("inputs")
+    assert found.table("department_outputs").rows == (
+        ("marketing", "newly known, by a channel", "count", 1, 600),  # a; b was touched by none
+        ("marketing", "customers won by channels", "count", 1.0, 600),
+        ("marketing", "e-mails answered", "count", 1, 600),  # m, twice opened and clicked
+        ("sales", "orders kept", "count", 1, 200),  # A: of B nothing is left
+        ("sales", "margin", "money", 5_000, None),
+        ("sales", "deliveries in time", "share", 1.0, None),
+        ("service", "tickets solved", "count", 1, 0),
+        ("service", "answers in time", "share", 0.5, None),  # t, of t and u
+    )
+    by_period = found.table("department_outputs_by_period").rows
+    assert [row[1:] for row in by_period if row[0] == "2026-01"] == list(found.table("department_outputs").rows)
+    assert [row[4] for row in by_period if row[0] == "2026-02"] == [0, 0.0, 0, 0, 0, None, 0, None]
 
 
 def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:

@@ -2,7 +2,7 @@
 
 First the states alone, for what is in force and for the first and the last instant; then a partition's customers and
 its log together, then the next. Held meanwhile: one partition's packed customers, and of each of them a small record
-an order, a touch (the latest 256), a period and a wish; from then on sums alone.
+an order, a ticket, a touch (the latest 256), a period and a wish; then sums alone.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ def _print_part(number: int, part: Part, currency: str, console: Console) -> Non
         console.print(f"  {escape(remark)}", highlight=False, soft_wrap=True)
     for table in part.tables:
         if table.shown:
+            console.print(f"[italic]{escape(table.title)}[/]", highlight=False, soft_wrap=True)
             console.print(_shown(table, currency))
             more = len(table.rows) - len(table.shown)
             if more:
@@ -36,7 +37,7 @@ def _print_part(number: int, part: Part, currency: str, console: Console) -> Non
 
 def _shown(table: Table, currency: str) -> Shown:
     places = with_something(table, table.shown)
-    shown = Shown(title=escape(table.title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = Shown(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place in places:
         name = table.columns[place]
         justify = "right" if is_number(name) and place else "left"

@@ -8,8 +8,7 @@ from pipeline.analysis.report.calendar import OUTSIDE, month_name
 from pipeline.analysis.report.measures import Measure, Row, add, brought, nothing
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
-from pipeline.analysis.report.tally import CHANNEL, OF_NO_CHANNEL, WHOLE_TIME
-from pipeline.analysis.report.words import amount as in_money
+from pipeline.analysis.report.tally import BY_FRIEND, CHANNEL, FRIEND, OF_NO_CHANNEL, WHOLE_TIME
 from pipeline.core.acquisition import WHOLE, Cpa, cpa_from
 from pipeline.core.policy import ATTRIBUTIONS
 
@@ -25,10 +24,6 @@ def channels(shop: Shop) -> Part:
                for name in flagged]  # fmt: skip
     if not shop.spend_by_month:
         remarks.append("No channel's spend has been told (`wafa spend`): cost of winning and payback are unknown.")
-    if shop.tally.by_friend.count:
-        friends, value = shop.tally.by_friend.count, shop.tally.by_friend.value
-        each = in_money(value / friends, shop.currency)
-        remarks.append(f"{friends:,} customers came by a friend, touched by a channel or not: {each} of value each.")
     return Part(
         "channels",
         "Channels: what they cost, what they bring",
@@ -41,9 +36,16 @@ def channels(shop: Shop) -> Part:
                 [_channel(shop, name, flagged) for name in names],
             ),
             table(
+                "word_of_mouth",
+                "Word of mouth: who came by a friend in this time (customers and value: to date)",
+                "touched won_by_friend reward_minor reward_each_minor brought_minor customers value_minor "
+                "value_per_customer_minor",
+                _word_of_mouth(shop),
+            ),
+            table(
                 "value_by_channel",
                 "Value to date, by who won the customers",
-                "channel won value_minor value_per_customer_minor",
+                "channel won value_minor value_per_customer_minor unacquired_minor",
                 _by_channel(shop),
             ),
             table(
@@ -107,13 +109,32 @@ def cpa_of(shop: Shop, name: str) -> Cpa | None:
 
 def _channel(shop: Shop, name: str, flagged: list[str]) -> list[Cell]:
     row, cpa = channel_row(shop, name), cpa_of(shop, name)
-    spend = shop.spent_on(name)
+    spend = None if name in OF_NO_CHANNEL else shop.spent_on(name)
     left, cost = _left_and_cost(shop, name)
     return [
         name, row[Measure.TOUCHES], round(shop.tally.people["persuaded", name, WHOLE_TIME] / WHOLE, 2), spend,
         *((cpa.estimate_minor, cpa.low_minor, cpa.high_minor) if cpa else (None, None, None)),
         brought(row), share(left, cost), payback_months(shop, name), FLAG if name in flagged else "",
     ]  # fmt: skip
+
+
+def _word_of_mouth(shop: Shop) -> list[list[Cell]]:
+    """Touched by a channel or not, and in all: what friends were given is of all whom they sent."""
+    tally = shop.tally
+    rewards = shop.whole()[Measure.REWARDS]
+    rows: list[list[Cell]] = []
+    for touched in BY_FRIEND:
+        of, row = tally.by_friend[touched], nothing()
+        for number in range(len(shop.calendar.periods)):
+            add(row, tally.row(FRIEND, touched, number))
+        won = tally.won_by_friend[touched]
+        rows.append([touched, won, None, None, brought(row), of.count, of.value, mean(of.value, of.count)])
+    won, brought_minor, count, value = (
+        sum(cell for row in rows if isinstance(cell := row[place], int)) for place in (1, 4, 5, 6)
+    )
+    if not (count or rewards):
+        return []
+    return [*rows, ["in all", won, rewards, mean(rewards, won), brought_minor, count, value, mean(value, count)]]
 
 
 def _left_and_cost(shop: Shop, name: str) -> tuple[int, int]:
@@ -152,11 +173,14 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
         won[channel] = won.get(channel, 0) + parts
     for (channel, _), amount in shop.tally.value_won.items():
         value[channel] = value.get(channel, 0) + amount
+    names = [name for name in {*won, *shop.unacquired} if won.get(name) or shop.unacquired[name]]
     return [
-        [channel, round(parts / WHOLE, 2), value.get(channel, 0), mean(value.get(channel, 0), parts / WHOLE)]
-        for channel, parts in sorted(won.items(), key=lambda each: (-value.get(each[0], 0), each[0]))
-        if parts
-    ]
+        [
+            name, round(won.get(name, 0) / WHOLE, 2), value.get(name, 0),
+            mean(value.get(name, 0), won.get(name, 0) / WHOLE), shop.unacquired[name] or None,
+        ]
+        for name in sorted(names, key=lambda each: (-value.get(each, 0), each))
+    ]  # fmt: skip
 
 
 def _by_cohort(shop: Shop) -> list[list[Cell]]:

@@ -35,7 +35,7 @@ def cohorts(shop: Shop) -> Part:
             table(
                 "retention",
                 "Of each month's new customers, who bought so many months later",
-                "cohort_month customers " + " ".join(f"month_{age}" for age in range(AGES_SHOWN)),
+                "cohort_month customers " + " ".join(f"month_{age}" for age in range(AGES_SHOWN)) + " running_month",
                 _retention(shop),
                 shown_max=6,
             ),
@@ -61,5 +61,6 @@ def _retention(shop: Shop) -> list[list[Cell]]:
             share(shop.tally.bought[cohort, age], size) if cohort + age <= shop.this_month else None
             for age in range(AGES_SHOWN)
         ]
-        rows.append([month_name(cohort), size, *ages])
+        running = shop.this_month - cohort
+        rows.append([month_name(cohort), size, *ages, running if running < AGES_SHOWN else None])
     return rows

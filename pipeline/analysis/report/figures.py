@@ -35,15 +35,23 @@ _add(
     channel=(
         "channel",
         (
-            "Through what customers were touched. *Word of mouth*: no touch, and a friend sent them. "
+            "Through what customers were touched. *Word of mouth alone*: no touch, and a friend sent them. "
             "*None known*: neither."
         ),
     ),
     cohort_month=("customers of", "Month of the first purchase, or of a channel's spend."),
     department=("department", "Marketing, sales or service."),
     step=("step", "Of the funnel: reached, persuaded, satisfied, promoting."),
+    base=("of whom", "Whom the share is of."),
+    touched=("touched", "Who came by a friend: whether a channel had a part in winning them too."),
     lifecycle=("lifecycle", "Where customers stand with buying, as of the log's last moment."),
-    tier=("tier", "MVC, MGC, BZ or the rest, as of the log's last moment."),
+    tier=(
+        "tier",
+        (
+            "MVC, MGC, BZ or the rest, as of the log's last moment. *Of no customer*: costs that name none, channels "
+            "that won nobody, and what channels' spend of this time and their customers' shares of it differ by."
+        ),
+    ),
     move=("from, to", "The tiers of two months that follow each other."),
     goal=("goal", "What the shop wants, from `[goals]` in the policy."),
     owner=("owner", "Who answers for it: marketing, sales, service or shared."),
@@ -54,7 +62,7 @@ _add(
             "cancellation, interest, reason for buying."
         ),
     ),
-    category=("category", "Of the product, as orders name it."),
+    category=("category", "Of the product, as orders named it last."),
     product_id=("product", "As orders, reviews, refunds and tickets name it."),
     reason=("reason", "The code that the ticket, refund, cancellation or preference carries."),
     verdict=("verdict", "*Costs more than it brings*: in the last two whole periods one after the other."),
@@ -62,11 +70,25 @@ _add(
     model=("model", "How the touches before an order share it."),
     evidence=("by", "What tells how satisfied they are: of all kinds together, or of one."),
     level=("satisfaction", "Of a customer by all evidence, the older the less; unknown without any."),
-    unit=("unit", "Minor units of the shop's currency, or a share."),
+    output=(
+        "brought about",
+        (
+            "Newly known: their first event of all lies in this time, and a channel touched them first. Customers "
+            "won: by the policy's model of touches. E-mails answered: opened or clicked, each once. Orders kept: "
+            "placed in this time, and something of them is left. Tickets solved: and not opened again."
+        ),
+    ),
+    unit=("unit", "Minor units of the shop's currency, a share, or a count."),
 )
 _add(
     "count",
-    people=("people", "How many at this step in the time of the report."),
+    people=("people", "How many: at this step in the time of the report; who said this last before they went silent."),
+    base_people=("of so many", "How many those are."),
+    won_by_friend=("came by a friend", "People with a first order in the time of the report, whom a friend had sent."),
+    running_month=(
+        "month not over",
+        "So many months after the first purchase is the month that is not over: its share is so far.",
+    ),
     newcomers=("newly known", "People whose first event of all lies in the period."),
     reached=("reached", "People that marketing reached: a touch, an e-mail delivered, or a contact by marketing."),
     prospects=("prospects", "Known before the period and without a purchase until then."),
@@ -133,7 +155,13 @@ _add(
             "commissions and recorded costs; service's time, returns, tickets and recorded costs."
         ),
     ),
+    cost_each_minor=("cost for each", "The department's whole cost by so many."),
     spend_minor=("spend", "What channels were told to have cost (`wafa spend`), a month's day by day alike."),
+    reward_minor=(
+        "rewards",
+        "What friends were given for sending somebody, in the time of the report; among marketing's costs.",
+    ),
+    reward_each_minor=("rewards each", "By people who came by a friend."),
     marketing_minor=("marketing", "Its cost."),
     sales_minor=("sales", "Its cost."),
     service_minor=("service", "Its cost."),
@@ -144,6 +172,10 @@ _add(
     cpa_minor=("cost of winning one", "Spend by customers won (CPA); shrunk toward all channels' where few were won."),
     cpa_low_minor=("at least", "The cost of winning one lies above it with 95 % probability."),
     cpa_high_minor=("at most", "It lies below it with 95 % probability."),
+    unacquired_minor=(
+        "nobody won",
+        "Of its spend, that of months in which it won nobody: in no customer's value.",
+    ),
     predicted_minor=("predicted", "What they will still bring, as their profiles predict it; none without a model."),
     report_minor=("in the report", "Of all periods, and what lies outside them."),
     customers_minor=("in the customers", "The same, summed over the customers' values."),
@@ -152,10 +184,7 @@ _add(
 )
 _add(
     "share",
-    of_step_before=(
-        "of the step before",
-        "Persuaded of those reached or prospects; satisfied of those heard; promoting beside the buyers.",
-    ),
+    base_share=("share", "Of those named beside it; promoting need not have bought."),
     conversion=("persuaded of all", "Persuaded, of prospects and newly known together."),
     returned=("return", "Profit per unit of money spent on them, to date."),
     returned_low=("return, at least", "Lies above it with 95 % probability."),
@@ -180,6 +209,7 @@ _add(
 )
 _add(
     "measured",
+    result=("how much", "Of a promise kept or broken: the share kept, of those due in this time."),
     target=("target", "From the policy, of a whole period: none where the report has a part of one."),
     actual=("actual", "So far; money in minor units, else a share."),
     forecast=("forecast", "Of the whole period; of one that is over, what was."),

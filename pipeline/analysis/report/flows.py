@@ -11,6 +11,7 @@ from pipeline.analysis.report.measures import Measure, Row, nothing
 from pipeline.core.acquisition import WHOLE, parts_among
 from pipeline.core.costs import MILLI
 from pipeline.core.days import DAY_SECONDS
+from pipeline.core.ledger import is_void
 from pipeline.core.money import portion, rounded
 from pipeline.core.policy import ATTRIBUTIONS
 from pipeline.core.profile import Order
@@ -43,7 +44,9 @@ def standing_orders(life: Life) -> list[tuple[Order, OrderTold]]:
 def flows_of(entry: Order, told: OrderTold) -> Iterator[Flow]:
     """An order as it was, then what each refund took of it."""
     before = worth(entry, ())
-    yield Flow(entry.purchased_at, _row(Worth(), before, orders=1))
+    placed = _row(Worth(), before, orders=1)
+    placed[Measure.KEPT] = int(not is_void(told.ledger, entry))
+    yield Flow(entry.purchased_at, placed)
     refunds = sorted(told.ledger.refunds, key=lambda each: (each.refunded_at, each.refund))
     for number, refund in enumerate(refunds, 1):
         after = worth(entry, refunds[:number])

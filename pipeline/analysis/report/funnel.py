@@ -38,10 +38,10 @@ def funnel(shop: Shop) -> Part:
     heard, satisfied = people(shop, "heard", WHOLE_TIME), people(shop, "satisfied", WHOLE_TIME)
     buyers, promoting = people(shop, "buyers", WHOLE_TIME), people(shop, "promoting", WHOLE_TIME)
     steps: list[list[Cell]] = [
-        ["reached (marketing)", reached, None],
-        ["persuaded (sales)", won, share(won, might_buy)],
-        ["satisfied (service)", satisfied, share(satisfied, heard)],
-        ["promoting (word of mouth)", promoting, share(promoting, buyers)],
+        ["reached (marketing)", reached, None, None, ""],
+        ["persuaded (sales)", won, share(won, might_buy), might_buy, "prospects and newly known"],
+        ["satisfied (service)", satisfied, share(satisfied, heard), heard, "with evidence"],
+        ["promoting (word of mouth)", promoting, share(promoting, buyers), buyers, "buyers, beside them"],
     ]
     remarks = []
     if not heard:
@@ -55,7 +55,7 @@ def funnel(shop: Shop) -> Part:
         "funnel",
         "From reached to promoting",
         (
-            table("funnel", "The funnel, people", "step people of_step_before", steps),
+            table("funnel", "The funnel, people", "step people base_share base_people base", steps),
             table(
                 "funnel_by_period",
                 "The funnel by period",
@@ -70,7 +70,9 @@ def funnel(shop: Shop) -> Part:
                 _by_first_channel(shop),
             ),
             *satisfaction_tables(shop),
-            table("funnel_by_channel", "Reached and won by channel", "channel reached won", _by_channel(shop)),
+            table(
+                "funnel_by_channel", "Reached and won by channel", "channel reached won", _by_channel(shop), shown_max=0
+            ),
         ),
         tuple(remarks),
     )

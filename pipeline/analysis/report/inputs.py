@@ -6,6 +6,7 @@ from pipeline.analysis.report.channels import FLAG, FLAGGED_AFTER, channel_row
 from pipeline.analysis.report.measures import (
     DEPARTMENTS,
     Measure,
+    Row,
     activities_of,
     add,
     brought,
@@ -16,9 +17,11 @@ from pipeline.analysis.report.measures import (
     profit,
     value_of,
 )
+from pipeline.analysis.report.outputs import output_tables
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
 from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
+from pipeline.analysis.report.words import amount
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.audit import lines_of
 
@@ -36,6 +39,7 @@ def inputs(shop: Shop) -> Part:
                 for each in DEPARTMENTS
             ],
         ),
+        *output_tables(shop),
         table(
             "inputs_outputs",
             "Costs against revenue and profit",
@@ -46,7 +50,7 @@ def inputs(shop: Shop) -> Part:
         ),
         table(
             "inputs_outputs_by_channel",
-            "The same by channel",
+            "Channels: what was spent and done, and what orders brought by the touches before them",
             "channel touches activities spend_minor orders_attributed net_revenue_minor brought_minor",
             _by_channel(shop),
             shown_max=0,
@@ -59,7 +63,7 @@ def inputs(shop: Shop) -> Part:
         tables.append(
             table(
                 "inputs_outputs_by_tier",
-                "The same by tier",
+                "The same by tier, and what is of no customer",
                 "tier activities cost_minor net_revenue_minor profit_minor",
                 _by_tier(shop),
             )
@@ -73,6 +77,10 @@ def inputs(shop: Shop) -> Part:
     if any(owed.made for owed in shop.tally.owed.values()):
         title = "What was promised, to date: consent (marketing), delivery (sales), answers (service)"
         tables.append(table("promises", title, "department kept broken open kept_share", _promises(shop)))
+    unacquired = shop.unacquired.total()
+    if unacquired:
+        told = amount(unacquired, shop.currency)
+        remarks.append(f"Channels spent {told} that won nobody: a cost of its time, and in no customer's value.")
     columns = "line report_minor customers_minor difference_minor"
     tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
     wrong = [str(line[0]) for line in lines if line[3]]
@@ -114,13 +122,20 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
 
 def _by_tier(shop: Shop) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
+    rest = shop.whole()
     for tier in shop.tally.keys(TIER):
         row = nothing()
         for number in range(len(shop.calendar.periods)):
             add(row, shop.tally.row(TIER, tier, number))
-        done = sum(activities_of(row, department) for department in DEPARTMENTS)
-        rows.append([tier or "none", done, cost(row), net_revenue(row), profit(row)])
-    return rows
+        rest = [left - part for left, part in zip(rest, row, strict=True)]
+        rows.append([tier or "none", *_inputs_outputs(row)])
+    of_nobody = _inputs_outputs(rest)
+    return [*rows, ["of no customer", *of_nobody]] if any(of_nobody) else rows
+
+
+def _inputs_outputs(row: Row) -> list[Cell]:
+    done = sum(activities_of(row, department) for department in DEPARTMENTS)
+    return [done, cost(row), net_revenue(row), profit(row)]
 
 
 def _promises(shop: Shop) -> list[list[Cell]]:

@@ -1,7 +1,8 @@
-"""What the report keeps of a customer while their log is read: a small record an order, touch, period and wish."""
+"""What the report keeps of a customer while their log is read: a small record an order, ticket, touch, period, wish."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pipeline.analysis.report.calendar import Place
@@ -9,10 +10,13 @@ from pipeline.analysis.report.measures import Row
 from pipeline.core.profile import Case, Dealings, Ledger
 from pipeline.core.referrals import Rewards
 
+ANSWERS_MAX: Final = 1_024
+"""E-mails answered that are kept of a customer, the first told."""
 TOUCHES_MAX: Final = 256
 """Touches kept of a customer, the latest."""
 WISHES_MAX: Final = 64
 """Different things a customer said, kept for the needs report."""
+_NO_PRODUCT: Final = (("", ""),)
 
 
 class Wish(NamedTuple):
@@ -24,10 +28,19 @@ class Wish(NamedTuple):
     reason: str
 
 
-class OrderTold:
-    """One order, its refunds, and what was promised."""
+class Word(NamedTuple):
+    """Something that was said of an order: when, what and why, and of which products if it names any."""
 
-    __slots__ = ("cancelled_at", "delivered_at", "items", "ledger", "promised_at")
+    at: int
+    kind: str
+    reason: str
+    items: tuple[tuple[str, str], ...]
+
+
+class OrderTold:
+    """One order, its refunds, what was promised, and what was said of it."""
+
+    __slots__ = ("cancelled_at", "delivered_at", "items", "ledger", "promised_at", "words")
 
     def __init__(self) -> None:
         self.ledger = Ledger()
@@ -36,17 +49,23 @@ class OrderTold:
         self.cancelled_at = 0
         self.promised_at = 0
         self.delivered_at = 0
+        self.words: tuple[Word, ...] = ()
 
 
 class TicketTold:
-    """One ticket, by the profiles' own rule, and since when it is known."""
+    """One ticket, by the profiles' own rule; since when it is known, and what it is about, as was told last."""
 
-    __slots__ = ("case", "heard_at", "is_opened")
+    __slots__ = ("case", "heard_at", "is_opened", "kind", "order", "product_id", "reason", "told_at")
 
     def __init__(self, case: Case, heard_at: int) -> None:
         self.case, self.heard_at = case, heard_at
         self.is_opened = False
         """Whether its opening has been told, and counted."""
+        self.kind = self.product_id = self.reason = ""
+        self.order = 0
+        """The mark of the order it is about; 0: of none."""
+        self.told_at = 0
+        """When the last of these was told."""
 
 
 class Said:
@@ -64,11 +83,13 @@ class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "first_at", "first_touch", "marks", "orders", "referred_at", "rewards", "said", "spent", "tickets", "touches",
-        "wishes",
+        "answered", "first_at", "first_touch", "low_rating", "marks", "orders", "referred_at", "rewards", "said",
+        "spent", "tickets", "touches", "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.answered: dict[int, int] = {}
+        """An e-mail's mark to when it was first opened or clicked."""
         self.first_at = 0
         self.marks = b""
         self.orders: dict[int, OrderTold] = {}
@@ -80,5 +101,20 @@ class Life:
         self.spent: dict[Place, Row] = {}
         self.said: dict[int, Said] = {}
         self.tickets: dict[int, TicketTold] = {}
-        self.wishes: dict[Wish, tuple[int, int]] = {}
-        """How often in the time of the report, and when last."""
+        self.wishes: dict[Wish, int] = {}
+        """How often in the time of the report: what is said of no order and in no ticket."""
+        self.low_rating: tuple[int, Wish] | None = None
+        """The latest of all time, of a product."""
+
+    def words(self) -> Iterator[tuple[int, Wish]]:
+        """What they said of orders and in tickets, at any time, with its instant: a wish a product."""
+        for order in self.orders.values():
+            for word in order.words:
+                for product_id, category in word.items or order.items or _NO_PRODUCT:
+                    yield word.at, Wish(word.kind, product_id, category, word.reason)
+        for ticket in self.tickets.values():
+            told = self.orders.get(ticket.order)
+            items = ((ticket.product_id, ""),) if ticket.product_id else told.items if told else ()
+            if ticket.kind:
+                for product_id, category in items or _NO_PRODUCT:
+                    yield ticket.heard_at, Wish(ticket.kind, product_id, category, ticket.reason)

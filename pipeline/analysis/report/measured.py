@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from pipeline.analysis.report.funnel import people
-from pipeline.analysis.report.measures import Measure, net_revenue, profit
+from pipeline.analysis.report.measures import DEPARTMENTS, Measure, net_revenue, profit
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.tally import MICRO
 from pipeline.core.acquisition import WHOLE
@@ -39,8 +39,11 @@ def _satisfied(shop: Shop, number: int) -> Counted:
 
 
 def _kept(shop: Shop, number: int) -> Counted:
-    kept = shop.tally.promises["kept", number]
-    return Counted(kept, kept + shop.tally.promises["broken", number])
+    kept, broken = (
+        sum(shop.tally.promises[outcome, department, number] for department in DEPARTMENTS)
+        for outcome in ("kept", "broken")
+    )
+    return Counted(kept, kept + broken)
 
 
 def won(shop: Shop, number: int) -> tuple[int, int]:

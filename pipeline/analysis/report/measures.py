@@ -34,6 +34,14 @@ class Measure(IntEnum):
     SERVICE_ACTIVITIES = 18
     TICKETS = 19
     BUYERS = 20
+    REWARDS = 21
+    """For sending a friend: of what is under `MARKETING`."""
+    ANSWERED = 22
+    """E-mails opened or clicked, each once."""
+    KEPT = 23
+    """Orders of which something is left."""
+    SOLVED = 24
+    """Tickets solved, and not opened again."""
 
 
 SIZE: Final = len(Measure)

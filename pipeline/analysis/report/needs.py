@@ -5,6 +5,8 @@ Codes alone, never a word of text nor anybody's name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pipeline.analysis.report.life import Wish
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, table
@@ -13,49 +15,53 @@ from pipeline.analysis.report.table import Cell, Part, table
 def needs(shop: Shop) -> Part:
     """The part."""
     has_tiers = any(shop.tally.by_tier)
-    ranked = sorted(shop.tally.wishes.items(), key=lambda each: _rank(each, has_tiers=has_tiers))
+    wishes = _with_categories(shop, shop.tally.wishes)
+    ranked = sorted(wishes.items(), key=lambda each: _rank(each, has_tiers=has_tiers))
     rows: list[list[Cell]] = [
-        [
-            wish.kind,
-            wish.category or shop.tally.category_by_product.get(wish.product_id, ""),
-            wish.product_id,
-            wish.reason,
-            said,
-            by,
-            mvc if has_tiers else None,
-            value,
-        ]
+        [wish.kind, wish.category, wish.product_id, wish.reason, said, by, mvc if has_tiers else None, value]
         for wish, (said, by, mvc, value) in ranked
     ]
     remarks = []
     if not has_tiers:
         remarks.append("Profiles hold no tier yet: in order of the value of who said it, instead of MVCs first.")
-    silent = sum(shop.tally.losses.values())
-    losses: list[list[Cell]] = [
-        [kind, category, reason, people]
-        for (kind, category, reason), people in sorted(shop.tally.losses.items(), key=lambda each: (-each[1], each[0]))
-        if kind != "nothing" or len(shop.tally.losses) > 1
-    ]
-    if silent:
-        told = silent - shop.tally.losses["nothing", "", ""]
-        remarks.append(f"At risk or lapsed: {silent:,}; {told:,} of them had said what was wrong.")
+    lost = shop.tally.lost
+    if lost.people:
+        remarks.append(f"At risk or lapsed: {lost.people:,}; {lost.told:,} of them had said what was wrong.")
+    columns = "kind category product_id reason said people_said mvc_said said_value_minor"
     return Part(
         "needs",
         "Needs: for those who make the products",
         (
+            table("needs", "What was said", columns, rows, shown_max=8),
             table(
-                "needs",
-                "What was said",
-                "kind category product_id reason said people_said mvc_said said_value_minor",
-                rows,
-                shown_max=8,
-            ),
-            table(
-                "losses", "What was said last by who went silent", "kind category reason people", losses, shown_max=5
+                "losses", "What was said last by who is silent now", "kind category product_id reason people",
+                _losses(shop), shown_max=5,
             ),
         ),
         tuple(remarks),
-    )
+    )  # fmt: skip
+
+
+def _with_categories(shop: Shop, wishes: Mapping[Wish, Sequence[int]]) -> dict[Wish, list[int]]:
+    """The sums by what was said, with the products' categories now that all orders have been read."""
+    found: dict[Wish, list[int]] = {}
+    for wish, sums in wishes.items():
+        category = shop.tally.category_by_product.get(wish.product_id, wish.category)
+        whole = found.setdefault(wish._replace(category=category), [0] * len(sums))
+        for place, each in enumerate(sums):
+            whole[place] += each
+    return found
+
+
+def _losses(shop: Shop) -> list[list[Cell]]:
+    """What most said first; where nobody said anything there is nothing to show."""
+    if not shop.tally.lost.told:
+        return []
+    losses = _with_categories(shop, {wish: (people,) for wish, people in shop.tally.lost.wishes.items()})
+    return [
+        [wish.kind, wish.category, wish.product_id, wish.reason, people]
+        for wish, (people,) in sorted(losses.items(), key=lambda each: (-each[1][0], each[0]))
+    ]
 
 
 def _rank(each: tuple[Wish, list[int]], *, has_tiers: bool) -> tuple[int, int, int, Wish]:

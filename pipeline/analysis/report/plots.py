@@ -98,13 +98,14 @@ def _across(axes: Axes, names: Sequence[Cell], bars: Sequence[tuple[str, str, Se
 
 def _funnel(axes: Axes, part: Part, currency: str) -> None:
     table = part.table("funnel")
-    people, shares = _numbers(table.column("people")), table.column("of_step_before")
+    people, shares = _numbers(table.column("people")), table.column("base_share")
     axes.barh(range(len(people)), people, 0.66, color=[GREY, BLUE, GREEN, ORANGE])
     axes.set_yticks(range(len(people)), [str(step) for step in table.column("step")])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    for place, (count, share) in enumerate(zip(people, shares, strict=True)):
-        told = f" {count:,.0f}" + (f" ({share:.0%})" if isinstance(share, float) else "")
+    of_whom = zip(shares, table.column("base_people"), strict=True)
+    for place, (count, (share, base)) in enumerate(zip(people, of_whom, strict=True)):
+        told = f" {count:,.0f}" + (f" ({share:.0%} of {base:,})" if isinstance(share, float) else "")
         axes.text(count, place, told, va="center")
     axes.set_xlim(0, max(people) * 1.2)
     axes.set_xlabel("people")
@@ -162,7 +163,11 @@ def _inputs(axes: Axes, part: Part, currency: str) -> None:
 
 def _retention(axes: Axes, part: Part, currency: str) -> None:
     table = part.table("retention")
-    grid = [[float(cell) if isinstance(cell, int | float) else nan for cell in row[3:]] for row in table.rows]
+    ages = [place for place, name in enumerate(table.columns) if name.startswith("month_")][1:]
+    running = table.column("running_month")
+    grid = [
+        [float(cell) if isinstance(cell := row[place], int | float) else nan for place in ages] for row in table.rows
+    ]
     known = max((age for row in grid for age, cell in enumerate(row, 1) if not isnan(cell)), default=1)
     grid = [row[:known] for row in grid]
     top = max((cell for row in grid for cell in row if not isnan(cell)), default=0.0) or 1.0
@@ -173,11 +178,12 @@ def _retention(axes: Axes, part: Part, currency: str) -> None:
         for age, cell in enumerate(row):
             if not isnan(cell):
                 ink = "white" if cell > top * _DARK_FROM else _INK
-                axes.text(age + 0.5, line + 0.5, f"{cell:.0%}", ha="center", va="center", color=ink, fontsize=8)
+                told = f"{cell:.0%}…" if age + 1 == running[line] else f"{cell:.0%}"
+                axes.text(age + 0.5, line + 0.5, told, ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks([age + 0.5 for age in range(known)], [str(age + 1) for age in range(known)])
     sizes = zip(table.column("cohort_month"), table.column("customers"), strict=True)
     axes.set_yticks([line + 0.5 for line in range(len(grid))], [f"{month}  ({size:,})" for month, size in sizes])
-    axes.set_xlabel("months after that of the first purchase")
+    axes.set_xlabel("months after that of the first purchase (…: not over)")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for side in ("left", "bottom"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
 from pipeline.analysis.report.tally import OVERHEAD, SHOP, Tally
+from pipeline.core.acquisition import parts_of
 from pipeline.core.controls import Controls, spending
 from pipeline.core.days import running_month
 from pipeline.core.policy import Policy
@@ -62,6 +64,15 @@ class Shop:
         for (channel, month), amount in self.spend_by_month.items():
             for period, part in self.calendar.of_month(amount, month, self.today).items():
                 found[channel, period] = found.get((channel, period), 0) + part
+        return found
+
+    @cached_property
+    def unacquired(self) -> Counter[str]:
+        """Channel to what it cost in months in which it won nobody: it is in no customer's value."""
+        found: Counter[str] = Counter()
+        for each in spending(self.controls):
+            if not parts_of(each):
+                found[each.channel] += each.spend_minor
         return found
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
@@ -9,12 +10,14 @@ from typing import Final
 from pipeline.analysis.report.calendar import OUTSIDE, month_days
 from pipeline.analysis.report.felt import Span, felt_in, was_dealt_with
 from pipeline.analysis.report.flows import flows_of, order_shares, spent_rows, split, standing_orders
-from pipeline.analysis.report.life import Life, Wish
+from pipeline.analysis.report.life import WISHES_MAX, Life, Wish
 from pipeline.analysis.report.measures import Measure, Row, add, brought, net_revenue, nothing, profit
 from pipeline.analysis.report.standing import Standing
 from pipeline.analysis.report.tally import (
     ALL_EVIDENCE,
+    BY_FRIEND,
     CHANNEL,
+    FRIEND,
     MICRO,
     NO_CHANNEL,
     NO_TIER,
@@ -25,6 +28,7 @@ from pipeline.analysis.report.tally import (
     Moments,
     Tally,
 )
+from pipeline.core import cases
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
@@ -41,6 +45,7 @@ def take(tally: Tally, life: Life, standing: Standing, as_of: int) -> None:
     taken = _Taken(tally, life, standing, as_of)
     taken.orders()
     taken.costs()
+    taken.achieved()
     taken.people()
     taken.satisfied()
     taken.won()
@@ -61,6 +66,8 @@ class _Taken:
         self.first_month = running_month(self.first_day) if self.first_at else 0
         by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
         self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
+        self.friend = BY_FRIEND[bool(standing.shares)] if by_friend else ""
+        """How who came by a friend was touched besides."""
         self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}
         touch = life.first_touch
         is_touched = touch is not None and (not self.first_at or touch[0] <= self.first_at)
@@ -101,7 +108,7 @@ class _Taken:
     def _sum(self, period: int, month: int, row: Row) -> None:
         tally = self.tally
         add(tally.totals, row)
-        for what, which in ((SHOP, ""), (TIER, self.tier)):
+        for what, which in ((SHOP, ""), (TIER, self.tier), *([(FRIEND, self.friend)] if self.friend else [])):
             add(tally.rows.setdefault((what, which, period), nothing()), row)
         if self.first_at:
             for channel, part in split(row, self.who.shares, self.nobody).items():
@@ -132,6 +139,17 @@ class _Taken:
             place = self.calendar.place_of_day(self.first_day)
             self._sum(place.period, place.month, row)
 
+    def achieved(self) -> None:
+        """What our doings brought about with them: e-mails they answered, tickets that were solved."""
+        done = [(at, Measure.ANSWERED) for at in self.life.answered.values()]
+        done += [
+            (told.case.solved_at, Measure.SOLVED) for told in self.life.tickets.values() if cases.is_solved(told.case)
+        ]
+        for at, measure in done:
+            place, row = self.calendar.place(at), nothing()
+            row[measure] = 1
+            self._sum(place.period, place.month, row)
+
     def people(self) -> None:
         """Each person once a period, and once in the whole time."""
         life, count = self.life, self._count
@@ -143,6 +161,7 @@ class _Taken:
         if seen != OUTSIDE:
             count("newcomers", seen)
             count("newcomers", WHOLE_TIME)
+            count("newcomers", seen, self.first_channel)
             count("newcomers", WHOLE_TIME, self.first_channel)
         if self.periods - {OUTSIDE}:
             count("buyers", WHOLE_TIME)
@@ -197,6 +216,8 @@ class _Taken:
         won = self.calendar.place_of_day(self.first_day).period if self.first_at else OUTSIDE
         if won != OUTSIDE:
             self._count("first order", WHOLE_TIME, self.first_channel)
+            if self.friend:
+                self.tally.won_by_friend[self.friend] += 1
             for channel, share in self.shares.items():
                 for period in (won, WHOLE_TIME):
                     self._count("persuaded", period, channel, share)
@@ -204,17 +225,17 @@ class _Taken:
     def promises(self) -> None:
         """Deliveries and answers promised, in the period they were due in."""
         due = [
-            (told.promised_at, told.delivered_at)
+            ("sales", told.promised_at, told.delivered_at)
             for told in self.life.orders.values()
             if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
         ]
-        answers = [(told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
-        for promised_at, done_at in (*due, *answers):
+        answers = [("service", told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
+        for department, promised_at, done_at in (*due, *answers):
             period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
             if period == OUTSIDE or (not done_at and promised_at >= self.as_of):
                 continue
             outcome = "kept" if 0 < done_at <= promised_at else "broken"
-            self.tally.promises[outcome, period] += 1
+            self.tally.promises[outcome, department, period] += 1
 
     def standing(self) -> None:
         """Their value to date, by where they stand, by who won them and when."""
@@ -229,8 +250,8 @@ class _Taken:
         tally.has_predictions |= who.predicted_minor is not None
         for sums, key in ((tally.by_lifecycle, who.lifecycle), (tally.by_tier, self.tier)):
             sums.setdefault(key, Moments()).take(worth, spent, who.predicted_minor or 0)
-        if self.nobody == WORD_OF_MOUTH:
-            tally.by_friend.take(worth, spent, who.predicted_minor or 0)
+        if self.friend:
+            tally.by_friend[self.friend].take(worth, spent, who.predicted_minor or 0)
         tally.sizes[self.first_month] += 1
         for channel, share in self.shares.items():
             tally.won[channel, self.first_month] += share
@@ -256,12 +277,26 @@ class _Taken:
 
     def wishes(self) -> None:
         """What they let us know, and what they said last before they went silent."""
-        is_mvc = int(self.tier == "mvc")
-        for wish, (times, _) in self.life.wishes.items():
+        is_mvc, words = int(self.tier == "mvc"), list(self.life.words())
+        wishes = Counter(self.life.wishes)
+        for at, wish in words:
+            if self.calendar.place(at).period != OUTSIDE and (wish in wishes or len(wishes) < WISHES_MAX):
+                wishes[wish] += 1
+        for wish, times in wishes.items():
             sums = self.tally.wishes.setdefault(wish, [0, 0, 0, 0])
             for place, each in enumerate((times, 1, is_mvc, self.who.value.value_to_date_minor)):
                 sums[place] += each
         if self.who.lifecycle in _SILENT and self.first_at:
-            bad = [(last_at, wish) for wish, (_, last_at) in self.life.wishes.items() if wish.kind in _BAD]
-            wish = max(bad)[1] if bad else _NOTHING_SAID
-            self.tally.losses[wish.kind, wish.category, wish.reason] += 1
+            self._lost([each for each in words if each[1].kind in _BAD])
+
+    def _lost(self, bad: list[tuple[int, Wish]]) -> None:
+        """One who went silent, by each product that their last bad word was about, whenever it was said."""
+        if self.life.low_rating is not None:
+            bad.append(self.life.low_rating)
+        lost = self.tally.lost
+        lost.people += 1
+        lost.told += bool(bad)
+        last_at, last = max(bad, default=(0, _NOTHING_SAID))
+        said = last_at, last.kind, last.reason
+        products = {wish for at, wish in bad if (at, wish.kind, wish.reason) == said}
+        lost.wishes.update(products or {last})

@@ -20,13 +20,15 @@ from pipeline.core.value import NOTHING, Value
 WHOLE_TIME: Final = -2
 """The place of everything in the report's time together, where people are counted once."""
 NO_CHANNEL: Final = "none known"
-WORD_OF_MOUTH: Final = "word of mouth"
+WORD_OF_MOUTH: Final = "word of mouth alone"
 OF_NO_CHANNEL: Final = (WORD_OF_MOUTH, NO_CHANNEL)
 """Who came without a touch: sent by a friend, or nobody knows how."""
 ALL_EVIDENCE: Final = "all"
 """All kinds of evidence of satisfaction together."""
 MICRO: Final = 1_000_000
-SHOP, TIER, CHANNEL, OVERHEAD = "shop", "tier", "channel", "overhead"
+SHOP, TIER, CHANNEL, OVERHEAD, FRIEND = "shop", "tier", "channel", "overhead", "friend"
+BY_FRIEND: Final = ("by no channel", "by a channel too")
+"""Whom a friend sent: touched so."""
 NO_TIER: Final = ""
 
 
@@ -79,6 +81,18 @@ class Felt:
         """(kind, age in days) to pieces."""
 
 
+class Lost:
+    """Who is at risk or lapsed, and what they had said last."""
+
+    __slots__ = ("people", "told", "wishes")
+
+    def __init__(self) -> None:
+        self.people = self.told = 0
+        """All, and those who had said what was wrong."""
+        self.wishes: Counter[Wish] = Counter()
+        """What they said last, product by product, to people."""
+
+
 class Tally:
     """The sums."""
 
@@ -100,8 +114,8 @@ class Tally:
         """Of them, those who bought in it."""
         self.score_micro: Counter[int] = Counter()
         """Period to the sum of its people's satisfaction, in millionths."""
-        self.promises: Counter[tuple[str, int]] = Counter()
-        """(kept or broken, period)."""
+        self.promises: Counter[tuple[str, str, int]] = Counter()
+        """(kept or broken, department, period)."""
         self.attributed: dict[tuple[str, str], list[int]] = {}
         """(model, channel) to parts of orders, their net revenue and what they brought, in the report's time."""
         self.sizes: Counter[int] = Counter()
@@ -116,16 +130,17 @@ class Tally:
         """(channel, month) to value to date of customers won."""
         self.by_lifecycle: dict[str, Moments] = {}
         self.by_tier: dict[str, Moments] = {}
-        self.by_friend = Moments()
-        """Who came by a friend, touched by a channel or not."""
+        self.by_friend = {touched: Moments() for touched in BY_FRIEND}
+        """Who came by a friend."""
+        self.won_by_friend: Counter[str] = Counter()
+        """The same, with their first order in the report's time."""
         self.tier_moves: Counter[tuple[str, str, int]] = Counter()
         """(from, to, period) to customers."""
         self.wishes: dict[Wish, list[int]] = {}
         """What was said to (times, people, MVCs among them, their value)."""
-        self.losses: Counter[tuple[str, str, str]] = Counter()
-        """(what was said last, category, reason) of who is at risk or lapsed, to people."""
+        self.lost = Lost()
         self.category_by_product: dict[str, str] = {}
-        """As orders last named it."""
+        """As orders last named it, or a refund where none did."""
         self.sales_by_day: Counter[int] = Counter()
         self.totals: Row = nothing()
         """Everything, whenever."""

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar
-from pipeline.analysis.report.life import TOUCHES_MAX, WISHES_MAX, Life, OrderTold, Said, TicketTold, Wish
+from pipeline.analysis.report.life import (
+    ANSWERS_MAX,
+    TOUCHES_MAX,
+    WISHES_MAX,
+    Life,
+    OrderTold,
+    Said,
+    TicketTold,
+    Wish,
+    Word,
+)
 from pipeline.analysis.report.measures import Measure, nothing
 from pipeline.core import cases, satisfaction
 from pipeline.core import ledger as ledgers
@@ -75,14 +85,24 @@ class Lives:
         if said is not None:
             said.dealings = satisfaction.with_said(said.dealings, kind, self.calendar.day(at), fraction)
 
-    def wished(self, life: Life, at: int, *wishes: Wish) -> None:
-        """What was said that those who make the products want to know."""
-        if self.calendar.place(at).period == OUTSIDE:
-            return
-        for wish in wishes:
-            if wish in life.wishes or len(life.wishes) < WISHES_MAX:
-                count, last_at = life.wishes.get(wish, (0, 0))
-                life.wishes[wish] = (count + 1, max(last_at, at))
+    def wished(self, life: Life, at: int, wish: Wish) -> None:
+        """What was said, of no order, that those who make the products want to know."""
+        is_inside = self.calendar.place(at).period != OUTSIDE
+        if is_inside and (wish in life.wishes or len(life.wishes) < WISHES_MAX):
+            life.wishes[wish] = life.wishes.get(wish, 0) + 1
+
+    def items(self, items: tuple[logged.Item, ...], *, is_refund: bool = False) -> tuple[tuple[str, str], ...]:
+        """(product, category) of the lines, once each; their category is kept by product, as orders name it last."""
+        kept: dict[tuple[str, str], None] = {}
+        by_product = self.category_by_product
+        for item in items:
+            category = item.category or ""
+            if category and (item.product_id in by_product or len(by_product) < PRODUCTS_MAX):
+                if not (is_refund and item.product_id in by_product):
+                    by_product[item.product_id] = category
+                category = ""  # as the table has it
+            kept[item.product_id, category] = None
+        return tuple(kept)
 
     def moment(self, at: int) -> Moment:
         """The rules an order is kept by."""
@@ -135,11 +155,7 @@ def _contacted(lives: Lives, life: Life, event: logged.ContactMade, at: int) -> 
 def _ordered(lives: Lives, life: Life, event: logged.OrderCompleted, at: int) -> None:
     order = lives.order(life, event.order_id)
     order.ledger = ledgers.with_order(order.ledger, order_entry(event, lives.moment(at)))
-    items = dict.fromkeys((item.product_id, item.category or "") for item in event.items)
-    order.items = tuple(items)[:_ITEMS_KEPT] or order.items
-    for product_id, category in items:
-        if category and (product_id in lives.category_by_product or len(lives.category_by_product) < PRODUCTS_MAX):
-            lives.category_by_product[product_id] = category
+    order.items = lives.items(event.items)[:_ITEMS_KEPT] or order.items
 
 
 def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) -> None:
@@ -147,12 +163,7 @@ def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) ->
     before = order.ledger
     order.ledger = ledgers.with_refund(before, refund_entry(event, lives.moment(at)))
     if len(order.ledger.refunds) > len(before.refunds):
-        items = tuple((item.product_id, item.category or "") for item in event.items) or order.items
-        lives.wished(life, at, *_wishes("refund", items, event.reason))
-
-
-def _wishes(kind: str, items: tuple[tuple[str, str], ...], reason: str | None) -> list[Wish]:
-    return [Wish(kind, product_id, category, reason or "") for product_id, category in items or (("", ""),)]
+        order.words += (Word(at, "refund", event.reason or "", lives.items(event.items, is_refund=True)),)
 
 
 def _cancelled(lives: Lives, life: Life, event: logged.OrderCancelled, at: int) -> None:
@@ -161,7 +172,7 @@ def _cancelled(lives: Lives, life: Life, event: logged.OrderCancelled, at: int) 
     order.ledger = ledgers.with_cancellation(before, mark(event.order_id), at=at, arrived_at=0)
     order.cancelled_at = min(order.cancelled_at or at, at)
     if order.ledger is not before:
-        lives.wished(life, at, *_wishes("cancellation", order.items, event.reason))
+        order.words += (Word(at, "cancellation", event.reason or "", ()),)
 
 
 def _promised(lives: Lives, life: Life, event: logged.OrderPromised, at: int) -> None:
@@ -181,6 +192,12 @@ def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> 
     _reached(lives, life, at)
 
 
+def _answered(lives: Lives, life: Life, event: logged.EmailOpened | logged.EmailClicked, at: int) -> None:
+    key = mark(event.email_id)
+    if key in life.answered or len(life.answered) < ANSWERS_MAX:
+        life.answered[key] = min(life.answered.get(key, at), at)
+
+
 def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -> None:
     if event.sentiment is None:
         return
@@ -192,15 +209,20 @@ def _mentioned(lives: Lives, life: Life, event: logged.MentionPosted, at: int) -
 
 def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> None:
     lives.felt(life, at, satisfaction.Said.REVIEW, event.rating_fraction)
-    if event.rating_fraction <= LOW_RATING:
-        order = life.orders.get(mark(event.order_id)) if event.order_id else None
-        items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
-        lives.wished(life, at, *_wishes("low rating", items, None))
+    if event.rating_fraction > LOW_RATING:
+        return
+    if event.order_id and not event.product_id:
+        lives.order(life, event.order_id).words += (Word(at, "low rating", "", ()),)
+        return
+    wish = Wish("low rating", event.product_id or "", "", "")
+    lives.wished(life, at, wish)
+    life.low_rating = max(life.low_rating or (at, wish), (at, wish))
 
 
 def _referred(lives: Lives, life: Life, event: logged.ReferralMade, at: int) -> None:
     life.rewards, more = rewarded(life.rewards, mark(event.referral_id), event.reward_minor or 0)
     lives.count(life, at, Measure.MARKETING, more)
+    lives.count(life, at, Measure.REWARDS, more)
     said = lives.said(life, at)
     if said is not None:
         said.is_promoting = True
@@ -225,10 +247,13 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
     if isinstance(event, logged.TicketOpened) and not ticket.is_opened:
         ticket.is_opened = True
         lives.count(life, at, Measure.TICKETS)
-        if event.kind is not None and event.kind in _TICKET_WISHES:
-            order = life.orders.get(mark(event.order_id)) if event.order_id else None
-            items = ((event.product_id, ""),) if event.product_id else order.items if order else ()
-            lives.wished(life, at, *_wishes(event.kind.replace("_", " "), items, event.category))
+    if at >= ticket.told_at:
+        ticket.told_at = at
+        if event.kind is not None:
+            ticket.kind = event.kind.replace("_", " ") if event.kind in _TICKET_WISHES else ""
+        ticket.product_id = event.product_id or ticket.product_id
+        ticket.order = mark(event.order_id) if event.order_id else ticket.order
+        ticket.reason = event.category or ticket.reason
 
 
 def _told(life: Life, event: logged.TicketEvent, at: int) -> TicketTold:
@@ -264,8 +289,8 @@ _TELL: Final[dict[type, Callable[[Lives, Life, Any, int], None]]] = {
     logged.OrderShipped: _seen,
     logged.OrderDelivered: _delivered,
     logged.EmailDelivered: _mailed,
-    logged.EmailOpened: _seen,
-    logged.EmailClicked: _seen,
+    logged.EmailOpened: _answered,
+    logged.EmailClicked: _answered,
     logged.EmailBounced: _seen,
     logged.EmailUnsubscribed: _seen,
     logged.EmailMarkedAsSpam: _seen,

@@ -12,6 +12,9 @@ from pipeline.schemas.currencies import EXPONENTS
 
 NOTHING: Final = "-"
 _PLAIN: Final[tuple[Kind, ...]] = ("text",)
+_KIND_BY_UNIT: Final[dict[str, Kind]] = {"money": "money", "share": "share", "count": "number"}
+_ABOUT_OTHERS: Final = ("unit", "running_month")
+"""Columns that say how to read the others of their row: in files they stand by themselves."""
 
 
 def amount(minor: float, currency: str) -> str:
@@ -34,12 +37,16 @@ def in_words(cell: Cell, kind: Kind, currency: str) -> str:
 
 
 def row_in_words(table: Table, row: Sequence[Cell], currency: str) -> list[str]:
-    """A row; what is measured is told in the row's own unit."""
-    unit = row[table.columns.index("unit")] if "unit" in table.columns else None
-    told = []
-    for cell, figure in zip(row, table.figures, strict=True):
-        kind: Kind = "money" if unit == "money" else "share"
-        told.append(in_words(cell, kind if figure.kind == "measured" else figure.kind, currency))
+    """A row; what is measured is told in the row's own unit, and what is not over as such."""
+    about = {name: row[table.columns.index(name)] for name in _ABOUT_OTHERS if name in table.columns}
+    kind = _KIND_BY_UNIT.get(str(about.get("unit")), "share")
+    told = [
+        in_words(cell, kind if figure.kind == "measured" else figure.kind, currency)
+        for cell, figure in zip(row, table.figures, strict=True)
+    ]
+    running = f"month_{about.get('running_month')}"
+    if running in table.columns:
+        told[table.columns.index(running)] += " so far"
     return told
 
 
@@ -53,5 +60,5 @@ def with_something(table: Table, rows: Sequence[Sequence[Cell]]) -> list[int]:
     return [
         place
         for place, name in enumerate(table.columns)
-        if name != "unit" and (place == 0 or any(row[place] not in (None, "") for row in rows))
+        if name not in _ABOUT_OTHERS and (place == 0 or any(row[place] not in (None, "") for row in rows))
     ]

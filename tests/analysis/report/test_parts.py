@@ -9,10 +9,11 @@ import pytest
 
 from pipeline.analysis.report.table import Cell, Report
 from pipeline.analysis.report.tally import Moments
+from pipeline.analysis.report.words import row_in_words, with_something
 from pipeline.schemas import logged
 from pipeline.schemas.shop_costs import ShopCost
 from tests.analysis.report.shops import Told, report_of
-from tests.core.builders import cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.builders import cancelled, day, opened, order, policy, refund, resolved, said, ticket
 from tests.core.test_acquisition import revised, touch
 from tests.core.test_value import spent
 
@@ -64,12 +65,14 @@ PEOPLE = [
 
 
 def test_the_funnel_counts_people_once_and_leaves_the_unknown_out() -> None:
+    """Each share stands beside whom it is of: it is of no step before."""
     funnel = report(PEOPLE).part("funnel").table("funnel")
+    assert funnel.columns == ("step", "people", "base_share", "base_people", "base")
     assert funnel.rows == (
-        ("reached (marketing)", 2, None),  # quick by search, early by e-mail
-        ("persuaded (sales)", 2, round(2 / 3, 9)),  # turns and quick, of waits, turns and quick
-        ("satisfied (service)", 1, 0.5),  # quick, of the two of whom there is evidence
-        ("promoting (word of mouth)", 1, round(1 / 3, 9)),  # early, beside three buyers
+        ("reached (marketing)", 2, None, None, ""),  # quick by search, early by e-mail
+        ("persuaded (sales)", 2, round(2 / 3, 9), 3, "prospects and newly known"),  # turns, quick; and waits
+        ("satisfied (service)", 1, 0.5, 2, "with evidence"),  # quick; and turns
+        ("promoting (word of mouth)", 1, round(1 / 3, 9), 3, "buyers, beside them"),  # early
     )
 
 
@@ -180,9 +183,32 @@ def test_who_came_by_a_friend_and_by_no_channel_is_word_of_mouth() -> None:
         ("b", order(3, "B", 3_000)),
     ]
     found = report(told)
-    assert cells(found, "channels", "channels", channel="word of mouth")["won"] == 1
-    assert cells(found, "channels", "value_by_channel", channel="word of mouth")["value_minor"] == 1_500
-    assert any("came by a friend" in remark for remark in found.part("channels").remarks)
+    alone = "word of mouth alone"
+    assert cells(found, "channels", "channels", channel=alone)["won"] == 1
+    assert cells(found, "channels", "channels", channel=alone)["spend_minor"] is None
+    assert cells(found, "channels", "value_by_channel", channel=alone)["value_minor"] == 1_500
+
+
+def test_word_of_mouth_is_all_who_came_by_a_friend_and_its_spend_is_what_friends_were_given() -> None:
+    """Of two whom a sent, one had clicked an advertisement too; a third never bought. Half is margin."""
+    told: list[Told] = [("a", order(1, "A", 1_000)), ("c", touch(1, "search"))]
+    for who in "bcd":
+        friend = {"referral_id": who, "referred_customer_id": who}
+        told.append(("a", said(logged.ReferralMade, 2, **friend, reward_minor=5_000, currency="USD")))
+    told += [("b", order(3, "B", 3_000)), ("c", order(4, "C", 90_000)), ("c", order(FEBRUARY + 4, "C2", 10_000))]
+    table = report(told).part("channels").table("word_of_mouth")
+    assert table.columns == (
+        "touched", "won_by_friend", "reward_minor", "reward_each_minor", "brought_minor", "customers", "value_minor",
+        "value_per_customer_minor",
+    )  # fmt: skip
+    assert table.rows == (
+        ("by no channel", 1, None, None, 1_500, 1, 1_500, 1_500),
+        ("by a channel too", 1, None, None, 50_000, 1, 50_000, 50_000),
+        ("in all", 2, 15_000, 7_500, 51_500, 2, 51_500, 25_750),
+    )
+    assert report(told, first=date(2026, 2, 1)).part("channels").table("word_of_mouth").rows[-1] == (
+        "in all", 0, 0, None, 5_000, 2, 51_500, 25_750,
+    )  # fmt: skip
 
 
 # -- inputs and outputs -----------------------------------------------------------------------------------------------
@@ -203,6 +229,36 @@ def test_departments_bear_what_they_spent_and_profit_is_what_is_left() -> None:
     assert row["profit_minor"] == 5_300 - 1_410 - 500 - 50 == row["profit_per_buyer_minor"]
 
 
+def test_each_department_is_held_to_what_it_brought_about() -> None:
+    """In January, with 6.00 of marketing, 2.00 of sales and nothing of service; half of a price is margin."""
+    told: list[Told] = [
+        ("a", touch(1, "search")), ("a", order(2, "A", 10_000)), known("b", 3), ("b", order(4, "B", 4_000)),
+        ("b", refund(9, "B", "R")), ("b", order(5, "V", 700)), ("b", cancelled(6, "V")),
+        ("a", spent(7, "marketing", 598)), ("a", spent(7, "sales", 200)),
+        ("a", said(logged.EmailDelivered, 8, email_id="m")), ("a", said(logged.EmailDelivered, 9, email_id="n")),
+        ("a", opened(10, "m")), ("a", opened(11, "m")), ("a", said(logged.EmailClicked, 11, email_id="m")),
+        ("a", ticket(12, "t", "question", promised_at=day(14))), ("a", resolved(13, "t", "question")),
+        ("b", ticket(12, "u", "question", promised_at=day(14))),
+        ("a", said(logged.OrderPromised, 2, order_id="A", promised_at=day(5))),
+        ("a", said(logged.OrderDelivered, 4, order_id="A")),
+    ]  # fmt: skip
+    rules = policy(value__margin_permille=500, value__email_cost_per_thousand_minor=1_000)
+    found = report(told, rules=rules).part("inputs")
+    assert found.table("department_outputs").rows == (
+        ("marketing", "newly known, by a channel", "count", 1, 600),  # a; b was touched by none
+        ("marketing", "customers won by channels", "count", 1.0, 600),
+        ("marketing", "e-mails answered", "count", 1, 600),  # m, twice opened and clicked
+        ("sales", "orders kept", "count", 1, 200),  # A: of B nothing is left
+        ("sales", "margin", "money", 5_000, None),
+        ("sales", "deliveries in time", "share", 1.0, None),
+        ("service", "tickets solved", "count", 1, 0),
+        ("service", "answers in time", "share", 0.5, None),  # t, of t and u
+    )
+    by_period = found.table("department_outputs_by_period").rows
+    assert [row[1:] for row in by_period if row[0] == "2026-01"] == list(found.table("department_outputs").rows)
+    assert [row[4] for row in by_period if row[0] == "2026-02"] == [0, 0.0, 0, 0, 0, None, 0, None]
+
+
 def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
     """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
     fair = ShopCost(
@@ -220,6 +276,19 @@ def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_o
     assert cells(found, "inputs", "departments", department="marketing")["activities"] == 4
     assert cells(found, "inputs", "inputs_outputs_by_channel", channel="influencer")["activities"] == 4
     assert all(line[3] == 0 for line in found.part("inputs").table("adds_up").rows), "it is in no customer's value"
+
+
+def test_spend_that_won_nobody_has_its_place_beside_the_values_it_is_in_none_of() -> None:
+    """40.00 of margin, 10.00 on search that won its buyer, 500.00 on a billboard: 30.00 of value, a loss of 470.00."""
+    told = [("a", touch(1, "search")), ("a", order(2, "A", 8_000))]
+    found = report(told, revised("billboard", 50_000, 0), revised("search", 1_000, 1))
+    assert cells(found, "inputs", "inputs_outputs", period="2026-01")["profit_minor"] == 4_000 - 51_000
+    table = found.part("channels").table("value_by_channel")
+    assert table.columns == ("channel", "won", "value_minor", "value_per_customer_minor", "unacquired_minor")
+    assert table.rows == (("search", 1.0, 3_000, 3_000, None), ("billboard", 0.0, 0, None, 50_000))
+    assert "Channels spent 500.00 that won nobody: a cost of its time, and in no customer's value." in (
+        found.part("inputs").remarks
+    )
 
 
 def test_a_refund_counts_on_its_own_day_and_a_cancelled_order_never() -> None:
@@ -301,6 +370,18 @@ def test_a_cohort_is_followed_month_by_month_and_what_is_to_come_is_left_open() 
     ]
 
 
+def test_the_month_that_is_not_over_is_told_as_such_in_a_cohort() -> None:
+    """On 2 March: half of January's customers came back in February, and one of forty in March so far."""
+    told = [(f"c{n}", order(n % 28, f"a{n}")) for n in range(40)]
+    told += [(f"c{n}", order(35 + n % 20, f"b{n}")) for n in range(20)] + [("c0", order(59.5, "x"))]
+    found = report(told, now=60, last=date(2026, 3, 31))
+    table = found.part("cohorts").table("retention")
+    assert cells(found, "cohorts", "retention", cohort_month="2026-01")["running_month"] == 2
+    told_of = dict(zip(table.columns, row_in_words(table, table.rows[0], "USD"), strict=True))
+    assert [told_of[f"month_{age}"] for age in range(4)] == ["100.0%", "50.0%", "2.5% so far", "-"]
+    assert "running_month" not in [table.columns[place] for place in with_something(table, table.rows)]
+
+
 def test_value_at_risk_is_that_of_who_went_silent() -> None:
     told = [("gone", order(1, "A", 3_000)), ("here", order(MARCH + 20, "B", 1_000))]
     found = report(told)
@@ -350,7 +431,65 @@ def test_losses_tell_what_was_said_last_before_the_silence() -> None:
     told = [("a", order(1, "A")), ("b", order(1, "B")), ("a", ticket(2, "t", "complaint", category="delivery"))]
     told += [("a", said(logged.OrderRefunded, 3, order_id="A", refund_id="x", amount_minor=10, reason="damaged"))]
     losses = report(told).part("needs").table("losses")
-    assert losses.rows == (("nothing", "", "", 1), ("refund", "", "damaged", 1))
+    assert losses.rows == (("nothing", "", "", "", 1), ("refund", "", "", "damaged", 1))
+
+
+BOOT = logged.Item(product_id="boot", category="shoes", amount_minor=1)
+
+
+def test_losses_are_told_by_product_and_category_as_what_was_said_is() -> None:
+    """The complaint names the product alone; the refund's order had two, and its customer left over both."""
+    cap = logged.Item(product_id="cap", category="hats", amount_minor=1)
+    told = [("a", order(1, "A", items=(BOOT,))), ("a", ticket(2, "t", product_id="boot", category="quality"))]
+    told += [("b", order(1, "B", items=(BOOT, cap))), ("b", refund(3, "B", "R", reason="quality"))]
+    found = report(told).part("needs")
+    assert found.table("losses").rows == (
+        ("complaint", "shoes", "boot", "quality", 1),
+        ("refund", "shoes", "boot", "quality", 1),
+        ("refund", "hats", "cap", "quality", 1),
+    )
+    assert "At risk or lapsed: 2; 2 of them had said what was wrong." in found.remarks
+
+
+def test_what_was_said_last_was_said_whenever_it_was() -> None:
+    """They are silent now, whatever time the report is of; what was said in that time is another table."""
+    told = [("a", order(1, "A", items=(BOOT,))), ("a", ticket(2, "t", product_id="boot", category="quality"))]
+    told += [("b", order(1, "B", items=(BOOT,)))]
+    told += [("b", said(logged.ReviewPosted, 2, review_id="v", rating_fraction=0.25, product_id="boot"))]
+    found = report(told, first=date(2026, 3, 1)).part("needs")
+    assert found.table("losses").rows == (
+        ("complaint", "shoes", "boot", "quality", 1), ("low rating", "shoes", "boot", "", 1),
+    )  # fmt: skip
+    assert found.table("needs").rows == ()
+    assert "At risk or lapsed: 2; 2 of them had said what was wrong." in found.remarks
+
+
+def test_what_is_said_of_an_order_has_its_product_whichever_was_told_first() -> None:
+    bought = ("a", order(1, "A", items=(BOOT,)))
+    words: list[Told] = [
+        ("a", ticket(2, "t", "suggestion", order_id="A", category="size")),
+        ("a", refund(3, "A", "R", 10, reason="damaged")),
+        ("a", said(logged.ReviewPosted, 4, review_id="v", rating_fraction=0.25, order_id="A")),
+    ]
+    for told in ([bought, *words], [*words, bought], [*words, bought, *words, bought]):
+        rows = report_of(told, rules=RULES).part("needs").table("needs").rows
+        assert [row[:6] for row in rows] == [
+            ("low rating", "shoes", "boot", "", 1, 1),
+            ("refund", "shoes", "boot", "damaged", 1, 1),
+            ("suggestion", "shoes", "boot", "size", 1, 1),
+        ]
+
+
+def test_a_ticket_is_what_it_was_called_last_and_counts_once_on_the_day_it_was_first_heard_of() -> None:
+    """A question that proves an idea; a complaint of which nobody told the opening."""
+    told = [("a", order(1, "A")), ("a", ticket(FEBRUARY, "t", "question", product_id="boot"))]
+    told += [("a", said(logged.TicketUpdated, MARCH, ticket_id="t", kind="product_idea", category="colour"))]
+    told += [("a", said(logged.TicketUpdated, MARCH, ticket_id="u", kind="complaint", category="late"))]
+    told += [("a", said(logged.TicketResolved, MARCH + 1, ticket_id="u", kind=None))]
+    rows = report(told).part("needs").table("needs").rows
+    assert [row[:5] for row in rows] == [("complaint", "", "", "late", 1), ("product idea", "", "boot", "colour", 1)]
+    of_february = report(told, last=date(2026, 2, 28)).part("needs").table("needs")
+    assert of_february.column("kind") == ["product idea"]
 
 
 def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:

@@ -13,9 +13,11 @@ from pipeline.analysis.report.tally import Moments
 from pipeline.analysis.report.tiers import tiers
 from pipeline.core.population import EVERY, alike
 from pipeline.schemas import logged
+from pipeline.schemas.shop_costs import ShopCost
 from pipeline.telling_report import print_report
 from tests.analysis.report.shops import Told, report_of, shop_of
 from tests.core.builders import day, order, policy, said, ticket
+from tests.core.test_acquisition import revised, touch
 from tests.core.test_forecast import fitted
 from tests.core.test_population import SHOP, measured
 
@@ -65,6 +67,26 @@ def test_a_tier_that_costs_more_than_it_brings_two_periods_running_is_named() ->
     assert any("costs more than it brings" in each for each in remarks), remarks
     cheap = [each for each in told if not isinstance(each[1], logged.ContactMade)]
     assert report_of(cheap, rules=RULES, now=95).part("inputs").remarks == ()
+
+
+def test_tiers_and_what_is_no_customers_are_the_shop_to_the_minor_unit() -> None:
+    """A fair for 9.00, a billboard that won nobody for 500.00; search, whose January won one of February besides."""
+    told: list[Told] = [
+        ("", fitted(0)),
+        ("", measured(0, LINES)),
+        ("a", touch(1, "search")),
+        ("a", order(2, "A", 5_000)),
+    ]
+    told += [("b", touch(33, "search")), ("b", order(34, "B", 40_000)), ("", logged.Tick(as_of=day(80)))]
+    spent = [revised("billboard", 50_000, 0), revised("search", 1_001, 1), revised("search", 700, 1, month="2026-02")]
+    fair = ShopCost(department="sales", amount_minor=900, currency="USD", occurred_at=day(2), activity="stand")
+    found = report_of(told, *spent, rules=RULES, costs=[fair]).part("inputs")
+    by_tier, by_period = found.table("inputs_outputs_by_tier"), found.table("inputs_outputs")
+    assert by_tier.rows[-1] == ("of no customer", 1, 50_900, 0, -50_900)
+    for figure in ("net_revenue_minor", "profit_minor"):
+        assert sum(by_tier.column(figure)) == sum(by_period.column(figure))
+    spent_by_all = found.table("departments").column("cost_minor")
+    assert sum(by_tier.column("cost_minor")) == sum(spent_by_all) == 50_900 + 1_001 + 700
 
 
 def test_moves_from_growable_to_valuable_are_told_first(report: Report) -> None:

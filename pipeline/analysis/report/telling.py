@@ -254,6 +254,8 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
         ticket.product_id = event.product_id or ticket.product_id
         ticket.order = mark(event.order_id) if event.order_id else ticket.order
         ticket.reason = event.category or ticket.reason
+    if ticket.case.kind == cases.Kind.COMPLAINT:  # as profiles have it: called one once, it is one
+        ticket.kind = "complaint"
 
 
 def _told(life: Life, event: logged.TicketEvent, at: int) -> TicketTold:

@@ -45,7 +45,7 @@ class _OrderTold:
     def tell(self, entry: Order) -> None:
         """One version of it; the latest counts, of two at one instant the greater."""
         at = entry.purchased_at
-        version = (at, entry.revenue_minor, entry.discount_minor, entry.content)
+        version = (at, entry.revenue_minor, entry.discount_minor, entry.content_mark)
         self.first_at = min(self.first_at or at, at)
         if self.version is None or version > self.version:
             self.version, self.entry = version, entry
@@ -84,7 +84,7 @@ class _OrderTold:
 
 
 def _version(refund: Refund) -> tuple[int, bool, int, int]:
-    return refund.refunded_at, refund.amount_minor < 0, refund.amount_minor, refund.content
+    return refund.refunded_at, refund.amount_minor < 0, refund.amount_minor, refund.content_mark
 
 
 class _Told:

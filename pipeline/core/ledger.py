@@ -61,7 +61,7 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
 def _version(order: Order) -> tuple[int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
     paid = order.paid_currency, order.paid_minor
-    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content
+    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content_mark
 
 
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
@@ -123,7 +123,7 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
 def _refund_version(refund: Refund) -> tuple[int, bool, int, str, int, int]:
     """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
     paid = refund.paid_currency, refund.paid_minor
-    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content
+    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content_mark
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:

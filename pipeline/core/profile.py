@@ -69,6 +69,10 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
 
+Content = int | tuple[int, ...]
+"""A mark of lines; where margins go by category or a refund names some, before those lines as `lines` keeps them."""
+
+
 class Order(_Entry, frozen=True):
     """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
 
@@ -92,14 +96,24 @@ class Order(_Entry, frozen=True):
     """What the affiliate gets who brought it."""
     cost_minor: int = 0
     """Costs that name it. A memo: they are counted by department, not here."""
-    content: int = 0
-    """A mark of its lines: of two versions alike in date and amounts the same one counts, in any order of arrival."""
+    content: Content = 0
+    """Its mark tells two versions apart that are alike in date and amounts, in any order of arrival."""
     paid_currency: str = ""
     """The currency it was paid in, if not the shop's."""
     categories: int = 0
     """What it was of: a bit for each place in the customer's own table of categories."""
     paid_minor: int = 0
     """What was paid, in that currency."""
+
+    @property
+    def content_mark(self) -> int:
+        """The mark alone."""
+        return self.content if isinstance(self.content, int) else self.content[0]
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Its lines by category, at their margin rates, as `lines` keeps them; empty where the rate is one for all."""
+        return () if isinstance(self.content, int) else self.content[1:]
 
 
 class Refund(_Entry, frozen=True):
@@ -112,14 +126,24 @@ class Refund(_Entry, frozen=True):
     arrived_at: int
     """0: at its own date, or before the first Tick."""
     margin_minor: int | None = None
-    """What the lines it names leave, of the whole amount; None where it names none."""
+    """What was kept before the lines it names were, at rates that were not the order's: no figure goes by it."""
     handling_minor: int = 0
     """What handling it costs us."""
-    content: int = 0
-    """A mark of its lines, as an order has one."""
+    content: Content = 0
+    """As of an order."""
     paid_currency: str = ""
     """The currency it says how much in, if not the shop's, and how much that is."""
     paid_minor: int = 0
+
+    @property
+    def content_mark(self) -> int:
+        """The mark alone."""
+        return self.content if isinstance(self.content, int) else self.content[0]
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The lines it names, by category, as `lines` keeps them."""
+        return () if isinstance(self.content, int) else self.content[1:]
 
 
 class Rest(_Entry, frozen=True):
@@ -513,6 +537,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
+KINDS_MAX: Final = 8
+"""Categories kept of an order's lines, and of those that a refund names."""
 FOLDED_MARKS_MAX: Final = 16
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24

@@ -7,13 +7,15 @@ stands among the costs; the goods cost what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import floor
 from typing import NamedTuple
 
+from pipeline.core import lines
 from pipeline.core.money import portion, rounded
 from pipeline.core.policy import ValueRules
 from pipeline.core.profile import Order, Refund
-from pipeline.schemas.logged import Item
 
 WHOLE = -1
 """A refund of whatever is left of its order."""
@@ -47,21 +49,12 @@ class Worth(NamedTuple):
 NOTHING = Worth()
 
 
-def margin_minor(items: Sequence[Item], amount_minor: int, rules: ValueRules) -> int:
-    """The margin on an amount, by the categories of its lines and their weights; without lines, at the default rate.
-
-    A line weighs its amount; where no line has one, its quantity.
-    """
-    by_category = rules.margin_permille_by_category
-    weight = rated = 0
-    if by_category:
-        priced = any(item.amount_minor for item in items)
-        for item in items:
-            weighs = item.amount_minor if priced else item.quantity
-            weight += weighs
-            rated += weighs * by_category.get(item.category or "", rules.margin_permille)
+def margin_minor(weight_by_category: Mapping[str, int], amount_minor: int, rules: ValueRules) -> int:
+    """The margin on an amount, by what its lines weigh; without lines, or where none weighs, at the default rate."""
+    weight = sum(weight_by_category.values()) if weight_by_category else 0
     if not weight:
         return portion(amount_minor, rules.margin_permille, 1000)
+    rated = sum([each * lines.rate_of(category, rules) for category, each in weight_by_category.items()])
     return rounded(amount_minor * rated, weight * 1000)
 
 
@@ -138,13 +131,54 @@ def whole(order: Order) -> Worth:
 
 
 def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int) -> int:
-    """A refund takes the margin of the lines it names; without lines, its share of the order's."""
-    if refunded == order.revenue_minor:
+    """Of an order's margin: refunds take what the lines left that they name; what names none its share of the rest."""
+    revenue, price = order.revenue_minor, order.revenue_minor + order.discount_minor
+    if refunded == revenue:
         return 0 if refunded else order.margin_minor
-    named = unnamed = 0
+    if not lines.are_mixed(order.kinds):  # whatever is named, it has the one rate
+        return order.margin_minor - portion(order.margin_minor, refunded, revenue)
+    left = _lines_left(order, back).minor_by_kind
+    rated = sum(kind.permille * minor for kind, minor in left.items())
+    kept = Fraction(rated * price * (revenue - refunded), sum(left.values()) * revenue * 1000)
+    return rounded(kept.numerator, kept.denominator)
+
+
+class _LinesLeft(NamedTuple):
+    """An order's lines after what refunds name of them, exact."""
+
+    minor_by_kind: dict[lines.Kind, Fraction]
+    """What is left of each, after discount."""
+    beyond_minor: Fraction
+    """What refunds name of categories beyond what it had of them."""
+
+
+def _lines_left(order: Order, back: Sequence[tuple[Refund, int]]) -> _LinesLeft:
+    """What is named of a category that it has not must be of its lines without one, if there are any."""
+    kinds = lines.kinds(order.kinds)
+    named = dict.fromkeys((kind.category for kind in kinds), Fraction(0))
+    beyond, whole = Fraction(0), sum(kind.weight for kind in kinds)
     for refund, amount in back:
-        if refund.margin_minor is None or refund.amount_minor <= 0:
-            unnamed += amount
-        else:
-            named += portion(refund.margin_minor, amount, refund.amount_minor)
-    return order.margin_minor - named - portion(order.margin_minor, unnamed, order.revenue_minor)
+        parts = lines.named(refund.named)
+        of = sum(weight for _, weight in parts)
+        for category, weight in parts:
+            taken_of = category if category in named else lines.UNSAID
+            if taken_of in named:
+                named[taken_of] += Fraction(amount * weight, of)
+            elif category:
+                beyond += Fraction(amount * weight, of)
+    left = {}
+    for kind in kinds:
+        minor = Fraction(order.revenue_minor * kind.weight, whole) - named[kind.category]
+        left[kind] = max(minor, Fraction(0))
+        if minor < 0 and kind.category:
+            beyond -= minor
+    return _LinesLeft(left, beyond)
+
+
+def other_lines_minor(order: Order, refunds: Sequence[Refund]) -> int:
+    """How much refunds name of lines that their order never had, or not for so much; 0 if it is but their rounding."""
+    if not order.kinds:
+        return 0
+    back = given_back(order, refunds)
+    beyond = _lines_left(order, back).beyond_minor
+    return floor(beyond) if beyond > len(back) else 0

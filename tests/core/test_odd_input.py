@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipeline.core.door import AHEAD_MAX, Refusal, Shop, admit
+from pipeline.core.policy import Policy
 from pipeline.core.rates import read_rates
 from pipeline.core.revisions import CHANNELS_MAX, Odd
 from pipeline.core.value import Value, value
@@ -19,6 +20,7 @@ from tests.core.builders import cancelled, day, order, policy, refund, said
 from tests.core.inbound import inbound
 from tests.core.test_referrals import RULES, lived, refers, worth
 from tests.core.test_revisions import JANUARY, counted
+from tests.core.test_value import line
 from tests.driver import Driver
 
 PLAIN = policy(value__margin_permille=1_000, value__return_cost_minor=0)
@@ -33,9 +35,9 @@ class Found(NamedTuple):
     figures: Any
 
 
-def of_customer(*told: Any, ticks: tuple[float, ...] = ()) -> tuple[list[str], Value]:
+def of_customer(*told: Any, ticks: tuple[float, ...] = (), rules: Policy = PLAIN) -> tuple[list[str], Value]:
     """What is noted while a customer lives through this, and their value afterwards."""
-    driver = Driver(PLAIN)
+    driver = Driver(rules)
     driver.tick(day(0))
     for each in (*told, *map(passing, ticks)):
         if isinstance(each, logged.Tick):
@@ -54,6 +56,13 @@ def passing(on: float) -> logged.Tick:
 def margin(*told: Any, ticks: tuple[float, ...] = ()) -> Found:
     """The same, of the margin."""
     reasons, worth_now = of_customer(*told, ticks=ticks)
+    return Found(reasons, worth_now.margin_minor)
+
+
+def margin_by_category(*told: Any) -> Found:
+    """The same where shoes leave half their price and a card three tenths."""
+    rates = {"shoes": 500, "card": 300}
+    reasons, worth_now = of_customer(*told, rules=policy(value__margin_permille_by_category=rates))
     return Found(reasons, worth_now.margin_minor)
 
 
@@ -100,6 +109,19 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
     "refunds that together are above their order": (
         lambda: margin(order(0), refund(1, "A", "R", 2_000), refund(2, "A", "S", 2_000)),
         Found(["refund_above_order"], 0),
+    ),
+    "a refund of lines that its order never had": (
+        lambda: margin_by_category(
+            order(0, items=(line("card", 3_000),)), refund(1, amount_minor=1_000, items=(line("shoes", 1_000),))
+        ),
+        Found(["refund_of_other_lines"], 600),
+    ),
+    "a refund of more of a line than its order had": (
+        lambda: margin_by_category(
+            order(0, items=(line("shoes", 500), line("card", 2_500))),
+            refund(1, amount_minor=1_000, items=(line("shoes", 1_000),)),
+        ),
+        Found(["refund_of_other_lines"], 600),
     ),
     "a refund of an order not known": (
         lambda: margin(order(0, "B"), refund(1, "Z", "R", 700), ticks=(60, 130)), Found(["refund_without_order"], 3_000)

@@ -64,9 +64,8 @@ def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, in
     One in the currency the order was paid in is that part of the order, whatever the rate has become; all parts
     together are the order, to the minor unit. One in another currency counts as the rate of its day has it.
     """
-    mine = [refund for refund in refunds if refund.order == order.order]
     left, paid_minor, back = order.revenue_minor, 0, []
-    for refund in sorted(mine, key=lambda each: (each.refunded_at, each.refund)):
+    for refund in _of_order(order, refunds):
         if refund.amount_minor == WHOLE:
             amount = left
         elif _is_part(refund, order):
@@ -78,6 +77,12 @@ def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, in
         left -= amount
         back.append((refund, amount))
     return back
+
+
+def _of_order(order: Order, refunds: Sequence[Refund]) -> list[Refund]:
+    """An order's refunds, the earliest first; of one instant what gives back all that is left is the last."""
+    mine = [refund for refund in refunds if refund.order == order.order]
+    return sorted(mine, key=lambda each: (each.refunded_at, each.amount_minor == WHOLE, each.refund))
 
 
 def _is_part(refund: Refund, order: Order) -> bool:
@@ -98,15 +103,25 @@ class Excess(NamedTuple):
 
 
 def excess(order: Order, refunds: Sequence[Refund]) -> Excess:
-    """The same of an order; 0 if they say no more."""
-    told = [each for each in refunds if each.order == order.order and each.amount_minor != WHOLE]
-    paid_minor = sum(each.paid_minor for each in told if _is_part(each, order))
-    other_minor = sum(each.amount_minor for each in told if not _is_part(each, order))
-    if paid_minor and not other_minor:
-        return Excess(max(0, paid_minor - order.paid_minor), order.paid_minor, order.paid_currency)
-    if paid_minor:
-        other_minor += _part_minor(order, paid_minor)
-    return Excess(max(0, other_minor - order.revenue_minor), order.revenue_minor, "")
+    """The same of an order; 0 if they say no more. After one of all that is left, all that others say is more."""
+    mine = _of_order(order, refunds)
+    place = next((place for place, each in enumerate(mine) if each.amount_minor == WHOLE), len(mine))
+    before, later = mine[:place], [each for each in mine[place:] if each.amount_minor != WHOLE]
+    in_paid = all(_is_part(each, order) for each in (*before, *later)) and order.paid_minor > 0
+    whole, currency = (order.paid_minor, order.paid_currency) if in_paid else (order.revenue_minor, "")
+    said = _said_minor(before, order, in_paid=in_paid)
+    if place < len(mine):
+        said = max(said, whole) + _said_minor(later, order, in_paid=in_paid)
+    return Excess(max(0, said - whole), whole, currency)
+
+
+def _said_minor(refunds: Sequence[Refund], order: Order, *, in_paid: bool) -> int:
+    """What these say, in the currency their order was paid in or in the shop's."""
+    paid_minor = sum(each.paid_minor for each in refunds if _is_part(each, order))
+    if in_paid:
+        return paid_minor
+    other_minor = sum(each.amount_minor for each in refunds if not _is_part(each, order))
+    return other_minor + (_part_minor(order, paid_minor) if paid_minor else 0)
 
 
 def worth(order: Order, refunds: Sequence[Refund]) -> Worth:

@@ -110,6 +110,9 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
         lambda: margin(order(0), refund(1, "A", "R", 2_000), refund(2, "A", "S", 2_000)),
         Found(["refund_above_order"], 0),
     ),
+    "a refund after all of the order has been given back": (
+        lambda: margin(order(0), refund(1), refund(2, "A", "S", 500)), Found(["refund_above_order"], 0)
+    ),
     "a refund of lines that its order never had": (
         lambda: margin_by_category(
             order(0, items=(line("card", 3_000),)), refund(1, amount_minor=1_000, items=(line("shoes", 1_000),))

@@ -25,7 +25,7 @@ from pipeline.core.value import Value, value
 from pipeline.core.worth import NOTHING, Worth, worth
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
-from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, seconds, ticket
 from tests.core.inbound import inbound
 from tests.core.lives import (
     HASTY,
@@ -532,6 +532,27 @@ def test_a_refund_above_its_order_counts_up_to_it_and_says_so_in_either_order() 
     assert notes_of(order(0), refund(1, amount_minor=3_500)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
     assert notes_of(refund(1, amount_minor=3_500), order(0)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
     assert notes_of(order(0), refund(1, amount_minor=3_000)) == []
+
+
+def test_what_goes_back_after_all_has_gone_back_is_above_the_order_in_either_order() -> None:
+    """All of it on day 1, 5.00 on day 2. On day 1 itself, or before, the 5.00 are a part of all of it."""
+    problem = "amount_minor: expected refunds of at most 3000 in all, got 500 more; not counted"
+    more = refund(2, "A", "S", 500)
+    for told in permutations([order(0), refund(1), more]):
+        assert notes_of(*told) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+    assert notes_of(order(0), refund(1), refund(2, "A", "S", 4_000))[0][1].endswith("got 4000 more; not counted")
+    for on in (1, 0.5):
+        for told in permutations([order(0), refund(1, "A", "S"), refund(on, "A", "R", 500)]):
+            assert notes_of(*told) == []
+            ledger = live(told).profiles["c"].ledger
+            assert ledgers.given_back(ledger, ledger.orders[0]) == [(seconds(on), 500), (seconds(1), 2_500)]
+    assert notes_of(order(0), refund(1), refund(2, "A", "S")) == [], "nothing more is nothing more"
+
+
+def test_what_goes_back_after_all_has_gone_back_is_told_in_the_currency_paid() -> None:
+    problem = "amount_minor: expected refunds of at most 10000 EUR in all, got 700 more; not counted"
+    for told in permutations([abroad(0, 10_000), abroad(12, 2_000, "R"), abroad(13, None, "S"), abroad(25, 700, "T")]):
+        assert notes_of(*told) == [(Reason.REFUND_ABOVE_ORDER, problem)]
 
 
 def test_lines_that_the_order_never_had_are_named_and_count_as_if_they_were_not_told() -> None:

@@ -87,9 +87,9 @@ def of_referrals(*told: tuple[str, Any]) -> Found:
     return Found(sorted({str(note.reason) for note in driver.notes}), worth(driver, "a"))
 
 
-def spent(amount_minor: int) -> Any:
+def spent(amount_minor: int, **fields: Any) -> Any:
     """A cost of sales."""
-    return said(logged.CostRecorded, 1, department="sales", amount_minor=amount_minor, currency="USD")
+    return said(logged.CostRecorded, 1, department="sales", amount_minor=amount_minor, currency="USD", **fields)
 
 
 def sales(*told: Any) -> Found:
@@ -160,6 +160,9 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
         Found(["refund_above_order"], 0),
     ),
     "more cost taken back than there was": (lambda: sales(spent(100), spent(-150)), Found(["cost_below_zero"], -50)),
+    "more cost of an order taken back than there was": (
+        lambda: sales(spent(100), order(0), spent(-60, order_id="A")), Found(["cost_below_zero"], 40)
+    ),
     "a cost taken back": (lambda: sales(spent(100), spent(-60)), Found([], 40)),
     "spend for a channel that nobody came by": (lambda: of_channels({JANUARY: 70}), Found(["nobody_won"], 70)),
     "a channel's month below zero": (

@@ -642,3 +642,22 @@ def test_more_cost_taken_back_than_was_ever_spent_is_named() -> None:
     assert note == (
         Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted",
     )  # fmt: skip
+
+
+def test_more_cost_taken_back_than_was_spent_on_the_order_it_names_is_named() -> None:
+    """1.00 of sales' on nothing in particular; then -0.60 on an order that nothing was spent on."""
+    problem = "amount_minor: expected no more taken back than was spent on the order, got 60 more; counted"
+    told = [spent(0, "sales", 100), order(0)]
+    assert notes_of(*told, spent(1, "sales", -60, order_id="A")) == [(Reason.COST_BELOW_ZERO, problem)]
+    assert notes_of(*told, spent(1, "sales", -60)) == [], "it names no order"
+    assert notes_of(*told, spent(0, "marketing", 60, order_id="A"), spent(1, "sales", -60, order_id="A")) == []
+    assert notes_of(*told, spent(1, "sales", -60, order_id="A"), spent(2, "sales", 10, order_id="A")) == []
+    assert notes_of(*told, spent(1, "sales", -101, order_id="A")) == [
+        (Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted"),
+    ]  # fmt: skip
+
+
+def test_a_reward_told_by_mistake_can_be_taken_back_up_to_what_it_was() -> None:
+    reward = said(logged.ReferralMade, 0, referral_id="f", reward_minor=500, currency="USD")
+    assert notes_of(reward, spent(1, "marketing", -500)) == []
+    assert [reason for reason, _ in notes_of(reward, spent(1, "marketing", -501))] == [Reason.COST_BELOW_ZERO]

@@ -138,6 +138,18 @@ def test_a_circle_ends_and_is_named_once() -> None:
     assert [note.reason for note in driver.notes] == [Reason.CIRCULAR_REFERRAL] * 3
 
 
+@pytest.mark.parametrize(("people", "is_named"), [("ab", True), ("abcd", True), ("abcde", False), ("abcdefg", False)])
+def test_a_circle_too_wide_for_an_amount_to_come_round_changes_no_figure_and_has_no_reason(
+    people: str, *, is_named: bool
+) -> None:
+    """Each bought for 100.00, of which 40.00 are margin, and has up to three others above."""
+    sent = [(who, refers(0, friend)) for who, friend in zip(people, people[1:] + people[0], strict=True)]
+    driver = lived(*sent, *((who, order(1, f"order of {who}", 10_000)) for who in people))
+    for who in people:
+        assert worth(driver, who) == sum(4_000 // 10**depth for depth in range(1, min(len(people) - 1, DEPTH_MAX) + 1))
+    assert {note.reason for note in driver.notes} == ({Reason.CIRCULAR_REFERRAL} if is_named else set())
+
+
 @STEADY
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefg"), st.sampled_from("abcdefg"), st.integers(0, 6)), max_size=9),

@@ -324,10 +324,14 @@ class Dealings(_Entry, frozen=True):
 
 
 class Reward(_Entry, frozen=True):
-    """What a customer was given for a referral, by its mark."""
+    """A referral of a customer's, by its mark, and what they were given for it."""
 
     referral: int
     amount_minor: int
+    told_at: int = 0
+    """The earliest date that any word of it gives; 0: not kept yet."""
+    friend: str | tuple[int, int] = ""
+    """Whom it names, as `marks.packed_id` has it: who is told when an earlier date turns up."""
 
 
 class Credit(_Entry, frozen=True):
@@ -532,7 +536,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     messages: int = 0
     """E-mails to them that needed their consent."""
     rewards: tuple[Reward, ...] = ()
-    """What they were given for referrals, the latest ones."""
+    """Their referrals, the latest ones, and what they were given for them."""
 
 
 EVENT_MARKS_MAX: Final = 32

@@ -132,6 +132,13 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
     "a cancellation of an order not known": (
         lambda: margin(order(0, "B"), cancelled(1, "Z"), ticks=(60, 130)), Found(["cancellation_without_order"], 3_000)
     ),
+    "a cancellation of an order whose delivery was told long before": (
+        lambda: margin(
+            order(0, "B"), said(logged.OrderDelivered, 0, order_id="Z"), cancelled(80, "Z"), passing(91),
+            order(92, "Z", 500),
+        ),
+        Found([], 3_000),
+    ),
     "an order cancelled after it has folded": (
         lambda: margin(order(0), passing(140), cancelled(141)), Found(["too_old"], 3_000)
     ),

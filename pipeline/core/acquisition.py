@@ -56,8 +56,8 @@ def with_touch(touches: Touches, touch: tuple[int, str], ledger: Ledger) -> Touc
     if touch in known:
         return touches
     first_at = ledger.first_at
-    if first_at and ledger.folded_orders and first_at <= ledger.folded_through_at and touch[0] > first_at:
-        return touches  # nothing can make another purchase the first any more
+    if ledger.folded_orders and first_at == ledger.folded_first_at and touch[0] > first_at:
+        return touches  # the first has folded: only an earlier one could take its place
     kept = sorted((*known, touch))
     if len(kept) > TOUCHES_MAX:
         kept.pop(-1 if first_at and kept[-1][0] > first_at else 0)

@@ -120,6 +120,21 @@ def test_once_the_first_purchase_is_settled_later_touches_are_not_kept() -> None
     assert [each.channel for each in driver.profiles["c"].touched] == ["search", "ad"]
 
 
+def test_a_late_touch_is_kept_while_the_first_purchase_can_still_be_cancelled() -> None:
+    """A of day 5, told anew on day 98, is still open when B of day 10 has folded; without A, B is the first."""
+    told = [order(5, "A"), order(10, "B"), order(98, "A")]
+    for touched_before in (True, False):
+        driver = Driver()
+        driver.tick(day(0))
+        live([*told[:2], *([touch(8, "ad")] if touched_before else []), told[2]], driver)
+        driver.tick(day(105))
+        assert driver.profiles["c"].ledger.folded_orders == 1
+        live([*([] if touched_before else [touch(8, "ad")]), touch(11, "newsletter")], driver)
+        assert shares(driver.profiles["c"], driver.controls.policy.value) == {}
+        live([cancelled(112, "A")], driver)
+        assert shares(driver.profiles["c"], driver.controls.policy.value) == {"ad": WHOLE}
+
+
 # -- spend ------------------------------------------------------------------------------------------------------------
 
 

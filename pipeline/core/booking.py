@@ -13,24 +13,23 @@ from pipeline.core.categories import UNKNOWN
 from pipeline.core.marks import mark
 from pipeline.core.moment import Moment, Note
 from pipeline.core.money import portion
-from pipeline.core.profile import Ledger, Order, Refund
+from pipeline.core.profile import CONTENT_BITS, Ledger, Order, Refund
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
 
-_CONTENT_BITS: Final = 0xFFFF
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
     """The ledger's entry of an order, at the rates in force."""
     rules, revenue = now.policy.value, event.revenue_minor
-    commission, content = 0, 0
+    commission, content = 0, _milli(event) << CONTENT_BITS
     if event.commission_minor is not None:
         commission = event.commission_minor
     elif event.affiliate_id is not None:
         commission = portion(revenue, rules.affiliate_commission_permille, 1000)
     if event.items or event.affiliate_id is not None or event.commission_minor is not None or event.paid_currency:
-        content = _content(
+        content |= _content(
             event.items, event.affiliate_id, event.commission_minor, event.paid_currency, event.paid_minor
         )
     weights = lines.weights(event.items) if event.items and rules.margin_permille_by_category else {}
@@ -46,12 +45,19 @@ def order_entry(event: logged.OrderCompleted, now: Moment) -> Order:
 
 
 def _content(*said: Any) -> int:
-    return crc32(_encode(said)) & _CONTENT_BITS or 1
+    return crc32(_encode(said)) % (1 << CONTENT_BITS) or 1
+
+
+def _milli(event: logged.Event) -> int:
+    """The thousandths of the second it happened in: of two words of one second the later counts."""
+    return event.occurred_at.microsecond // 1000
 
 
 def refund_entry(event: logged.OrderRefunded, now: Moment) -> Refund:
     """The ledger's entry of a refund, at the rates in force."""
-    amount, content = event.amount_minor, _content(event.items) if event.items else 0
+    amount, content = event.amount_minor, _milli(event) << CONTENT_BITS
+    if event.items:
+        content |= _content(event.items)
     named = lines.as_named(event.items) if event.items and amount is not None else ()
     return Refund(
         mark(event.refund_id), mark(event.order_id), now.at, worth.WHOLE if amount is None else amount,

@@ -58,10 +58,11 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     return _spanned(put(ledger, _of_version(before, before, purchased_at)))
 
 
-def _version(order: Order) -> tuple[int, int, int, str, int, int]:
+def _version(order: Order) -> tuple[int, int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
+    told = order.version_at or order.purchased_at, order.version_milli
     paid = order.paid_currency, order.paid_minor
-    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content_mark
+    return *told, order.revenue_minor, order.discount_minor, *paid, order.content_mark
 
 
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
@@ -131,10 +132,11 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
-def _refund_version(refund: Refund) -> tuple[int, bool, int, str, int, int]:
+def _refund_version(refund: Refund) -> tuple[int, int, bool, int, str, int, int]:
     """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
     paid = refund.paid_currency, refund.paid_minor
-    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content_mark
+    told = refund.refunded_at, refund.version_milli
+    return *told, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content_mark
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:

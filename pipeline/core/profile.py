@@ -70,7 +70,16 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 Content = int | tuple[int, ...]
-"""A mark of lines; where margins go by category or a refund names some, before those lines as `lines` keeps them."""
+"""A mark of lines, of 16 bits; above it the thousandths of the second that its date is in: they tell versions apart.
+
+Where margins go by category or a refund names lines, those come behind it, as `lines` keeps them.
+"""
+CONTENT_BITS: Final = 16
+
+
+def _told(content: Content) -> tuple[int, int]:
+    """(thousandths of a second, mark)."""
+    return divmod(content if isinstance(content, int) else content[0], 1 << CONTENT_BITS)
 
 
 class Order(_Entry, frozen=True):
@@ -97,7 +106,6 @@ class Order(_Entry, frozen=True):
     cost_minor: int = 0
     """Costs that name it. A memo: they are counted by department, not here."""
     content: Content = 0
-    """Its mark tells two versions apart that are alike in date and amounts, in any order of arrival."""
     paid_currency: str = ""
     """The currency it was paid in, if not the shop's."""
     categories: int = 0
@@ -106,9 +114,14 @@ class Order(_Entry, frozen=True):
     """What was paid, in that currency."""
 
     @property
+    def version_milli(self) -> int:
+        """Of the version that counts: the thousandths of its second."""
+        return _told(self.content)[0]
+
+    @property
     def content_mark(self) -> int:
-        """The mark alone."""
-        return self.content if isinstance(self.content, int) else self.content[0]
+        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
+        return _told(self.content)[1]
 
     @property
     def kinds(self) -> tuple[int, ...]:
@@ -130,15 +143,19 @@ class Refund(_Entry, frozen=True):
     handling_minor: int = 0
     """What handling it costs us."""
     content: Content = 0
-    """As of an order."""
     paid_currency: str = ""
     """The currency it says how much in, if not the shop's, and how much that is."""
     paid_minor: int = 0
 
     @property
+    def version_milli(self) -> int:
+        """Of the version that counts: the thousandths of its second."""
+        return _told(self.content)[0]
+
+    @property
     def content_mark(self) -> int:
-        """The mark alone."""
-        return self.content if isinstance(self.content, int) else self.content[0]
+        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
+        return _told(self.content)[1]
 
     @property
     def named(self) -> tuple[int, ...]:

@@ -95,6 +95,14 @@ def test_the_lines_of_an_order_and_of_a_refund_are_packed_with_them_and_others_t
     assert len(pack(told)) - len(pack(plain)) == (1 + 1 + 1 + 3) + (1 + 1 + 1)
 
 
+def test_what_tells_versions_of_a_second_apart_takes_no_byte_where_dates_are_whole_seconds() -> None:
+    order = Order(1, 10, content=77 << 16 | 0xFFFF)
+    assert (order.version_milli, order.content_mark) == (77, 0xFFFF)
+    refund = Refund(2, 1, 11, 5_000, 11, content=(999 << 16 | 5, 9, 1))
+    assert (refund.version_milli, refund.content_mark, refund.named) == (999, 5, (9, 1))
+    assert (Order(1, content=8).version_milli, Order(1, content=8).content_mark) == (0, 8)
+
+
 def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:
     again = pack(unpack(VERSION_1))
     assert again[0] == VERSION

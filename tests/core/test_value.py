@@ -259,6 +259,15 @@ def test_a_later_policy_revalues_nothing_and_an_order_told_again_stays_as_it_was
     assert driver.profiles["c"].sends_milli == 150
 
 
+def test_a_correction_within_the_same_second_counts_whichever_word_comes_first() -> None:
+    """10.00, and 900 thousandths of a second later 4.00; of which 3.00 go back, no, 1.00."""
+    part = 0.9 / 86_400
+    told = [order(0, "A", 1_000), order(part, "A", 400), refund(1, "A", "R", 300), refund(1 + part, "A", "R", 100)]
+    for arrived in permutations(told):
+        assert after(*arrived, *arrived).margin_minor == 300 * 4 // 10 * 3 // 4
+    assert after(*(order(part, "A", amount) for amount in (400, 1_000))).margin_minor == 300, "of one instant the more"
+
+
 # -- costs ------------------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +319,7 @@ def test_costs_count_by_department_and_show_beside_the_order_they_name() -> None
 # -- any history ------------------------------------------------------------------------------------------------------
 
 _IDS = st.sampled_from("ABCD")
-_DAYS = st.integers(0, 60)
+_DAYS = st.integers(0, 60) | st.sampled_from((3, 3 + 0.4 / 86_400, 3 + 0.9 / 86_400))
 _AMOUNTS = st.integers(0, 5_000)
 _ITEMS = st.lists(
     st.builds(line, st.sampled_from(["shoes", "gift card", "hats", None]), st.integers(0, 900), st.integers(1, 3)),

@@ -87,6 +87,12 @@ def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
     return shares_in(profile.ledger.first_at, _in_order(profile.touched), rules)
 
 
+def won_by(profile: Profile, rules: ValueRules) -> str | None:
+    """The channel that had the largest part in winning them, of equal ones the first by name; None if none had."""
+    parts = shares(profile, rules)
+    return max(sorted(parts), key=lambda each: parts[each]) if parts else None
+
+
 def shares_in(first_at: int, touches: Sequence[tuple[int, str]], rules: ValueRules) -> dict[str, int]:
     """The same of a first purchase (0: none yet) and of touches (instant, channel), oldest first: the latest count."""
     since = first_at - rules.attribution_window_days * DAY_SECONDS

@@ -63,7 +63,6 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
     changes = {"needs": needs.came(profile, event.channel, now, "answered")} if event.channel in CODES else {}
     return changes | {
         "touches": profile.touches + 1,
-        "acquisition_channel": profile.acquisition_channel or event.channel,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
         "buckets": _count(profile, now, Measure.CONTACTS),
     }

@@ -508,6 +508,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_zone: str | None = None
     referrals: tuple[int, ...] = ()
     acquisition_channel: str | None = None
+    """Kept before `acquisition.won_by` told it from the touches: which came first hung on what arrived first."""
     touches: int = 0
     retention_cost_minor: int = 0
     service_cost_minor: int = 0

@@ -2,13 +2,14 @@
 
 Margin goes by category, so a refund that names its lines takes what those of its order left, and not a share of
 everything. An order keeps the rates that were in force when it came, beside the weights; a refund keeps weights only.
+Weights are in their lowest terms: they are shares, and small numbers pack into a byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Final, NamedTuple
+from typing import Final
 
 from pipeline.core.marks import short_mark
 from pipeline.core.policy import ValueRules
@@ -21,19 +22,11 @@ _KIND_FIELDS: Final = 3
 _NAMED_FIELDS: Final = 2
 
 
-class Kind(NamedTuple):
-    """The lines of an order that are of one category."""
-
-    category: int
-    """Its mark."""
-    weight: int
-    """Of the sum of all weights."""
-    permille: int
-    """The margin rate when the order came."""
-
-
 def weights(items: Sequence[Item]) -> dict[str, int]:
     """What lines weigh by category (empty: none): their amounts; where no line has one, their quantities."""
+    if len(items) == 1:  # as most are
+        item = items[0]
+        return {item.category or "": item.amount_minor or item.quantity}
     found: dict[str, int] = {}
     priced = any(item.amount_minor for item in items)
     for item in items:
@@ -42,22 +35,22 @@ def weights(items: Sequence[Item]) -> dict[str, int]:
     return found
 
 
-def rate_of(category: str, rules: ValueRules) -> int:
-    """The margin rate of a category, in thousandths: its own, or else the default."""
-    return rules.margin_permille_by_category.get(category, rules.margin_permille)
-
-
 def as_kinds(weight_by_category: Mapping[str, int], rules: ValueRules) -> tuple[int, ...]:
     """An order's lines as it keeps them; nothing where none names a category, or they name more than are kept."""
-    if weight_by_category.keys() <= {""}:
+    if len(weight_by_category) > KINDS_MAX or weight_by_category.keys() == {""}:
         return ()
-    kept = _lightened(weight_by_category)
-    return tuple(part for category, weight in kept for part in (_mark(category), weight, rate_of(category, rules)))
+    rates, usual = rules.margin_permille_by_category, rules.margin_permille
+    lowest = gcd(*weight_by_category.values())
+    kept: list[int] = []
+    for category, weight in weight_by_category.items():
+        if weight:
+            kept += (_mark(category), weight // lowest, rates.get(category, usual))
+    return tuple(kept)
 
 
-def kinds(kept: Sequence[int]) -> list[Kind]:
-    """An order's lines again."""
-    return [Kind(*kept[place : place + _KIND_FIELDS]) for place in range(0, len(kept), _KIND_FIELDS)]
+def kinds(kept: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(category's mark, weight, margin rate in thousandths) of each again."""
+    return list(zip(kept[::_KIND_FIELDS], kept[1::_KIND_FIELDS], kept[2::_KIND_FIELDS], strict=True))
 
 
 def are_mixed(kept: Sequence[int]) -> bool:
@@ -67,21 +60,20 @@ def are_mixed(kept: Sequence[int]) -> bool:
 
 def as_named(items: Sequence[Item]) -> tuple[int, ...]:
     """The lines that a refund names as it keeps them; nothing where they are of more categories than are kept."""
-    return tuple(part for category, weight in _lightened(weights(items)) for part in (_mark(category), weight))
+    weight_by_category = weights(items)
+    if len(weight_by_category) > KINDS_MAX:
+        return ()
+    lowest = gcd(*weight_by_category.values())
+    kept: list[int] = []
+    for category, weight in weight_by_category.items():
+        if weight:
+            kept += (_mark(category), weight // lowest)
+    return tuple(kept)
 
 
 def named(kept: Sequence[int]) -> list[tuple[int, int]]:
     """(category's mark, weight) of each again."""
-    return [(kept[place], kept[place + 1]) for place in range(0, len(kept), _NAMED_FIELDS)]
-
-
-def _lightened(weight_by_category: Mapping[str, int]) -> list[tuple[str, int]]:
-    """By category, each weight in its lowest terms: they are shares, and small numbers pack into a byte."""
-    found = sorted((category, weight) for category, weight in weight_by_category.items() if weight)
-    if not 0 < len(found) <= KINDS_MAX:
-        return []
-    lowest = gcd(*(weight for _, weight in found))
-    return [(category, weight // lowest) for category, weight in found]
+    return list(zip(kept[::_NAMED_FIELDS], kept[1::_NAMED_FIELDS], strict=True))
 
 
 def _mark(category: str) -> int:

@@ -7,9 +7,8 @@ stands among the costs; the goods cost what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from math import floor
+from collections.abc import Iterator, Mapping, Sequence
+from math import lcm
 from typing import NamedTuple
 
 from pipeline.core import lines
@@ -54,7 +53,8 @@ def margin_minor(weight_by_category: Mapping[str, int], amount_minor: int, rules
     weight = sum(weight_by_category.values()) if weight_by_category else 0
     if not weight:
         return portion(amount_minor, rules.margin_permille, 1000)
-    rated = sum([each * lines.rate_of(category, rules) for category, each in weight_by_category.items()])
+    rates, usual = rules.margin_permille_by_category, rules.margin_permille
+    rated = sum([each * rates.get(category, usual) for category, each in weight_by_category.items()])
     return rounded(amount_minor * rated, weight * 1000)
 
 
@@ -152,42 +152,49 @@ def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int
         return 0 if refunded else order.margin_minor
     if not lines.are_mixed(order.kinds):  # whatever is named, it has the one rate
         return order.margin_minor - portion(order.margin_minor, refunded, revenue)
-    left = _lines_left(order, back).minor_by_kind
-    rated = sum(kind.permille * minor for kind, minor in left.items())
-    kept = Fraction(rated * price * (revenue - refunded), sum(left.values()) * revenue * 1000)
-    return rounded(kept.numerator, kept.denominator)
+    left = _lines_left(order, back).parts_by_kind
+    rated = sum([permille * parts for permille, parts in left])
+    return rounded(rated * price * (revenue - refunded), sum([parts for _, parts in left]) * revenue * 1000)
 
 
 class _LinesLeft(NamedTuple):
-    """An order's lines after what refunds name of them, exact."""
+    """An order's lines after what refunds name of them, exact: in parts of a minor unit so small that all are whole."""
 
-    minor_by_kind: dict[lines.Kind, Fraction]
-    """What is left of each, after discount."""
-    beyond_minor: Fraction
+    parts_of_one: int
+    """How many parts a minor unit has."""
+    parts_by_kind: list[tuple[int, int]]
+    """(margin rate in thousandths, what is left after discount) of each category."""
+    beyond_parts: int
     """What refunds name of categories beyond what it had of them."""
 
 
 def _lines_left(order: Order, back: Sequence[tuple[Refund, int]]) -> _LinesLeft:
     """What is named of a category that it has not must be of its lines without one, if there are any."""
     kinds = lines.kinds(order.kinds)
-    named = dict.fromkeys((kind.category for kind in kinds), Fraction(0))
-    beyond, whole = Fraction(0), sum(kind.weight for kind in kinds)
-    for refund, amount in back:
-        parts = lines.named(refund.named)
-        of = sum(weight for _, weight in parts)
+    told = [(amount, parts, sum([weight for _, weight in parts])) for amount, parts in _named(back)]
+    whole = sum([weight for _, weight, _ in kinds])
+    one, beyond = lcm(whole, *[of for _, _, of in told]), 0
+    named = dict.fromkeys([category for category, _, _ in kinds], 0)
+    for amount, parts, of in told:
         for category, weight in parts:
             taken_of = category if category in named else lines.UNSAID
             if taken_of in named:
-                named[taken_of] += Fraction(amount * weight, of)
+                named[taken_of] += amount * weight * (one // of)
             elif category:
-                beyond += Fraction(amount * weight, of)
-    left = {}
-    for kind in kinds:
-        minor = Fraction(order.revenue_minor * kind.weight, whole) - named[kind.category]
-        left[kind] = max(minor, Fraction(0))
-        if minor < 0 and kind.category:
-            beyond -= minor
-    return _LinesLeft(left, beyond)
+                beyond += amount * weight * (one // of)
+    left = []
+    for category, weight, permille in kinds:
+        rest = order.revenue_minor * weight * (one // whole) - named[category]
+        left.append((permille, max(rest, 0)))
+        beyond += max(-rest, 0) if category else 0
+    return _LinesLeft(one, left, beyond)
+
+
+def _named(back: Sequence[tuple[Refund, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """How much of each refund that names lines counts, and what they weigh."""
+    for refund, amount in back:
+        if refund.named:
+            yield amount, lines.named(refund.named)
 
 
 def other_lines_minor(order: Order, refunds: Sequence[Refund]) -> int:
@@ -195,5 +202,5 @@ def other_lines_minor(order: Order, refunds: Sequence[Refund]) -> int:
     if not order.kinds:
         return 0
     back = given_back(order, refunds)
-    beyond = _lines_left(order, back).beyond_minor
-    return floor(beyond) if beyond > len(back) else 0
+    found = _lines_left(order, back)
+    return found.beyond_parts // found.parts_of_one if found.beyond_parts > len(back) * found.parts_of_one else 0

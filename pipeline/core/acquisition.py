@@ -56,8 +56,8 @@ def with_touch(touches: Touches, touch: tuple[int, str], ledger: Ledger) -> Touc
     if touch in known:
         return touches
     first_at = ledger.first_at
-    if first_at and ledger.folded_orders and first_at <= ledger.folded_through_at and touch[0] > first_at:
-        return touches  # nothing can make another purchase the first any more
+    if ledger.folded_orders and first_at == ledger.folded_first_at and touch[0] > first_at:
+        return touches  # the first has folded: only an earlier one could take its place
     kept = sorted((*known, touch))
     if len(kept) > TOUCHES_MAX:
         kept.pop(-1 if first_at and kept[-1][0] > first_at else 0)
@@ -85,6 +85,12 @@ def month_of_first(first_at: int, zone: str) -> str | None:
 def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
     """The parts of `WHOLE` that each channel has in winning them; none before a purchase, or without a touch."""
     return shares_in(profile.ledger.first_at, _in_order(profile.touched), rules)
+
+
+def won_by(profile: Profile, rules: ValueRules) -> str | None:
+    """The channel that had the largest part in winning them, of equal ones the first by name; None if none had."""
+    parts = shares(profile, rules)
+    return max(sorted(parts), key=lambda each: parts[each]) if parts else None
 
 
 def shares_in(first_at: int, touches: Sequence[tuple[int, str]], rules: ValueRules) -> dict[str, int]:

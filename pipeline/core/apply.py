@@ -62,7 +62,6 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
     return {
         **needs.touched(profile, event, now),
         "touches": profile.touches + 1,
-        "acquisition_channel": profile.acquisition_channel or event.channel,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
         "buckets": _count(profile, now, Measure.CONTACTS),
     }
@@ -426,16 +425,18 @@ def _spent(profile: Profile, event: logged.CostRecorded, now: Moment) -> Changes
     name = _COST_FIELD[event.department]
     spent = getattr(profile, name) + event.amount_minor
     changes: Changes = {name: spent}
-    if spent < 0 and event.amount_minor < 0:
-        problem = (
-            f"amount_minor: expected no more taken back than {event.department} has spent, got {-spent} more; counted"
-        )
-        now.notes.append(Note(Reason.COST_BELOW_ZERO, problem))
+    more, than = -spent, f"{event.department} has spent"
     if event.order_id is not None:
-        changes["ledger"] = ledgers.with_cost(
-            profile.ledger, mark(event.order_id), at=now.at, amount_minor=event.amount_minor,
-            arrived_at=now.arrived_at,
-        )  # fmt: skip
+        key = mark(event.order_id)
+        changes["ledger"] = after = ledgers.with_cost(
+            profile.ledger, key, at=now.at, amount_minor=event.amount_minor, arrived_at=now.arrived_at
+        )
+        order = ledgers.find(after, key)
+        if more <= 0 and order is not None:
+            more, than = -order.cost_minor, "was spent on the order"
+    if more > 0 and event.amount_minor < 0:
+        problem = f"amount_minor: expected no more taken back than {than}, got {more} more; counted"
+        now.notes.append(Note(Reason.COST_BELOW_ZERO, problem))
     return changes
 
 

@@ -34,7 +34,7 @@ class _OrderTold:
     __slots__ = ("entry", "first_at", "is_void", "refunds", "version")
 
     def __init__(self) -> None:
-        self.version: tuple[int, int, int, int] | None = None
+        self.version: tuple[int, int, int, int, str, int, int] | None = None
         self.entry = Order(0)
         """At its rates: of the version that counts."""
         self.first_at = 0
@@ -45,7 +45,9 @@ class _OrderTold:
     def tell(self, entry: Order) -> None:
         """One version of it; the latest counts, of two at one instant the greater."""
         at = entry.purchased_at
-        version = (at, entry.revenue_minor, entry.discount_minor, entry.content)
+        paid = entry.paid_currency, entry.paid_minor
+        told = at, entry.version_milli
+        version = (*told, entry.revenue_minor, entry.discount_minor, *paid, entry.content_mark)
         self.first_at = min(self.first_at or at, at)
         if self.version is None or version > self.version:
             self.version, self.entry = version, entry
@@ -83,8 +85,10 @@ class _OrderTold:
         return worth(self.entry, [*self.refunds.values()]) if self.stands else NOTHING
 
 
-def _version(refund: Refund) -> tuple[int, bool, int, int]:
-    return refund.refunded_at, refund.amount_minor < 0, refund.amount_minor, refund.content
+def _version(refund: Refund) -> tuple[int, int, bool, int, str, int, int]:
+    paid = refund.paid_currency, refund.paid_minor
+    told = refund.refunded_at, refund.version_milli
+    return *told, refund.amount_minor < 0, refund.amount_minor, *paid, refund.content_mark
 
 
 class _Told:

@@ -12,7 +12,7 @@ from math import ceil
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
-from pipeline.core.acquisition import cohort_month, shares
+from pipeline.core.acquisition import cohort_month, won_by
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import MICRO, folded_brought_minor, folded_days, rest_of
@@ -62,10 +62,9 @@ def scope_of(profile: Profile, models: Models, policy: Policy) -> str | None:
 
 def scopes_of(profile: Profile, policy: Policy) -> list[str]:
     """The segments that a buyer is in: the channel that had the largest part in winning them, and their cohort."""
-    parts = shares(profile, policy.value)
-    won_by = [f"channel/{max(sorted(parts), key=lambda each: parts[each])}"] if parts else []
-    month = cohort_month(profile, policy.shop.time_zone)
-    return [*won_by, f"cohort/{month}"] if month else won_by
+    channel, month = won_by(profile, policy.value), cohort_month(profile, policy.shop.time_zone)
+    scopes = [f"channel/{channel}"] if channel else []
+    return [*scopes, f"cohort/{month}"] if month else scopes
 
 
 def history_of(ledger: Ledger, zone: str) -> History | None:

@@ -59,10 +59,11 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     return _spanned(put(ledger, _of_version(before, same, purchased_at)))
 
 
-def _version(order: Order) -> tuple[int, int, int, str, int, int]:
+def _version(order: Order) -> tuple[int, int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
+    told = order.version_at or order.purchased_at, order.version_milli
     paid = order.paid_currency, order.paid_minor
-    return order.version_at or order.purchased_at, order.revenue_minor, order.discount_minor, *paid, order.content
+    return *told, order.revenue_minor, order.discount_minor, *paid, order.content_mark
 
 
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
@@ -83,7 +84,16 @@ def with_cancellation(ledger: Ledger, order: int, *, at: int, arrived_at: int) -
     if before is None:
         _need_in_time(ledger, order, at)
         return replace(ledger, orders=(*ledger.orders, Order(order, arrived_at=arrived_at, version_at=at, cancelled=1)))
-    return ledger if before.cancelled else _spanned(put(ledger, replace(before, cancelled=1)))
+    if before.cancelled and (before.known or at <= before.version_at):
+        return ledger
+    return _spanned(put(ledger, replace(_heard_again(before, at, arrived_at), cancelled=1)))
+
+
+def _heard_again(entry: Order, at: int, arrived_at: int) -> Order:
+    """An order's entry with another word of it: until the order itself comes, it waits from the latest on."""
+    if entry.known:
+        return entry
+    return replace(entry, version_at=max(entry.version_at, at), arrived_at=max(entry.arrived_at, arrived_at))
 
 
 def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Ledger:
@@ -94,16 +104,18 @@ def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Le
             return ledger
         entry = Order(order, arrived_at=arrived_at, version_at=at, delivered_at=at)
         return replace(ledger, orders=(*ledger.orders, entry))
-    if before.delivered_at and before.delivered_at <= at:
-        return ledger
-    return put(ledger, replace(before, delivered_at=at))
+    after = _heard_again(before, at, arrived_at)
+    if not before.delivered_at or at < before.delivered_at:
+        after = replace(after, delivered_at=at)
+    return ledger if after == before else put(ledger, after)
 
 
 def with_cost(ledger: Ledger, order: int, *, at: int, amount_minor: int, arrived_at: int) -> Ledger:
     """The ledger with what was spent on an order noted beside it, whether it has come yet or not."""
     before = find(ledger, order)
     if before is not None:
-        return put(ledger, replace(before, cost_minor=before.cost_minor + amount_minor))
+        after = _heard_again(before, at, arrived_at)
+        return put(ledger, replace(after, cost_minor=before.cost_minor + amount_minor))
     if at <= ledger.folded_through_at or is_folded(ledger, order):
         return ledger
     entry = Order(order, arrived_at=arrived_at, version_at=at, cost_minor=amount_minor)
@@ -121,10 +133,11 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
-def _refund_version(refund: Refund) -> tuple[int, bool, int, str, int, int]:
+def _refund_version(refund: Refund) -> tuple[int, int, bool, int, str, int, int]:
     """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
     paid = refund.paid_currency, refund.paid_minor
-    return refund.refunded_at, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content
+    told = refund.refunded_at, refund.version_milli
+    return *told, refund.amount_minor == WHOLE, refund.amount_minor, *paid, refund.content_mark
 
 
 def given_back(ledger: Ledger, order: Order) -> list[tuple[int, int]]:

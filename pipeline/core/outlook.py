@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pipeline.core.acquisition import won_by
 from pipeline.core.controls import Controls
 from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
@@ -25,7 +26,7 @@ PRIOR_ORDERS: Final = 2
 BREADTH_MAX: Final = 2
 """Buying in every category that the best of their kind do is taken to be worth at most so many times as much."""
 NO_SEGMENT: Final = "none"
-"""Of whom no touch told a channel."""
+"""Of whom no channel had a part in winning."""
 _WHOLE: Final = 1000
 
 
@@ -89,7 +90,7 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
         orders=orders,
         upkeep_minor=worth.send_cost_minor + worth.marketing_cost_minor + serve,
         serve_minor=rounded(serve, orders),
-        segment=profile.acquisition_channel or NO_SEGMENT,
+        segment=won_by(profile, rules.value) or NO_SEGMENT,
         tenure=tenure_class(history.tenure(day)),
         categories=len(profile.needs.categories),
     )

@@ -69,6 +69,19 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Small, packed as an array."""
 
 
+Content = int | tuple[int, ...]
+"""A mark of lines, of 16 bits; above it the thousandths of the second that its date is in: they tell versions apart.
+
+Where margins go by category or a refund names lines, those come behind it, as `lines` keeps them.
+"""
+CONTENT_BITS: Final = 16
+
+
+def _told(content: Content) -> tuple[int, int]:
+    """(thousandths of a second, mark)."""
+    return divmod(content if isinstance(content, int) else content[0], 1 << CONTENT_BITS)
+
+
 class Order(_Entry, frozen=True):
     """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
 
@@ -92,8 +105,7 @@ class Order(_Entry, frozen=True):
     """What the affiliate gets who brought it."""
     cost_minor: int = 0
     """Costs that name it. A memo: they are counted by department, not here."""
-    content: int = 0
-    """A mark of its lines: of two versions alike in date and amounts the same one counts, in any order of arrival."""
+    content: Content = 0
     paid_currency: str = ""
     """The currency it was paid in, if not the shop's."""
     categories: int = 0
@@ -102,6 +114,21 @@ class Order(_Entry, frozen=True):
     """What was paid, in that currency."""
     offer: int = 0
     """Whether any version of it names an offer that was used, whatever it took off the price."""
+
+    @property
+    def version_milli(self) -> int:
+        """Of the version that counts: the thousandths of its second."""
+        return _told(self.content)[0]
+
+    @property
+    def content_mark(self) -> int:
+        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
+        return _told(self.content)[1]
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Its lines by category, at their margin rates, as `lines` keeps them; empty where the rate is one for all."""
+        return () if isinstance(self.content, int) else self.content[1:]
 
 
 class Refund(_Entry, frozen=True):
@@ -114,14 +141,28 @@ class Refund(_Entry, frozen=True):
     arrived_at: int
     """0: at its own date, or before the first Tick."""
     margin_minor: int | None = None
-    """What the lines it names leave, of the whole amount; None where it names none."""
+    """What was kept before the lines it names were, at rates that were not the order's: no figure goes by it."""
     handling_minor: int = 0
     """What handling it costs us."""
-    content: int = 0
-    """A mark of its lines, as an order has one."""
+    content: Content = 0
     paid_currency: str = ""
     """The currency it says how much in, if not the shop's, and how much that is."""
     paid_minor: int = 0
+
+    @property
+    def version_milli(self) -> int:
+        """Of the version that counts: the thousandths of its second."""
+        return _told(self.content)[0]
+
+    @property
+    def content_mark(self) -> int:
+        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
+        return _told(self.content)[1]
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The lines it names, by category, as `lines` keeps them."""
+        return () if isinstance(self.content, int) else self.content[1:]
 
 
 class Rest(_Entry, frozen=True):
@@ -308,10 +349,14 @@ class Dealings(_Entry, frozen=True):
 
 
 class Reward(_Entry, frozen=True):
-    """What a customer was given for a referral, by its mark."""
+    """A referral of a customer's, by its mark, and what they were given for it."""
 
     referral: int
     amount_minor: int
+    told_at: int = 0
+    """The earliest date that any word of it gives; 0: not kept yet."""
+    friend: str | tuple[int, int] = ""
+    """Whom it names, as `marks.packed_id` has it: who is told when an earlier date turns up."""
 
 
 class Credit(_Entry, frozen=True):
@@ -477,6 +522,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_zone: str | None = None
     referrals: tuple[int, ...] = ()
     acquisition_channel: str | None = None
+    """Kept before `acquisition.won_by` told it from the touches: which came first hung on what arrived first."""
     touches: int = 0
     retention_cost_minor: int = 0
     service_cost_minor: int = 0
@@ -522,11 +568,13 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     messages: int = 0
     """E-mails to them that needed their consent."""
     rewards: tuple[Reward, ...] = ()
-    """What they were given for referrals, the latest ones."""
+    """Their referrals, the latest ones, and what they were given for them."""
 
 
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
+KINDS_MAX: Final = 8
+"""Categories kept of an order's lines, and of those that a refund names."""
 FOLDED_MARKS_MAX: Final = 16
 DAYS_MAX: Final = 32
 CONSENTS_MAX: Final = 24

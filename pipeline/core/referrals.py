@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
-from pipeline.core.marks import mark, short_mark, trigger_id
+from pipeline.core.days import instant
+from pipeline.core.marks import mark, packed_id, short_mark, trigger_id, unpacked_id
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.money import rounded
 from pipeline.core.policy import ValueRules
@@ -57,11 +58,31 @@ def referral_value_minor(profile: Profile, rules: ValueRules) -> int:
 
 def rewarded(rewards: Rewards, referral: int, reward_minor: int) -> tuple[Rewards, int]:
     """The rewards with one for a referral, and how much more they are: of one told again the greatest counts."""
-    known = next((each.amount_minor for each in rewards if each.referral == referral), 0)
-    if reward_minor <= known:
+    known = _known(rewards, referral)
+    had = known.amount_minor if known else 0
+    if reward_minor <= had:
         return rewards, 0
-    others = [each for each in rewards if each.referral != referral]
-    return (*others, Reward(referral, reward_minor))[-REFERRALS_MAX:], reward_minor - known
+    return _with(rewards, replace(known or Reward(referral, 0), amount_minor=reward_minor)), reward_minor - had
+
+
+def _known(rewards: Rewards, referral: int) -> Reward | None:
+    return next((each for each in rewards if each.referral == referral), None)
+
+
+def _with(rewards: Rewards, told: Reward) -> Rewards:
+    """With what is known of a referral, in its place if there was something."""
+    if _known(rewards, told.referral) is None:
+        return (*rewards, told)[-REFERRALS_MAX:]
+    return tuple(told if each.referral == told.referral else each for each in rewards)
+
+
+def _dated(rewards: Rewards, referral: int, at: int, friend: str | None) -> Rewards:
+    """With the earliest date of a referral, and whom it names; if its words name several, one of them always."""
+    known = _known(rewards, referral) or Reward(referral, 0)
+    names = [name for name in (unpacked_id(known.friend), friend) if name]
+    told_at = min(known.told_at or at, at)
+    told = replace(known, told_at=told_at, friend=packed_id(min(names)) if names else "")
+    return rewards if told == known else _with(rewards, told)
 
 
 def is_of_oneself(customer_id: str, event: logged.ReferralMade) -> bool:
@@ -70,7 +91,7 @@ def is_of_oneself(customer_id: str, event: logged.ReferralMade) -> bool:
 
 
 def made(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes | None:
-    """They sent somebody to us. Told again once the friend is known, it is the same referral, with its friend."""
+    """They sent somebody to us. Told again, it is the same referral, with its earliest date and with its friend."""
     friend = event.referred_customer_id
     if is_of_oneself(now.customer_id, event):
         now.notes.append(Note(Reason.SELF_REFERRAL, "referred_customer_id: expected somebody else; not counted"))
@@ -79,7 +100,10 @@ def made(profile: Profile, event: logged.ReferralMade, now: Moment) -> Changes |
     referral = mark(event.referral_id)
     rewards, more = rewarded(profile.rewards, referral, event.reward_minor or 0)
     if more:
-        changes = {"rewards": rewards, "retention_cost_minor": profile.retention_cost_minor + more}
+        changes["retention_cost_minor"] = profile.retention_cost_minor + more
+    rewards = _dated(rewards, referral, now.at, friend)
+    if rewards is not profile.rewards:
+        changes["rewards"] = rewards
     if referral not in profile.referrals:
         changes["referrals"] = (*profile.referrals, referral)[-REFERRALS_MAX:]
     if friend is not None and short_mark(friend) not in profile.friends:
@@ -190,18 +214,27 @@ def _doubt(teller: _Teller, before: Profile | None, event: logged.ReferralCredit
 
 
 def _introduced(customer_id: str, before: Profile | None, after: Profile, event: logged.ReferralMade) -> Iterator[Told]:
-    """The friend's log learns who sent them."""
-    friend = event.referred_customer_id
-    if friend is None or is_of_oneself(customer_id, event):
+    """The friend's log learns who sent them and when, and again when an earlier date turns up."""
+    if is_of_oneself(customer_id, event):
         return
-    if before is not None and after.friends is before.friends and after.referrals is before.referrals:
+    referral = mark(event.referral_id)
+    known, told = _known(before.rewards if before else (), referral), _known(after.rewards, referral)
+    assert told is not None, "just put there"
+    friend = event.referred_customer_id or unpacked_id(told.friend)
+    if not friend or (before is not None and known is not None and not _is_news(before, known, told, friend)):
         return
-    key = f"{event.referral_id}\0{friend}"
+    at = told.told_at
+    key = f"{event.referral_id}\0{friend}\0{at}"
     yield Told(
         friend,
         logged.CustomerReferred(
-            id=trigger_id(customer_id, "customer_referred", key, 1), source=SOURCE, occurred_at=event.occurred_at,
+            id=trigger_id(customer_id, "customer_referred", key, 1), source=SOURCE, occurred_at=instant(at),
             received_at=event.received_at, simulated=event.simulated, referrer_id=customer_id,
             referral_id=event.referral_id,
         ),
     )  # fmt: skip
+
+
+def _is_news(before: Profile, known: Reward, told: Reward, friend: str) -> bool:
+    """Whether a friend has not been told yet of a referral that was known, or not of so early a one."""
+    return told.told_at < known.told_at or not known.friend or short_mark(friend) not in before.friends

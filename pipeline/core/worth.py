@@ -7,13 +7,14 @@ stands among the costs; the goods cost what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import lcm
 from typing import NamedTuple
 
+from pipeline.core import lines
 from pipeline.core.money import portion, rounded
 from pipeline.core.policy import ValueRules
 from pipeline.core.profile import Order, Refund
-from pipeline.schemas.logged import Item
 
 WHOLE = -1
 """A refund of whatever is left of its order."""
@@ -47,21 +48,13 @@ class Worth(NamedTuple):
 NOTHING = Worth()
 
 
-def margin_minor(items: Sequence[Item], amount_minor: int, rules: ValueRules) -> int:
-    """The margin on an amount, by the categories of its lines and their weights; without lines, at the default rate.
-
-    A line weighs its amount; where no line has one, its quantity.
-    """
-    by_category = rules.margin_permille_by_category
-    weight = rated = 0
-    if by_category:
-        priced = any(item.amount_minor for item in items)
-        for item in items:
-            weighs = item.amount_minor if priced else item.quantity
-            weight += weighs
-            rated += weighs * by_category.get(item.category or "", rules.margin_permille)
+def margin_minor(weight_by_category: Mapping[str, int], amount_minor: int, rules: ValueRules) -> int:
+    """The margin on an amount, by what its lines weigh; without lines, or where none weighs, at the default rate."""
+    weight = sum(weight_by_category.values()) if weight_by_category else 0
     if not weight:
         return portion(amount_minor, rules.margin_permille, 1000)
+    rates, usual = rules.margin_permille_by_category, rules.margin_permille
+    rated = sum([each * rates.get(category, usual) for category, each in weight_by_category.items()])
     return rounded(amount_minor * rated, weight * 1000)
 
 
@@ -71,9 +64,8 @@ def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, in
     One in the currency the order was paid in is that part of the order, whatever the rate has become; all parts
     together are the order, to the minor unit. One in another currency counts as the rate of its day has it.
     """
-    mine = [refund for refund in refunds if refund.order == order.order]
     left, paid_minor, back = order.revenue_minor, 0, []
-    for refund in sorted(mine, key=lambda each: (each.refunded_at, each.refund)):
+    for refund in _of_order(order, refunds):
         if refund.amount_minor == WHOLE:
             amount = left
         elif _is_part(refund, order):
@@ -85,6 +77,12 @@ def given_back(order: Order, refunds: Sequence[Refund]) -> list[tuple[Refund, in
         left -= amount
         back.append((refund, amount))
     return back
+
+
+def _of_order(order: Order, refunds: Sequence[Refund]) -> list[Refund]:
+    """An order's refunds, the earliest first; of one instant what gives back all that is left is the last."""
+    mine = [refund for refund in refunds if refund.order == order.order]
+    return sorted(mine, key=lambda each: (each.refunded_at, each.amount_minor == WHOLE, each.refund))
 
 
 def _is_part(refund: Refund, order: Order) -> bool:
@@ -105,15 +103,25 @@ class Excess(NamedTuple):
 
 
 def excess(order: Order, refunds: Sequence[Refund]) -> Excess:
-    """The same of an order; 0 if they say no more."""
-    told = [each for each in refunds if each.order == order.order and each.amount_minor != WHOLE]
-    paid_minor = sum(each.paid_minor for each in told if _is_part(each, order))
-    other_minor = sum(each.amount_minor for each in told if not _is_part(each, order))
-    if paid_minor and not other_minor:
-        return Excess(max(0, paid_minor - order.paid_minor), order.paid_minor, order.paid_currency)
-    if paid_minor:
-        other_minor += _part_minor(order, paid_minor)
-    return Excess(max(0, other_minor - order.revenue_minor), order.revenue_minor, "")
+    """The same of an order; 0 if they say no more. After one of all that is left, all that others say is more."""
+    mine = _of_order(order, refunds)
+    place = next((place for place, each in enumerate(mine) if each.amount_minor == WHOLE), len(mine))
+    before, later = mine[:place], [each for each in mine[place:] if each.amount_minor != WHOLE]
+    in_paid = all(_is_part(each, order) for each in (*before, *later)) and order.paid_minor > 0
+    whole, currency = (order.paid_minor, order.paid_currency) if in_paid else (order.revenue_minor, "")
+    said = _said_minor(before, order, in_paid=in_paid)
+    if place < len(mine):
+        said = max(said, whole) + _said_minor(later, order, in_paid=in_paid)
+    return Excess(max(0, said - whole), whole, currency)
+
+
+def _said_minor(refunds: Sequence[Refund], order: Order, *, in_paid: bool) -> int:
+    """What these say, in the currency their order was paid in or in the shop's."""
+    paid_minor = sum(each.paid_minor for each in refunds if _is_part(each, order))
+    if in_paid:
+        return paid_minor
+    other_minor = sum(each.amount_minor for each in refunds if not _is_part(each, order))
+    return other_minor + (_part_minor(order, paid_minor) if paid_minor else 0)
 
 
 def worth(order: Order, refunds: Sequence[Refund]) -> Worth:
@@ -138,13 +146,61 @@ def whole(order: Order) -> Worth:
 
 
 def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int) -> int:
-    """A refund takes the margin of the lines it names; without lines, its share of the order's."""
-    if refunded == order.revenue_minor:
+    """Of an order's margin: refunds take what the lines left that they name; what names none its share of the rest."""
+    revenue, price = order.revenue_minor, order.revenue_minor + order.discount_minor
+    if refunded == revenue:
         return 0 if refunded else order.margin_minor
-    named = unnamed = 0
+    if not lines.are_mixed(order.kinds):  # whatever is named, it has the one rate
+        return order.margin_minor - portion(order.margin_minor, refunded, revenue)
+    left = _lines_left(order, back).parts_by_kind
+    rated = sum([permille * parts for permille, parts in left])
+    return rounded(rated * price * (revenue - refunded), sum([parts for _, parts in left]) * revenue * 1000)
+
+
+class _LinesLeft(NamedTuple):
+    """An order's lines after what refunds name of them, exact: in parts of a minor unit so small that all are whole."""
+
+    parts_of_one: int
+    """How many parts a minor unit has."""
+    parts_by_kind: list[tuple[int, int]]
+    """(margin rate in thousandths, what is left after discount) of each category."""
+    beyond_parts: int
+    """What refunds name of categories beyond what it had of them."""
+
+
+def _lines_left(order: Order, back: Sequence[tuple[Refund, int]]) -> _LinesLeft:
+    """What is named of a category that it has not must be of its lines without one, if there are any."""
+    kinds = lines.kinds(order.kinds)
+    told = [(amount, parts, sum([weight for _, weight in parts])) for amount, parts in _named(back)]
+    whole = sum([weight for _, weight, _ in kinds])
+    one, beyond = lcm(whole, *[of for _, _, of in told]), 0
+    named = dict.fromkeys([category for category, _, _ in kinds], 0)
+    for amount, parts, of in told:
+        for category, weight in parts:
+            taken_of = category if category in named else lines.UNSAID
+            if taken_of in named:
+                named[taken_of] += amount * weight * (one // of)
+            elif category:
+                beyond += amount * weight * (one // of)
+    left = []
+    for category, weight, permille in kinds:
+        rest = order.revenue_minor * weight * (one // whole) - named[category]
+        left.append((permille, max(rest, 0)))
+        beyond += max(-rest, 0) if category else 0
+    return _LinesLeft(one, left, beyond)
+
+
+def _named(back: Sequence[tuple[Refund, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """How much of each refund that names lines counts, and what they weigh."""
     for refund, amount in back:
-        if refund.margin_minor is None or refund.amount_minor <= 0:
-            unnamed += amount
-        else:
-            named += portion(refund.margin_minor, amount, refund.amount_minor)
-    return order.margin_minor - named - portion(order.margin_minor, unnamed, order.revenue_minor)
+        if refund.named:
+            yield amount, lines.named(refund.named)
+
+
+def other_lines_minor(order: Order, refunds: Sequence[Refund]) -> int:
+    """How much refunds name of lines that their order never had, or not for so much; 0 if it is but their rounding."""
+    if not order.kinds:
+        return 0
+    back = given_back(order, refunds)
+    found = _lines_left(order, back)
+    return found.beyond_parts // found.parts_of_one if found.beyond_parts > len(back) * found.parts_of_one else 0

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     ADMISSION_FAILED = "admission_failed"
     ERASED = "erased"
     REFUND_ABOVE_ORDER = "refund_above_order"
+    REFUND_OF_OTHER_LINES = "refund_of_other_lines"
     REFUND_WITHOUT_ORDER = "refund_without_order"
     CANCELLATION_WITHOUT_ORDER = "cancellation_without_order"
     ORDER_IN_TWO_CURRENCIES = "order_in_two_currencies"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.acquisition import WHOLE, Cpa, _gamma_quantile, channel_costs, cohort_month, cpa, shares
+from pipeline.core.acquisition import WHOLE, Cpa, _gamma_quantile, channel_costs, cohort_month, cpa, shares, won_by
 from pipeline.core.controls import adopt
 from pipeline.core.explain import explained
 from pipeline.core.policy import Policy
@@ -38,7 +39,7 @@ def revised(
     )  # fmt: skip
 
 
-def won_by(*events: Any, rules: Policy | None = None) -> dict[str, int]:
+def shares_of(*events: Any, rules: Policy | None = None) -> dict[str, int]:
     """Each channel's share of who lived through these events."""
     driver = live(events, Driver(rules) if rules else Driver())
     return shares(driver.profiles["c"], driver.controls.policy.value)
@@ -57,31 +58,31 @@ JOURNEY = (touch(0, "search"), touch(1, "affiliate"), touch(2, "search"), touch(
     ],
 )
 def test_touches_share_a_customer_by_the_stated_model(model: str, expected: dict[str, int]) -> None:
-    assert won_by(*JOURNEY, rules=policy(value__attribution=model)) == expected
+    assert shares_of(*JOURNEY, rules=policy(value__attribution=model)) == expected
 
 
 @pytest.mark.parametrize("model", ["linear", "first", "last", "position"])
 @pytest.mark.parametrize("touches", range(1, TOUCHES_MAX + 1))
 def test_shares_are_a_whole_customer_whatever_the_number_of_touches(model: str, touches: int) -> None:
     told = [touch(number, f"channel-{number}") for number in range(touches)]
-    found = won_by(*told, order(touches), rules=policy(value__attribution=model))
+    found = shares_of(*told, order(touches), rules=policy(value__attribution=model))
     assert sum(found.values()) == WHOLE
     if model == "linear":
         assert len(set(found.values())) == 1
 
 
 def test_only_touches_in_the_window_before_the_first_purchase_have_a_part() -> None:
-    assert won_by(touch(9, "old"), touch(10, "first"), touch(100, "last"), touch(101, "late"), order(100)) == {
+    assert shares_of(touch(9, "old"), touch(10, "first"), touch(100, "last"), touch(101, "late"), order(100)) == {
         "first": WHOLE // 2, "last": WHOLE // 2,
     }  # fmt: skip
-    assert won_by(touch(0, "search")) == {}, "nobody is won before they buy"
-    assert won_by(order(0), touch(1, "search")) == {}
+    assert shares_of(touch(0, "search")) == {}, "nobody is won before they buy"
+    assert shares_of(order(0), touch(1, "search")) == {}
 
 
 def test_a_first_purchase_that_moves_moves_the_shares() -> None:
     told = (touch(0, "search"), order(5, "B"), touch(10, "affiliate"))
-    assert won_by(*told, order(15, "A"), cancelled(16, "B")) == {"search": WHOLE // 2, "affiliate": WHOLE // 2}
-    assert won_by(*told, order(15, "A")) == {"search": WHOLE}
+    assert shares_of(*told, order(15, "A"), cancelled(16, "B")) == {"search": WHOLE // 2, "affiliate": WHOLE // 2}
+    assert shares_of(*told, order(15, "A")) == {"search": WHOLE}
 
 
 @STEADY
@@ -97,10 +98,10 @@ def test_any_order_and_repetition_of_touches_and_purchases_is_one_attribution(
         return
     muddle = [*history, *chance.sample(history, len(history) // 2)]
     chance.shuffle(muddle)
-    assert won_by(*muddle) == won_by(*history)
+    assert shares_of(*muddle) == shares_of(*history)
     before = [channel for on, channel in touched if bought and on <= min(bought)]
     expected = {channel: before.count(channel) * WHOLE // len(before) for channel in before}
-    assert won_by(*history) == expected
+    assert shares_of(*history) == expected
 
 
 def test_touches_are_bounded_and_those_after_the_purchase_go_first() -> None:
@@ -108,7 +109,7 @@ def test_touches_are_bounded_and_those_after_the_purchase_go_first() -> None:
     after = [touch(40 + number, "newsletter") for number in range(50)]
     driver = live([*told, order(30), *after], Driver())
     assert sum(len(each.at) for each in driver.profiles["c"].touched) == TOUCHES_MAX
-    assert len(won_by(*told, order(30), *after)) == TOUCHES_MAX - 1
+    assert len(shares_of(*told, order(30), *after)) == TOUCHES_MAX - 1
 
 
 def test_once_the_first_purchase_is_settled_later_touches_are_not_kept() -> None:
@@ -118,6 +119,34 @@ def test_once_the_first_purchase_is_settled_later_touches_are_not_kept() -> None
     driver.tick(day(200))
     live([touch(201, "email"), touch(0.5, "ad")], driver)
     assert [each.channel for each in driver.profiles["c"].touched] == ["search", "ad"]
+
+
+def test_a_late_touch_is_kept_while_the_first_purchase_can_still_be_cancelled() -> None:
+    """A of day 5, told anew on day 98, is still open when B of day 10 has folded; without A, B is the first."""
+    told = [order(5, "A"), order(10, "B"), order(98, "A")]
+    for touched_before in (True, False):
+        driver = Driver()
+        driver.tick(day(0))
+        live([*told[:2], *([touch(8, "ad")] if touched_before else []), told[2]], driver)
+        driver.tick(day(105))
+        assert driver.profiles["c"].ledger.folded_orders == 1
+        live([*([] if touched_before else [touch(8, "ad")]), touch(11, "newsletter")], driver)
+        assert shares(driver.profiles["c"], driver.controls.policy.value) == {}
+        live([cancelled(112, "A")], driver)
+        assert shares(driver.profiles["c"], driver.controls.policy.value) == {"ad": WHOLE}
+
+
+def test_the_channel_that_won_them_had_the_largest_part_and_of_equal_parts_is_the_first_by_name() -> None:
+    for events, channel in (
+        ([touch(0, "search"), touch(1, "ad"), touch(2, "search"), order(3)], "search"),
+        ([touch(0, "search"), touch(1, "ad"), order(3)], "ad"),
+        ([touch(0, "search"), order(3, "A"), touch(4, "ad")], "search"),
+        ([order(3), touch(4, "ad")], None),
+        ([touch(0, "search")], None),
+    ):
+        for told in permutations(events):
+            driver = live(told, Driver())
+            assert won_by(driver.profiles["c"], driver.controls.policy.value) == channel
 
 
 # -- spend ------------------------------------------------------------------------------------------------------------

@@ -94,8 +94,3 @@ def test_considerations_are_bounded_and_what_is_over_the_bound_is_said() -> None
     outcomes = [(str(each.outcome), str(each.reasons[0])) for each in driver.decisions]
     assert len(driver.profiles["c"].considerations) == 16
     assert outcomes.count(("withheld", "too_many_open")) == 4
-
-
-def test_the_first_touch_is_where_they_came_from() -> None:
-    touches = [said(logged.TouchRecorded, number, channel=channel) for number, channel in enumerate(("ad", "email"))]
-    assert profile_after(*touches).acquisition_channel == "ad"

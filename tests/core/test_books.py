@@ -146,6 +146,18 @@ def test_the_later_word_of_a_refund_counts_in_the_books_as_for_the_customer() ->
         assert (net.customers_minor, net.books_minor) == (8_000, 8_000)
 
 
+def test_of_two_words_of_one_instant_the_books_go_by_the_one_the_customer_does() -> None:
+    """10.00 paid as 800 yen or as 900, or as 9 euro; of which 80 yen go back, or 90."""
+    paid = [{"paid_currency": "JPY", "paid_minor": 800}, {"paid_currency": "JPY", "paid_minor": 900}]
+    orders = [order(0, "A", 1_000, **each) for each in (*paid, {"paid_currency": "EUR", "paid_minor": 900})]
+    refunds = [refund(1, "A", "R", 100, paid_currency="JPY", paid_minor=minor) for minor in (80, 90)]
+    for some in ([*orders[:2], *refunds], orders + refunds, [*orders[1:], refunds[1]]):
+        for arrived in permutations(some):
+            assert differing(lived(*(("a", each) for each in arrived))) == {}
+    net = lived(*(("a", each) for each in (*orders[:2], *refunds))).lines[0]
+    assert (net.customers_minor, net.books_minor) == (900, 900), "90 yen of 900"
+
+
 def test_money_given_back_abroad_is_the_same_part_of_its_order_in_the_books() -> None:
     """A hundred euro for 125 dollars; 40 of them go back when they are 44 dollars, and 5 dollars."""
     told = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core import stage as stages
 from pipeline.core.cases import Kind, has_open_complaint
@@ -74,6 +75,34 @@ def test_a_ledger_packed_before_folded_orders_and_payments_were_kept_is_read_wit
     old = pack(told)[: _HEADER.size] + msgspec.msgpack.encode(fields)
     assert len(pack(told)) - len(old) == 2 + 3 + 2, "what is empty takes a byte, and of bytes two"
     assert unpack(old) == told
+
+
+def test_a_refund_packed_with_a_margin_of_its_own_takes_its_share_of_the_orders() -> None:
+    """Of 100.00 with 30.00 margin half went back, in lines worth 27.50 at that day's rates."""
+    order, refund = Order(1, 10, revenue_minor=10_000, known=1, margin_minor=3_000), Refund(2, 1, 11, 5_000, 11, 2_750)
+    told = Profile(first_seen_at=1, as_of=9, ledger=Ledger(orders=(order,), refunds=(refund,)))
+    assert worth_of(unpack(pack(told)).ledger).margin_minor == 1_500
+
+
+def test_the_lines_of_an_order_and_of_a_refund_are_packed_with_them_and_others_take_no_byte() -> None:
+    order = Order(1, 10, revenue_minor=10_000, known=1, content=7)
+    refund = Refund(2, 1, 11, 5_000, 11, content=8)
+    plain = Profile(first_seen_at=1, as_of=9, ledger=Ledger(orders=(order,), refunds=(refund,)))
+    told = replace(
+        plain, ledger=Ledger((replace(order, content=(7, 5, 1, 300)),), (replace(refund, content=(8, 5, 1)),))
+    )
+    assert unpack(pack(told)) == told
+    assert (told.ledger.orders[0].kinds, told.ledger.refunds[0].named) == ((5, 1, 300), (5, 1))
+    assert (order.kinds, refund.named, order.content_mark, told.ledger.refunds[0].content_mark) == ((), (), 7, 8)
+    assert len(pack(told)) - len(pack(plain)) == (1 + 1 + 1 + 3) + (1 + 1 + 1)
+
+
+def test_what_tells_versions_of_a_second_apart_takes_no_byte_where_dates_are_whole_seconds() -> None:
+    order = Order(1, 10, content=77 << 16 | 0xFFFF)
+    assert (order.version_milli, order.content_mark) == (77, 0xFFFF)
+    refund = Refund(2, 1, 11, 5_000, 11, content=(999 << 16 | 5, 9, 1))
+    assert (refund.version_milli, refund.content_mark, refund.named) == (999, 5, (9, 1))
+    assert (Order(1, content=8).version_milli, Order(1, content=8).content_mark) == (0, 8)
 
 
 def test_it_is_packed_again_as_this_version_and_a_glance_is_the_same() -> None:

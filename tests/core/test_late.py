@@ -145,6 +145,11 @@ def amount_of(told: logged.OrderRefunded) -> str:
     return "all of it" if told.amount_minor is None else str(told.amount_minor)
 
 
+def back_minor(told: logged.OrderRefunded) -> int:
+    """How much it gives back, in the currency it says that in."""
+    return told.paid_minor or told.amount_minor or 0
+
+
 def must_be_named(counted: Sequence[Any]) -> set[str]:
     """What is odd about the orders that stand: refunds of more than one, and its money in two currencies."""
     latest: dict[str, logged.OrderCompleted] = {}
@@ -160,9 +165,11 @@ def must_be_named(counted: Sequence[Any]) -> set[str]:
         amounts = [each for each in refunds if each.amount_minor is not None]
         if any(each.paid_currency != mine.paid_currency for each in amounts):
             odd.add(str(Reason.ORDER_IN_TWO_CURRENCIES))
-        elif sum(each.paid_minor or each.amount_minor or 0 for each in amounts) > (
-            mine.paid_minor or mine.revenue_minor
-        ):
+            continue
+        all_of_it_at = min((each.occurred_at for each in refunds if each.amount_minor is None), default=None)
+        later = [each for each in amounts if all_of_it_at is not None and each.occurred_at > all_of_it_at]
+        whole = mine.paid_minor or mine.revenue_minor
+        if any(map(back_minor, later)) or sum(map(back_minor, amounts)) > whole:
             odd.add(str(Reason.REFUND_ABOVE_ORDER))
     return odd
 

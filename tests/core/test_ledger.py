@@ -236,6 +236,40 @@ def test_a_version_told_again_after_its_orders_window_is_known_or_too_old_and_ne
     assert totals(bought(early, 1, 60, 80, arrived=61)) == totals(early)
 
 
+def test_a_cancellation_waits_its_whole_time_whatever_else_was_said_of_its_order_before_or_after() -> None:
+    """Delivered and paid for on day 0, cancelled on day 80: the order of day 92 is void all the same."""
+    words = (
+        lambda ledger: with_delivery(ledger, 1, at=seconds(0), arrived_at=0),
+        lambda ledger: with_cost(ledger, 1, at=seconds(0), amount_minor=5, arrived_at=0),
+        lambda ledger: with_cancellation(ledger, 1, at=seconds(80), arrived_at=0),
+    )
+    for told in permutations(words):
+        ledger = EMPTY
+        for word in told:
+            ledger = word(ledger)
+        assert totals(bought(settled(ledger, 91), 1, 92)) == (0, 0, 0, 0)
+        assert settled(ledger, 169).orders
+        assert settled(ledger, 170).orders == ()
+
+
+def test_a_cancellation_told_again_later_waits_from_then_on() -> None:
+    for days in ((0, 80), (80, 0)):
+        ledger = EMPTY
+        for on in days:
+            ledger = with_cancellation(ledger, 1, at=seconds(on), arrived_at=0)
+        assert settled(ledger, 169).orders
+        assert with_cancellation(ledger, 1, at=seconds(80), arrived_at=seconds(90)) is ledger
+
+
+def test_thirty_days_of_a_wait_begin_when_its_last_word_arrived() -> None:
+    """A cancellation of day 0 comes on day 85; what else is said of that day, and came by then, changes nothing."""
+    ledger = with_delivery(EMPTY, 1, at=seconds(0), arrived_at=0)
+    ledger = with_cancellation(ledger, 1, at=seconds(0), arrived_at=seconds(85))
+    assert settled(ledger, 114).orders
+    assert settled(ledger, 115).orders == ()
+    assert settled(with_delivery(ledger, 1, at=seconds(0), arrived_at=seconds(20)), 114).orders
+
+
 def test_an_order_is_not_let_in_again_by_the_place_a_late_delivery_held() -> None:
     ledger = with_delivery(settled(bought(EMPTY, 1, 0), 90), 1, at=seconds(91), arrived_at=seconds(91))
     with pytest.raises(TooOld):

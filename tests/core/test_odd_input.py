@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
 
 from pipeline.core.door import AHEAD_MAX, Refusal, Shop, admit
+from pipeline.core.policy import Policy
 from pipeline.core.rates import read_rates
 from pipeline.core.revisions import CHANNELS_MAX, Odd
 from pipeline.core.value import Value, value
@@ -19,11 +22,13 @@ from tests.core.builders import cancelled, day, order, policy, refund, said
 from tests.core.inbound import inbound
 from tests.core.test_referrals import RULES, lived, refers, worth
 from tests.core.test_revisions import JANUARY, counted
+from tests.core.test_value import line
 from tests.driver import Driver
 
 PLAIN = policy(value__margin_permille=1_000, value__return_cost_minor=0)
 """All revenue is margin, so that figures can be read off."""
 SHOP = Shop("USD", read_rates("date,currency,rate\n2026-01-01,EUR,1.25\n"))
+NEW_SHOP = replace(SHOP, opened_at=datetime(2024, 5, 1, tzinfo=UTC))
 
 
 class Found(NamedTuple):
@@ -33,9 +38,9 @@ class Found(NamedTuple):
     figures: Any
 
 
-def of_customer(*told: Any, ticks: tuple[float, ...] = ()) -> tuple[list[str], Value]:
+def of_customer(*told: Any, ticks: tuple[float, ...] = (), rules: Policy = PLAIN) -> tuple[list[str], Value]:
     """What is noted while a customer lives through this, and their value afterwards."""
-    driver = Driver(PLAIN)
+    driver = Driver(rules)
     driver.tick(day(0))
     for each in (*told, *map(passing, ticks)):
         if isinstance(each, logged.Tick):
@@ -57,9 +62,16 @@ def margin(*told: Any, ticks: tuple[float, ...] = ()) -> Found:
     return Found(reasons, worth_now.margin_minor)
 
 
-def at_the_door(kind: str, **fields: Any) -> Found:
+def margin_by_category(*told: Any) -> Found:
+    """The same where shoes leave half their price and a card three tenths."""
+    rates = {"shoes": 500, "card": 300}
+    reasons, worth_now = of_customer(*told, rules=policy(value__margin_permille_by_category=rates))
+    return Found(reasons, worth_now.margin_minor)
+
+
+def at_the_door(kind: str, shop: Shop = SHOP, **fields: Any) -> Found:
     """Why the door refuses it; there is no figure then."""
-    refused = admit(inbound(kind, **fields), received_at=day(0), shop=SHOP)
+    refused = admit(inbound(kind, **fields), received_at=day(0), shop=shop)
     assert isinstance(refused, Refusal)
     assert len(refused.problems) == 1
     assert ": expected " in refused.problems[0]
@@ -78,9 +90,9 @@ def of_referrals(*told: tuple[str, Any]) -> Found:
     return Found(sorted({str(note.reason) for note in driver.notes}), worth(driver, "a"))
 
 
-def spent(amount_minor: int) -> Any:
+def spent(amount_minor: int, **fields: Any) -> Any:
     """A cost of sales."""
-    return said(logged.CostRecorded, 1, department="sales", amount_minor=amount_minor, currency="USD")
+    return said(logged.CostRecorded, 1, department="sales", amount_minor=amount_minor, currency="USD", **fields)
 
 
 def sales(*told: Any) -> Found:
@@ -101,11 +113,34 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
         lambda: margin(order(0), refund(1, "A", "R", 2_000), refund(2, "A", "S", 2_000)),
         Found(["refund_above_order"], 0),
     ),
+    "a refund after all of the order has been given back": (
+        lambda: margin(order(0), refund(1), refund(2, "A", "S", 500)), Found(["refund_above_order"], 0)
+    ),
+    "a refund of lines that its order never had": (
+        lambda: margin_by_category(
+            order(0, items=(line("card", 3_000),)), refund(1, amount_minor=1_000, items=(line("shoes", 1_000),))
+        ),
+        Found(["refund_of_other_lines"], 600),
+    ),
+    "a refund of more of a line than its order had": (
+        lambda: margin_by_category(
+            order(0, items=(line("shoes", 500), line("card", 2_500))),
+            refund(1, amount_minor=1_000, items=(line("shoes", 1_000),)),
+        ),
+        Found(["refund_of_other_lines"], 600),
+    ),
     "a refund of an order not known": (
         lambda: margin(order(0, "B"), refund(1, "Z", "R", 700), ticks=(60, 130)), Found(["refund_without_order"], 3_000)
     ),
     "a cancellation of an order not known": (
         lambda: margin(order(0, "B"), cancelled(1, "Z"), ticks=(60, 130)), Found(["cancellation_without_order"], 3_000)
+    ),
+    "a cancellation of an order whose delivery was told long before": (
+        lambda: margin(
+            order(0, "B"), said(logged.OrderDelivered, 0, order_id="Z"), cancelled(80, "Z"), passing(91),
+            order(92, "Z", 500),
+        ),
+        Found([], 3_000),
     ),
     "an order cancelled after it has folded": (
         lambda: margin(order(0), passing(140), cancelled(141)), Found(["too_old"], 3_000)
@@ -135,6 +170,9 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
         Found(["refund_above_order"], 0),
     ),
     "more cost taken back than there was": (lambda: sales(spent(100), spent(-150)), Found(["cost_below_zero"], -50)),
+    "more cost of an order taken back than there was": (
+        lambda: sales(spent(100), order(0), spent(-60, order_id="A")), Found(["cost_below_zero"], 40)
+    ),
     "a cost taken back": (lambda: sales(spent(100), spent(-60)), Found([], 40)),
     "spend for a channel that nobody came by": (lambda: of_channels({JANUARY: 70}), Found(["nobody_won"], 70)),
     "a channel's month below zero": (
@@ -160,6 +198,10 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
     "referrals in a circle": (
         lambda: of_referrals(("a", refers(0, "b")), ("b", refers(1, "a")), ("b", order(2, "B", 10_000))),
         Found(["circular_referral"], 10_000 * RULES.value.margin_permille // 1_000 // 10),
+    ),
+    "a date before the shop opened": (
+        lambda: at_the_door("OrderCompleted", NEW_SHOP, currency="USD", occurred_at="2000-01-01T00:00:00Z"),
+        Found(["before_the_shop"], None),
     ),
     "money without a rate": (
         lambda: at_the_door("OrderCompleted", currency="CHF"), Found(["no_rate"], None)

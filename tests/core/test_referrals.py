@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from itertools import permutations
 from math import floor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.explain import REFERRAL, explained
-from pipeline.core.profile import CREDITS_MAX, REFERRALS_MAX, Profile
+from pipeline.core.profile import CREDITS_MAX, REFERRALS_MAX, Profile, Reward
 from pipeline.core.referrals import DEPTH_MAX, referral_value_minor
 from pipeline.core.value import value
 from pipeline.core.view import view
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
-from tests.core.builders import cancelled, order, policy, refund, said
+from tests.core.builders import cancelled, day, order, policy, refund, said
 from tests.core.lives import STEADY
 from tests.driver import Driver
 
@@ -97,6 +99,39 @@ def test_a_referral_told_again_names_its_friend_and_counts_once() -> None:
     assert worth(lived(("a", refers(6, "b")), ("b", order(5, "A", 10_000))), "a") == 0
 
 
+@pytest.mark.parametrize(("first", "again"), [("b", "b"), (None, "b"), ("b", None)])
+def test_a_referral_told_again_has_its_earliest_date_whichever_word_comes_first(
+    first: str | None, again: str | None
+) -> None:
+    """Sent on day 1, told again on day 5, bought for 100.00 on day 3, of which 40.00 are margin."""
+    history = [("a", refers(1, first)), ("a", refers(5, again)), ("b", order(3, "B", 10_000))]
+    for told in permutations(history):
+        driver = lived(*told, *told)
+        assert worth(driver, "a") == 400
+        assert len(driver.profiles["a"].referrals) == 1
+    late = [("a", refers(4, first)), ("a", refers(5, again)), ("b", order(3, "B", 10_000))]
+    assert {worth(lived(*told), "a") for told in permutations(late)} == {0}
+
+
+def test_a_repetition_of_a_referral_tells_its_friend_nothing() -> None:
+    driver = Driver(RULES)
+    for each in (refers(1, "b"), refers(1, "b"), refers(5, "b"), refers(5, None)):
+        driver.feed(each, "a")
+    assert [told.customer_id for told in driver.told] == ["b"]
+    driver.feed(refers(0, None), "a")
+    assert [(told.customer_id, told.event.occurred_at) for told in driver.told] == [("b", day(1)), ("b", day(0))]
+    assert len({told.event.id for told in driver.told}) == 2
+
+
+def test_a_referral_remembered_from_before_its_date_was_kept_is_dated_by_the_next_word_of_it() -> None:
+    driver = lived(("a", refers(1, None, reward_minor=70)))
+    known = driver.profiles["a"]
+    driver.profiles["a"] = replace(known, rewards=(Reward(known.rewards[0].referral, 70),))
+    driver.feed(refers(2, "b"), "a")
+    assert [told.event.occurred_at for told in driver.told] == [day(2)]
+    assert driver.profiles["a"].retention_cost_minor == 70
+
+
 def test_nobody_sends_themselves() -> None:
     driver = lived(("a", refers(0, "a", reward_minor=500)), ("a", order(1, "A", 10_000)))
     assert [note.reason for note in driver.notes] == [Reason.SELF_REFERRAL]
@@ -136,6 +171,18 @@ def test_a_circle_ends_and_is_named_once() -> None:
     # Each has two above: three orders of 40.00 margin, a tenth of one friend's and a hundredth of the other's.
     assert [worth(driver, who) for who in "abc"] == [1_200 + 120] * 3
     assert [note.reason for note in driver.notes] == [Reason.CIRCULAR_REFERRAL] * 3
+
+
+@pytest.mark.parametrize(("people", "is_named"), [("ab", True), ("abcd", True), ("abcde", False), ("abcdefg", False)])
+def test_a_circle_too_wide_for_an_amount_to_come_round_changes_no_figure_and_has_no_reason(
+    people: str, *, is_named: bool
+) -> None:
+    """Each bought for 100.00, of which 40.00 are margin, and has up to three others above."""
+    sent = [(who, refers(0, friend)) for who, friend in zip(people, people[1:] + people[0], strict=True)]
+    driver = lived(*sent, *((who, order(1, f"order of {who}", 10_000)) for who in people))
+    for who in people:
+        assert worth(driver, who) == sum(4_000 // 10**depth for depth in range(1, min(len(people) - 1, DEPTH_MAX) + 1))
+    assert {note.reason for note in driver.notes} == ({Reason.CIRCULAR_REFERRAL} if is_named else set())
 
 
 @STEADY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -313,3 +313,16 @@ def test_the_facts_are_the_values_of_the_value_page() -> None:
     assert known is not None
     assert (known.outlook.actual_minor, known.outlook.upkeep_minor, known.outlook.orders) == (6_000 - 3_000, 3_000, 5)
     assert known.outlook.serve_minor == 600
+
+
+def test_who_are_alike_were_won_through_the_same_channel_in_whatever_order_its_touches_arrive() -> None:
+    """Two touches by search and one by an advertisement; the best of those won by search will bring 7,777.77."""
+    events = [
+        said(logged.TouchRecorded, on, channel=channel) for on, channel in ((0, "search"), (1, "ad"), (2, "search"))
+    ]
+    for arrived in permutations([*events, order(3)]):
+        driver = told(driver_of(best_ahead_minor={alike("ad", 0): 111_111, alike("search", 0): 777_777}), *arrived)
+        driver.tick(day(20))
+        known = facts(driver.profiles["c"], driver.controls, day_of(driver.profiles["c"].as_of, "UTC"))
+        assert known is not None
+        assert (known.outlook.segment, standing_of(driver).potential_minor) == ("search", 777_777)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import permutations
 from math import floor
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.explain import explained
+from pipeline.core.marks import mark
 from pipeline.core.money import portion, rounded
+from pipeline.core.profile import KINDS_MAX
 from pipeline.core.rates import read_rates
 from pipeline.core.value import NOTHING as NO_VALUE
 from pipeline.core.value import Value, value
-from pipeline.core.worth import NOTHING, Worth
+from pipeline.core.worth import NOTHING, Worth, worth
 from pipeline.schemas import logged
 from pipeline.schemas.dead_letters import Reason
-from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, ticket
+from tests.core.builders import adopted, cancelled, day, order, policy, refund, resolved, said, seconds, ticket
 from tests.core.inbound import inbound
 from tests.core.lives import (
     HASTY,
@@ -37,6 +40,7 @@ from tests.core.lives import (
 )  # fmt: skip
 from tests.driver import Driver
 
+OFTEN = settings(STEADY, max_examples=100)
 RATES = policy(
     value__margin_permille=300,
     value__margin_permille_by_category={"shoes": 550, "gift card": 30, "sample": -1000},
@@ -113,8 +117,84 @@ def test_a_refund_that_names_its_lines_takes_their_margin() -> None:
     assert after(bought, refund(1, "A", "R", 10_000)).margin_minor == 2_900
     assert after(bought, returned(1, "A", "R", 10_000, line("shoes", 0))).margin_minor == 300, "its amount goes unsaid"
     assert after(bought, returned(1, "A", "R", 10_000, line(None, 0))).margin_minor == 2_900, "of what, goes unsaid"
+    assert after(bought, returned(1, "A", "R", 10_000, line(None, 10_000))).margin_minor == 2_900
     rest = returned(2, "A", "S", None, line("gift card", 10_000))
     assert after(bought, returned(1, "A", "R", 10_000, line("shoes", 10_000)), rest).margin_minor == 0
+
+
+SHOES_AND_CARD = order(0, "A", 20_000, items=(line("shoes", 10_000), line("gift card", 10_000)))
+"""Of 55.00 and 3.00 margin."""
+CHEAPER = order(0, "A", 16_000, discount_minor=4_000, items=(line("shoes", 8_000), line("gift card", 8_000)))
+"""The same for 160.00 after 40.00 off: the margin is of the price before discount."""
+
+
+@pytest.mark.parametrize(
+    ("bought", "refunds", "margin"),
+    [
+        (order(0, "A", 8_000, discount_minor=2_000, items=(line("shoes", 8_000),)), [(4_000, "shoes")], 2_750),
+        (order(0, "A", 8_000, discount_minor=2_000, items=(line("shoes", 8_000),)), [(7_999, "shoes")], 1),
+        (CHEAPER, [(8_000, "shoes")], 300),
+        (CHEAPER, [(8_000, "gift card")], 5_500),
+        (CHEAPER, [(4_000, "shoes")], 2_750 + 300),
+        (CHEAPER, [(8_000, "shoes"), (7_999, "gift card")], 0),
+        (CHEAPER, [(8_000, "gift card"), (7_999, "shoes")], 1),
+        (SHOES_AND_CARD, [(10_000, "shoes"), (5_000, "")], 150),  # what names no line takes its share of what is left
+        (SHOES_AND_CARD, [(5_000, ""), (10_000, "shoes")], 150),  # whichever was given back first
+        (SHOES_AND_CARD, [(10_000, "shoes"), (9_999, "")], 0),
+        (SHOES_AND_CARD, [(10_000, "gift card"), (9_999, "")], 1),
+        (SHOES_AND_CARD, [(10_000, "shoes"), (10_000, "")], 0),
+        (SHOES_AND_CARD, [(5_000, "shoes"), (5_000, "")], 3_050 * 2 // 3),
+    ],
+)
+def test_what_named_lines_take_is_of_the_orders_own_margin(bought: Any, refunds: Any, margin: int) -> None:
+    back = [
+        returned(on, "A", f"R{on}", amount, *([line(name, amount)] if name else []))
+        for on, (amount, name) in enumerate(refunds, 1)
+    ]
+    for told in permutations([bought, *back]):
+        assert after(*told).margin_minor == margin
+
+
+def test_lines_of_many_kinds_are_given_back_each_at_its_rate() -> None:
+    """Of 100.00: 40.00 of shoes (22.00), 30.00 of hats at the default rate (9.00), 30.00 of no category (9.00)."""
+    bought = order(0, "A", 10_000, items=(line("shoes", 4_000), line("hats", 3_000), line(None, 3_000)))
+    assert after(bought, returned(1, "A", "R", 3_500, line("shoes", 2_000), line("hats", 1_500))).margin_minor == (
+        1_100 + 450 + 900
+    )
+    assert after(bought, returned(1, "A", "R", 3_000, line(None, 3_000))).margin_minor == 2_200 + 900
+    assert after(bought, returned(1, "A", "R", 3_000, line("socks", 3_000))).margin_minor == 2_200 + 900, (
+        "no other line of it can be socks"
+    )
+
+
+def test_rates_are_those_of_the_order_whatever_they_are_when_it_is_given_back() -> None:
+    """Shoes go from 55 % to 10 %, and to one rate for everything, between purchase and refund."""
+    for now_in_force in (policy(value__margin_permille_by_category={"shoes": 100}), policy()):
+        for back, left in (
+            (returned(2, "A", "R", 10_000, line("shoes", 10_000)), 300),
+            (refund(2, "A", "R", 1), 5_800),
+        ):
+            driver = live([SHOES_AND_CARD], Driver(RATES))
+            driver.control(adopted(now_in_force, 1))
+            driver.feed(back)
+            assert value(driver.profiles["c"], driver.controls).margin_minor == left
+
+
+def test_a_later_version_of_an_order_has_its_own_lines_whenever_they_are_given_back() -> None:
+    """Shoes and a card of 100.00 each; told again it is a card of 100.00 alone, of which the shoes cannot be."""
+    corrected = order(1, "A", 10_000, items=(line("gift card", 10_000),))
+    for told in permutations([SHOES_AND_CARD, corrected, returned(2, "A", "R", 5_000, line("gift card", 5_000))]):
+        assert after(*told).margin_minor == 150
+
+
+def test_of_an_order_of_more_categories_than_are_kept_a_refund_takes_its_share() -> None:
+    """Nine lines of 10.00, one of shoes: 5.50 and eight of 3.00."""
+    others = tuple(line(f"kind {number}", 1_000) for number in range(KINDS_MAX))
+    bought = order(0, "A", 9_000, items=(line("shoes", 1_000), *others))
+    assert after(bought).margin_minor == 2_950
+    assert after(bought, returned(1, "A", "R", 4_500, line("shoes", 1))).margin_minor == 1_475
+    fewer = order(0, "A", 8_000, items=(line("shoes", 1_000), *others[1:]))
+    assert after(fewer, returned(1, "A", "R", 1_000, line("shoes", 1))).margin_minor == 2_100
 
 
 DATED = Shop("USD", read_rates("date,currency,rate\n2026-01-01,EUR,1.25\n2026-01-10,EUR,1.10\n2026-01-20,EUR,1.40\n"))
@@ -179,6 +259,15 @@ def test_a_later_policy_revalues_nothing_and_an_order_told_again_stays_as_it_was
     assert driver.profiles["c"].sends_milli == 150
 
 
+def test_a_correction_within_the_same_second_counts_whichever_word_comes_first() -> None:
+    """10.00, and 900 thousandths of a second later 4.00; of which 3.00 go back, no, 1.00."""
+    part = 0.9 / 86_400
+    told = [order(0, "A", 1_000), order(part, "A", 400), refund(1, "A", "R", 300), refund(1 + part, "A", "R", 100)]
+    for arrived in permutations(told):
+        assert after(*arrived, *arrived).margin_minor == 300 * 4 // 10 * 3 // 4
+    assert after(*(order(part, "A", amount) for amount in (400, 1_000))).margin_minor == 300, "of one instant the more"
+
+
 # -- costs ------------------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +319,7 @@ def test_costs_count_by_department_and_show_beside_the_order_they_name() -> None
 # -- any history ------------------------------------------------------------------------------------------------------
 
 _IDS = st.sampled_from("ABCD")
-_DAYS = st.integers(0, 60)
+_DAYS = st.integers(0, 60) | st.sampled_from((3, 3 + 0.4 / 86_400, 3 + 0.9 / 86_400))
 _AMOUNTS = st.integers(0, 5_000)
 _ITEMS = st.lists(
     st.builds(line, st.sampled_from(["shoes", "gift card", "hats", None]), st.integers(0, 900), st.integers(1, 3)),
@@ -294,31 +383,105 @@ def test_folding_changes_no_part_of_the_value(history: list[Any]) -> None:
     assert value(driver.profiles["c"], driver.controls) == before
 
 
-@STEADY
+def weights(items: Sequence[logged.Item]) -> dict[str, int]:
+    """What lines weigh by category: their amounts; where no line has one, their quantities."""
+    found: dict[str, int] = {}
+    for each in items:
+        weighs = each.amount_minor if any(item.amount_minor for item in items) else each.quantity
+        found[each.category or ""] = found.get(each.category or "", 0) + weighs
+    return {category: weight for category, weight in found.items() if weight}
+
+
+def exact_margin(told: logged.OrderCompleted, refunds: Sequence[logged.OrderRefunded]) -> Fraction:
+    """What is left of an order's margin, in fractions of a minor unit, by the words of the page.
+
+    Its lines are given back as refunds name them, each to its end; what names none of them takes its share of the rest.
+    """
+    revenue, price = told.revenue_minor, told.revenue_minor + told.discount_minor
+    weighs = weights(told.items) or {"": 1}
+    left = {category: Fraction(revenue * weight, sum(weighs.values())) for category, weight in weighs.items()}
+    rates = {category: RATES.value.margin_permille_by_category.get(category, 300) for category in weighs}
+    if not revenue:
+        return Fraction(price * sum(rates[each] * weighs[each] for each in weighs), 1_000 * sum(weighs.values()))
+    kept = revenue - naive_back(told, refunds)
+    if not kept:
+        return Fraction(0)
+    for each in refunds:
+        assert each.amount_minor is not None
+        amount, named = Fraction(each.amount_minor), weights(each.items)
+        if told.paid_minor and each.paid_currency == told.paid_currency:
+            amount = Fraction(revenue * (each.paid_minor or 0), told.paid_minor)
+        for category, weight in named.items():
+            line_of = category if category in left else ""
+            if line_of in left:
+                left[line_of] -= amount * weight / sum(named.values())
+    left = {category: max(amount, Fraction(0)) for category, amount in left.items()}
+    rate = sum(rates[each] * left[each] for each in left) / sum(left.values()) / 1_000
+    return rate * kept * price / revenue
+
+
+def orders_told(history: Sequence[Any]) -> dict[str, tuple[logged.OrderCompleted, list[logged.OrderRefunded]]]:
+    """By order its latest version and those of its refunds; of two alike but for lines none says which."""
+    versions: dict[str, logged.OrderCompleted] = {}
+    seen = set()
+    for each in history:
+        if isinstance(each, logged.OrderCompleted):
+            seen.add((each.order_id, *order_told(each)))
+            versions[each.order_id] = max(versions.get(each.order_id, each), each, key=order_told)
+        elif isinstance(each, logged.OrderRefunded):
+            seen.add((each.order_id, each.refund_id, each.occurred_at, each.amount_minor, each.paid_currency))
+    assume(len(seen) == sum(isinstance(each, logged.OrderCompleted | logged.OrderRefunded) for each in history))
+    refunds = latest_refunds(history)
+    void = {each.order_id for each in history if isinstance(each, logged.OrderCancelled)}
+    return {key: (told, refunds.get(key, [])) for key, told in versions.items() if key not in void}
+
+
+@OFTEN
 @given(histories)
 def test_an_order_is_worth_what_fractions_say(history: list[Any]) -> None:
-    """Without lines, so that every rate is a plain share; each figure within one rounding of the exact one."""
-    plain = [each for each in history if not getattr(each, "items", ())]
-    if not plain:
-        return
-    worth = ledgers.worth_of(live(plain, Driver(RATES)).profiles["c"].ledger)
-    margin = discount = Fraction(0)
-    versions: dict[str, Any] = {}
-    for each in plain:
-        if isinstance(each, logged.OrderCompleted):
-            key = order_told(each)
-            if each.order_id not in versions or key > versions[each.order_id][0]:
-                versions[each.order_id] = (key, each)
-    void = {each.order_id for each in plain if isinstance(each, logged.OrderCancelled)}
-    for order_id, (_, latest) in versions.items():
-        if order_id in void:
-            continue
-        back = naive_back(latest, latest_refunds(plain).get(order_id, []))
-        kept = 1 - Fraction(back, latest.revenue_minor) if latest.revenue_minor else Fraction(1)
-        margin += kept * Fraction(3, 10) * (latest.revenue_minor + latest.discount_minor)
-        discount += kept * latest.discount_minor
-    assert abs(worth.margin_minor - margin) <= len(versions)
-    assert abs(worth.discount_minor - discount) <= Fraction(len(versions), 2)
+    """Each figure of each order, its lines and those given back included, is within its rounding of the exact one."""
+    ledger = live(history, Driver(RATES)).profiles["c"].ledger
+    for order_id, (told, back) in orders_told(history).items():
+        entry = ledgers.find(ledger, mark(order_id))
+        assert entry is not None
+        found = worth(entry, ledger.refunds)
+        is_mixed = len(weights(told.items)) > 1
+        abroad_too = 2 * len(back) if told.paid_currency else 0  # a part of what was paid is a whole minor unit
+        within = (Fraction(1, 2) if is_mixed else 1) + abroad_too
+        assert abs(found.margin_minor - exact_margin(told, back)) <= within
+        kept = 1 - Fraction(naive_back(told, back), told.revenue_minor) if told.revenue_minor else Fraction(1)
+        assert abs(found.discount_minor - kept * told.discount_minor) <= Fraction(1, 2)
+
+
+_BACK = st.tuples(st.integers(0, 2_500), _ITEMS)
+
+
+@OFTEN
+@given(
+    st.integers(1, 5_000), st.integers(0, 900), _ITEMS, st.lists(_BACK, max_size=5),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_the_more_is_given_back_the_less_margin_is_left_down_to_nothing_and_never_below(
+    revenue: int, discount: int, items: Any, backs: list[tuple[int, Any]], chance: random.Random
+) -> None:
+    bought = order(0, "A", revenue, discount_minor=discount, items=items)
+    back = [returned(on, "A", f"R{on}", amount, *named) for on, (amount, named) in enumerate(backs, 1)]
+    driver = live([bought], Driver(RATES))
+    margin = value(driver.profiles["c"], driver.controls).margin_minor
+    for each in back:
+        before, driver = margin, live([each], driver)
+        margin = value(driver.profiles["c"], driver.controls).margin_minor
+        assert 0 <= margin <= before
+    muddle = [bought, *back, *back]
+    chance.shuffle(muddle)
+    assert after(*muddle).margin_minor == margin
+    rest = revenue - sum(amount for amount, _ in backs)
+    if rest > 1:
+        live([refund(9, "A", "S", rest - 1)], driver)
+        margin = value(driver.profiles["c"], driver.controls).margin_minor
+        assert margin <= Fraction(55 * (revenue + discount), 100 * revenue) + 1, "a minor unit of it is left"
+    live([refund(10, "A", "S", None if rest <= 1 else rest)], driver)
+    assert value(driver.profiles["c"], driver.controls).margin_minor == 0
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**6))
@@ -378,6 +541,49 @@ def test_a_refund_above_its_order_counts_up_to_it_and_says_so_in_either_order() 
     assert notes_of(order(0), refund(1, amount_minor=3_500)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
     assert notes_of(refund(1, amount_minor=3_500), order(0)) == [(Reason.REFUND_ABOVE_ORDER, problem)]
     assert notes_of(order(0), refund(1, amount_minor=3_000)) == []
+
+
+def test_what_goes_back_after_all_has_gone_back_is_above_the_order_in_either_order() -> None:
+    """All of it on day 1, 5.00 on day 2. On day 1 itself, or before, the 5.00 are a part of all of it."""
+    problem = "amount_minor: expected refunds of at most 3000 in all, got 500 more; not counted"
+    more = refund(2, "A", "S", 500)
+    for told in permutations([order(0), refund(1), more]):
+        assert notes_of(*told) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+    assert notes_of(order(0), refund(1), refund(2, "A", "S", 4_000))[0][1].endswith("got 4000 more; not counted")
+    for on in (1, 0.5):
+        for told in permutations([order(0), refund(1, "A", "S"), refund(on, "A", "R", 500)]):
+            assert notes_of(*told) == []
+            ledger = live(told).profiles["c"].ledger
+            assert ledgers.given_back(ledger, ledger.orders[0]) == [(seconds(on), 500), (seconds(1), 2_500)]
+    assert notes_of(order(0), refund(1), refund(2, "A", "S")) == [], "nothing more is nothing more"
+
+
+def test_what_goes_back_after_all_has_gone_back_is_told_in_the_currency_paid() -> None:
+    problem = "amount_minor: expected refunds of at most 10000 EUR in all, got 700 more; not counted"
+    for told in permutations([abroad(0, 10_000), abroad(12, 2_000, "R"), abroad(13, None, "S"), abroad(25, 700, "T")]):
+        assert notes_of(*told) == [(Reason.REFUND_ABOVE_ORDER, problem)]
+
+
+def test_lines_that_the_order_never_had_are_named_and_count_as_if_they_were_not_told() -> None:
+    """Of a card of 100.00 (3.00) half goes back as shoes; of 10.00 of shoes and 90.00 of cards 50.00 do."""
+    card = order(0, "A", 10_000, items=(line("gift card", 10_000),))
+    both = order(0, "A", 10_000, items=(line("shoes", 1_000), line("gift card", 9_000)))
+    back = returned(1, "A", "R", 5_000, line("shoes", 5_000))
+    for bought, beyond, left in ((card, 5_000, 150), (both, 4_000, 150)):
+        problem = f"items: expected lines of the order, and no more than it had, got {beyond} more; counted as unnamed"
+        for told in permutations([bought, back]):
+            assert notes_of(*told) == [(Reason.REFUND_OF_OTHER_LINES, problem)]
+            assert after(*told).margin_minor == left
+    assert notes_of(both, back, refund(2, "A", "S", 100)) == [], "said once, of the refund that says it"
+    assert notes_of(both, returned(1, "A", "R", 1_000, line("shoes", 1_000))) == []
+    assert notes_of(both, returned(1, "A", "R", 5_000, line(None, 5_000))) == [], "of no category, so of no other"
+    assert notes_of(order(0, "A", 10_000), back) == [], "an order without lines has none to be others"
+
+
+def test_what_rounding_makes_of_named_lines_is_not_odd() -> None:
+    """Three lines of equal weight are 33.33 each and a third of a cent; 33.34 goes back of one."""
+    bought = order(0, "A", 10_000, items=(line("shoes", 1), line("hats", 1), line("gift card", 1)))
+    assert notes_of(bought, returned(1, "A", "R", 3_334, line("shoes", 1))) == []
 
 
 def test_a_refund_above_its_order_is_told_in_the_currency_paid() -> None:
@@ -445,3 +651,22 @@ def test_more_cost_taken_back_than_was_ever_spent_is_named() -> None:
     assert note == (
         Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted",
     )  # fmt: skip
+
+
+def test_more_cost_taken_back_than_was_spent_on_the_order_it_names_is_named() -> None:
+    """1.00 of sales' on nothing in particular; then -0.60 on an order that nothing was spent on."""
+    problem = "amount_minor: expected no more taken back than was spent on the order, got 60 more; counted"
+    told = [spent(0, "sales", 100), order(0)]
+    assert notes_of(*told, spent(1, "sales", -60, order_id="A")) == [(Reason.COST_BELOW_ZERO, problem)]
+    assert notes_of(*told, spent(1, "sales", -60)) == [], "it names no order"
+    assert notes_of(*told, spent(0, "marketing", 60, order_id="A"), spent(1, "sales", -60, order_id="A")) == []
+    assert notes_of(*told, spent(1, "sales", -60, order_id="A"), spent(2, "sales", 10, order_id="A")) == []
+    assert notes_of(*told, spent(1, "sales", -101, order_id="A")) == [
+        (Reason.COST_BELOW_ZERO, "amount_minor: expected no more taken back than sales has spent, got 1 more; counted"),
+    ]  # fmt: skip
+
+
+def test_a_reward_told_by_mistake_can_be_taken_back_up_to_what_it_was() -> None:
+    reward = said(logged.ReferralMade, 0, referral_id="f", reward_minor=500, currency="USD")
+    assert notes_of(reward, spent(1, "marketing", -500)) == []
+    assert [reason for reason, _ in notes_of(reward, spent(1, "marketing", -501))] == [Reason.COST_BELOW_ZERO]

@@ -78,19 +78,43 @@ def _print_value(answer: Document, console: Console) -> None:
     currency = answer["currency"]
     table = Table("part", "when", "amount", "event", "order", title="Every entry, part by part")
     table.columns[2].justify = "right"
-    words = {**PARTS, "referral_value_minor": "beside it, through referrals"}
+    words = {
+        "net_revenue_minor": "net revenue, of which it is the margin", **PARTS,
+        "referral_value_minor": "beside it, through referrals",
+    }  # fmt: skip
     for part, told in words.items():
         entries = [entry for entry in answer["entries"] if entry["part"] == part]
-        sign = 1 if part in ("margin_minor", "referral_value_minor") else -1
+        sign = 1 if part in ("margin_minor", "referral_value_minor", "net_revenue_minor") else -1
         for entry in entries:
             amount = money(sign * entry["amount_minor"], currency)
-            what = f"{entry['type']} {entry['id']}".strip()
+            friend = entry.get("friend_id")
+            what = f"{entry['type']} {entry['id']}".strip() + (f", through {friend}" if friend else "")
             table.add_row(told, moment(entry["at"]), amount, escape(what), escape(entry["order_id"] or ""))
         if entries:
             total = sign * sum(entry["amount_minor"] for entry in entries)
             table.add_row(f"[bold]{told}[/]", "", f"[bold]{money(total, currency)}[/]", f"{len(entries)} entries", "")
             table.add_section()
     table.add_row("[bold]value to date[/]", "", f"[bold]{money(answer['value_to_date_minor'], currency)}[/]", "", "")
+    console.print(table)
+    _print_channels(answer["channels"], currency, console)
+
+
+def _print_channels(channels: Sequence[Document], currency: str | None, console: Console) -> None:
+    """What winning them cost, channel by channel."""
+    if not channels:
+        return
+    table = Table(
+        "channel", "touches", "part", "spent that month", "won", "their cost", "one costs", title="Who won them"
+    )
+    for each in channels:
+        spent, cpa = each["spend_minor"], each["cpa_minor"]
+        low, high = each["cpa_low_minor"], each["cpa_high_minor"]
+        table.add_row(
+            escape(each["channel"]), " ".join(day(at) for at in each["touches_at"]), f"{each['share_fraction']:.0%}",
+            "not told" if spent is None else f"{money(spent, currency)} ({each['cohort_month']})",
+            "" if spent is None else f"{each['customers_won']:.1f}", money(each["cost_minor"], currency),
+            "" if cpa is None else f"{money(cpa, currency)} ({money(low, currency)} to {money(high, currency)})",
+        )  # fmt: skip
     console.print(table)
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import sqrt
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, date_of, day_of
+from pipeline.core.digits import shown
 from pipeline.core.money import portion, rounded
 from pipeline.core.normal import NINE_IN_TEN
 from pipeline.core.policy import ValueRules
@@ -192,3 +193,16 @@ def _gamma_quantile(shape: float, z: float) -> float:
     """
     cube: float = (1 - 1 / (9 * shape) + z / (3 * sqrt(shape))) ** 3
     return shape * cube
+
+
+def channel_view(told: ChannelCost, controls: Controls, month: str) -> dict[str, Any]:
+    """A channel's part in winning somebody of a month, as views have it."""
+    cost = cpa(controls, told.channel, month)
+    return {
+        "channel": told.channel,
+        "share_fraction": shown(told.share / WHOLE),
+        "cost_minor": told.cost_minor,
+        "cpa_minor": cost.estimate_minor if cost else None,
+        "cpa_low_minor": cost.low_minor if cost else None,
+        "cpa_high_minor": cost.high_minor if cost else None,
+    }

@@ -7,15 +7,23 @@ everything too old included.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from pipeline.core.acquisition import WHOLE, channel_costs, channel_view, cohort_month, parts_of
+from pipeline.core.controls import Controls
+from pipeline.core.days import DAY_SECONDS, instant
+from pipeline.core.digits import shown
+from pipeline.core.ledger import worth_of
 from pipeline.core.lived import Life, Moment, Records
+from pipeline.core.marks import short_mark
+from pipeline.core.profile import Profile
 from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import NOTHING, Value, value
 from pipeline.schemas import logged
 
 REFERRAL: Final = "referral_value_minor"
-"""The part that stands beside the value."""
+REVENUE: Final = "net_revenue_minor"
+"""What stands beside the value: through referrals; and what they paid and did not get back."""
 
 
 class Entry(NamedTuple):
@@ -29,6 +37,8 @@ class Entry(NamedTuple):
     id: str
     """Of the event; of a channel's cost the channel and its month."""
     order_id: str | None
+    friend_id: str | None = None
+    """Of what came through a referral: the friend who was referred, where the log names them."""
 
 
 class Explained(NamedTuple):
@@ -43,8 +53,9 @@ class ValueEntries:
 
     def __init__(self) -> None:
         self.value = NOTHING
-        self.referral_minor = 0
+        self.referral_minor = self.revenue_minor = 0
         self.entries: list[Entry] = []
+        self._friends: dict[int, str] = {}
 
     def see(self, moment: Moment) -> None:
         """What this moment changed."""
@@ -53,9 +64,44 @@ class ValueEntries:
             return
         before, self.value = self.value, value(profile, controls)
         self.entries.extend(_entries(before, self.value, event))
+        paid, self.revenue_minor = self.revenue_minor, _net_revenue_minor(profile)
+        if self.revenue_minor != paid:
+            self.entries.append(_entry(REVENUE, self.revenue_minor - paid, event))
+        if isinstance(event, logged.ReferralMade) and event.referred_customer_id:
+            self._friends[short_mark(event.referred_customer_id)] = event.referred_customer_id
         had, self.referral_minor = self.referral_minor, referral_value_minor(profile, controls.policy.value)
         if self.referral_minor != had:
-            self.entries.append(_entry(REFERRAL, self.referral_minor - had, event))
+            entry = _entry(REFERRAL, self.referral_minor - had, event)
+            if isinstance(event, logged.ReferralCredited):
+                entry = entry._replace(friend_id=self._friends.get(event.path[-1]))
+            self.entries.append(entry)
+
+
+def _net_revenue_minor(profile: Profile) -> int:
+    of_orders = worth_of(profile.ledger)
+    return of_orders.revenue_minor - of_orders.refunded_minor
+
+
+def channels(profile: Profile, controls: Controls) -> list[dict[str, Any]]:
+    """What winning them cost, channel by channel: the touches that count, and the spend that is shared."""
+    policy = controls.policy
+    zone, rules, first_at = policy.shop.time_zone, policy.value, profile.ledger.first_at
+    month = cohort_month(profile, zone)
+    since = first_at - rules.attribution_window_days * DAY_SECONDS
+    touches = {each.channel: [at for at in each.at if since <= at <= first_at] for each in profile.touched}
+    found = []
+    for each in channel_costs(profile, controls):
+        revision = controls.spent.get(month or "", {}).get(each.channel)
+        found.append(
+            {
+                **channel_view(each, controls, month or ""),
+                "cohort_month": month,
+                "touches_at": [instant(at) for at in touches[each.channel]],
+                "spend_minor": revision.spend_minor if revision else None,
+                "customers_won": shown(parts_of(revision) / WHOLE) if revision else None,
+            }
+        )
+    return found
 
 
 def explained(customer_id: str, records: Records) -> Explained:

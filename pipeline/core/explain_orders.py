@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.categories import is_with_offer
 from pipeline.core.days import DAY_SECONDS, instant
 from pipeline.core.explain_moves import COUNTED, cause_of
 from pipeline.core.lived import Moment
@@ -19,7 +20,7 @@ class OrderNow(NamedTuple):
 
     purchased_at: int
     revenue_minor: int
-    discount_minor: int
+    has_offer: bool
     given_back: tuple[tuple[int, int], ...]
     """(when, how much) of each refund."""
     is_void: bool
@@ -51,7 +52,7 @@ class OrdersTold:
             self._orders.pop(name, None)
             return
         self._orders[name] = OrderNow(
-            entry.purchased_at, entry.revenue_minor, entry.discount_minor,
+            entry.purchased_at, entry.revenue_minor, is_with_offer(entry),
             tuple(ledgers.given_back(after.ledger, entry)), ledgers.is_void(after.ledger, entry),
         )  # fmt: skip
 
@@ -80,7 +81,7 @@ class OrdersTold:
         return [
             {
                 "order_id": name, "at": instant(at), "age_days": (as_of - at) // DAY_SECONDS,
-                "categories": self._categories.get(name, ()), "has_discount": self._orders[name].discount_minor > 0,
+                "categories": self._categories.get(name, ()), "has_discount": self._orders[name].has_offer,
                 "events": self._causes[name],
             }
             for at, name in found

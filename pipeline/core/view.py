@@ -8,11 +8,10 @@ from typing import Any, Final
 from pipeline.core import cases
 from pipeline.core import ledger as ledgers
 from pipeline.core import stage as stages
-from pipeline.core.acquisition import WHOLE, ChannelCost, cpa
+from pipeline.core.acquisition import channel_view
 from pipeline.core.codec import labels
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, instant, instant_or_none
-from pipeline.core.digits import shown
 from pipeline.core.profile import Ledger, Order, Profile
 from pipeline.core.reckoned import Reckoned, reckoned
 from pipeline.core.referrals import referral_value_minor
@@ -111,22 +110,12 @@ def _value(profile: Profile, controls: Controls, known: Reckoned) -> dict[str, A
         "value_with_referrals_minor": worth_minor + referred,
         **to_date._asdict(),
         "cohort_month": known.cohort_month,
-        "acquisition_channels": [_channel(each, controls, known.cohort_month or "") for each in known.channel_costs],
+        "acquisition_channels": [
+            channel_view(each, controls, known.cohort_month or "") for each in known.channel_costs
+        ],
         "latest_orders": _latest_orders(ledger, known, to_date.channel_cost_minor),
         "refunds_waiting": sum([refund.order not in here for refund in ledger.refunds]),
         "refunds_let_go": ledger.orphans,
-    }
-
-
-def _channel(told: ChannelCost, controls: Controls, month: str) -> dict[str, Any]:
-    cost = cpa(controls, told.channel, month)
-    return {
-        "channel": told.channel,
-        "share_fraction": shown(told.share / WHOLE),
-        "cost_minor": told.cost_minor,
-        "cpa_minor": cost.estimate_minor if cost else None,
-        "cpa_low_minor": cost.low_minor if cost else None,
-        "cpa_high_minor": cost.high_minor if cost else None,
     }
 
 

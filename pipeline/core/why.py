@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.core.days import instant
-from pipeline.core.explain import ValueEntries
+from pipeline.core.explain import ValueEntries, channels
 from pipeline.core.explain_dealings import DealingsTold, owed_document, satisfaction_document
 from pipeline.core.explain_lifecycle import LifecycleMoves, lifecycle_document
 from pipeline.core.explain_moves import Watching
@@ -65,6 +65,8 @@ def _value(life: Life, gathered: ValueEntries) -> dict[str, Any] | None:
         "currency": life.profile.currency or None,
         "value_to_date_minor": gathered.value.value_to_date_minor,
         "referral_value_minor": gathered.referral_minor,
+        "net_revenue_minor": gathered.revenue_minor,
         "parts": gathered.value._asdict(),
         "entries": [entry._asdict() for entry in gathered.entries],
+        "channels": channels(life.profile, life.controls),
     }

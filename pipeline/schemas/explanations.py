@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field
 
 from pipeline.schemas.decisions import CustomerId, Lifecycle, Numbers, Outbound, Outcome, Stage
+from pipeline.schemas.views import ChannelPart
 
 
 class Cause(Outbound):
@@ -22,12 +23,24 @@ class Cause(Outbound):
 class ValueEntry(Outbound):
     """What one event changed in one part of the value."""
 
-    part: str = Field(description="The part, named as in `parts`; `referral_value_minor` stands beside the value.")
+    part: str = Field(
+        description="The part, named as in `parts`; `referral_value_minor` and `net_revenue_minor` stand beside the value."
+    )
     amount_minor: int = Field(description="By how much it changed the part.")
     at: AwareDatetime = Field(description="When it happened.")
     type: str = Field(description="Kind of the event.")
     id: str = Field(description="Its id; of a channel's cost the channel and its month.")
     order_id: str | None = Field(description="The order it is about.")
+    friend_id: str | None = Field(None, description="Of a referral's credit: the friend, where the log names them.")
+
+
+class ChannelWhy(ChannelPart):
+    """A channel's part in winning them, and what it is reckoned from."""
+
+    cohort_month: str | None = Field(description="The month of their first purchase, whose spend is shared.")
+    touches_at: tuple[AwareDatetime, ...] = Field(description="Its touches in the window before the first purchase.")
+    spend_minor: int | None = Field(description="What the channel spent on that month's customers; none told yet.")
+    customers_won: float | None = Field(description="How many it won of them, by shares.")
 
 
 class ValueWhy(Outbound):
@@ -36,8 +49,10 @@ class ValueWhy(Outbound):
     currency: str | None = Field(description="Of the amounts; none before a purchase.")
     value_to_date_minor: int = Field(description="Margin less every cost.")
     referral_value_minor: int = Field(description="Beside it, through referrals.")
+    net_revenue_minor: int = Field(0, description="Beside it: what they paid and did not get back.")
     parts: dict[str, int] = Field(description="Each part by name.")
     entries: tuple[ValueEntry, ...] = Field(description="In the order of the log.")
+    channels: tuple[ChannelWhy, ...] = Field((), description="Behind the cost of channels.")
 
 
 class Condition(Outbound):
@@ -305,7 +320,7 @@ class OrderEntry(Outbound):
     at: AwareDatetime = Field(description="When they bought.")
     age_days: int = Field(description="How old it is.")
     categories: tuple[str, ...] = Field(description="Of its lines.")
-    has_discount: bool = Field(description="Whether there was one.")
+    has_discount: bool = Field(description="Whether there was one, or an offer was used.")
     events: tuple[Cause, ...] = Field(description="What told it, in the order of the log.")
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
+from pipeline.core.marks import short_mark
 from pipeline.core.policy import Policy
 from pipeline.core.why import QUESTIONS, why
 from pipeline.schemas import logged
@@ -61,9 +62,45 @@ def test_the_entries_of_each_part_add_up_to_it() -> None:
     answer = asked("value", [order(0, "A", 10_000), order(3, "B", 5_000), refund(5, "A", "R", 10_000), tick(9)])
     value = answer["value"]
     assert value["parts"]["margin_minor"] == 2_000, "two fifths of what was kept"
-    margins = [(each["type"], each["order_id"], each["amount_minor"]) for each in value["entries"]]
+    told = [(each["part"], each["type"], each["order_id"], each["amount_minor"]) for each in value["entries"]]
+    margins = [each[1:] for each in told if each[0] == "margin_minor"]
     assert margins == [("OrderCompleted", "A", 4_000), ("OrderCompleted", "B", 2_000), ("OrderRefunded", "A", -4_000)]
     assert value["value_to_date_minor"] == 2_000
+    paid = [each[1:] for each in told if each[0] == "net_revenue_minor"]
+    assert paid == [("OrderCompleted", "A", 10_000), ("OrderCompleted", "B", 5_000), ("OrderRefunded", "A", -10_000)]
+    assert value["net_revenue_minor"] == 5_000
+
+
+def test_what_channels_cost_is_told_with_the_touches_and_the_spend_that_is_shared() -> None:
+    """Two touches within the 90 days before the first order share it; a third is too old. The month's 30 customers, won
+    by shares of 15 in all, cost 450.00: half of one is 15.00."""
+    touches = [
+        said(logged.TouchRecorded, on, channel=channel) for on, channel in ((-99, "tv"), (-9, "ad"), (-1, "seo"))
+    ]
+    spent = logged.ChannelCostRevised(
+        revised_at=day(8), channel="ad", cohort_month="2026-01", version=1, spend_minor=45_000, acquisitions=30,
+        shares=15 * 720_720,
+    )  # fmt: skip
+    value = asked("value", [*touches, order(0, "A", 10_000), spent, tick(9)])["value"]
+    ad, seo = value["channels"]
+    assert (ad["channel"], ad["share_fraction"], ad["cohort_month"], ad["cost_minor"]) == ("ad", 0.5, "2026-01", 1_500)
+    assert ad["touches_at"] == [f"{day(-9):%Y-%m-%dT%H:%M:%SZ}"]
+    assert (ad["spend_minor"], ad["customers_won"]) == (45_000, 15.0)
+    assert ad["cpa_low_minor"] < ad["cpa_minor"] == 3_000 < ad["cpa_high_minor"]
+    assert (seo["channel"], seo["spend_minor"], seo["cost_minor"], seo["cpa_minor"]) == ("seo", None, 0, None)
+    assert value["parts"]["channel_cost_minor"] == sum(each["cost_minor"] for each in value["channels"])
+
+
+def test_what_came_through_a_referral_names_the_friend() -> None:
+    friend = "0c5d7f0e-3c0b-5a0e-9a51-6d2f3a1f0b6e"
+    told = [
+        said(logged.ReferralMade, 1, referral_id="R", referred_customer_id=friend),
+        said(logged.ReferralCredited, 3, path=(short_mark(friend),), amount_minor=1_000),
+        said(logged.ReferralCredited, 4, path=(7, short_mark(friend)), amount_minor=500),
+        said(logged.ReferralCredited, 5, path=(8,), amount_minor=250), tick(9),
+    ]  # fmt: skip
+    entries = asked("value", told)["value"]["entries"]
+    assert [each["friend_id"] for each in entries if each["part"] == "referral_value_minor"] == [friend, friend, None]
 
 
 @STEADY

@@ -24,7 +24,7 @@ class ValueEntry(Outbound):
     """What one event changed in one part of the value."""
 
     part: str = Field(
-        description="The part, named as in `parts`; `referral_value_minor` and `net_revenue_minor` stand beside the value."
+        description="The part, named as in `parts`; beside the value, `referral_value_minor` and `net_revenue_minor`."
     )
     amount_minor: int = Field(description="By how much it changed the part.")
     at: AwareDatetime = Field(description="When it happened.")

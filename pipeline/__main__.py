@@ -312,6 +312,42 @@ def rebuild_command(
         raise typer.Exit(REFUSED)
 
 
+@app.command("lost", rich_help_panel=PROCESSES)
+def lost_command(
+    *,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="What is gone is lost: go on where the log begins now. Stop the workers first."),
+    ] = False,
+) -> None:
+    """What was deleted before its task had read it, and stopped the task. With --accept the task goes on without it.
+
+    Exit 1 if something is lost (with --accept: if it is of a log that is kept for ever, which is never passed over).
+    """
+    from pipeline.lost import find, go_on
+    from pipeline.rebuilding import CannotRebuild, need_no_worker
+
+    settings = _quiet_settings()
+    with _explained():
+        try:
+            if accept:
+                need_no_worker(settings)
+        except CannotRebuild as error:
+            _end(str(error), REFUSED)
+        found = find(settings)
+        for each in found:
+            OUT.print(each.told(), highlight=False, soft_wrap=True)
+            if accept and each.may_go_on:
+                go_on(settings, each)
+                OUT.print(f"  goes on at {each.begin}", highlight=False)
+            elif not each.may_go_on:
+                OUT.print("  kept for ever: what follows from it is no longer known; find out who deleted it")
+    if not found:
+        OUT.print("Nothing is lost.")
+    if any(not (accept and each.may_go_on) for each in found):
+        raise typer.Exit(REFUSED)
+
+
 @app.command("repartition", rich_help_panel=PROCESSES)
 def repartition_command(
     count: Annotated[

@@ -39,13 +39,14 @@ from pipeline.core.profile import Lifecycle, Stage
 from pipeline.core.rates import load_rates
 from pipeline.engine.copies import Copies
 from pipeline.engine.disk import NotInstalled, require_rocksdb
-from pipeline.engine.processor import ChangelogPlace, Spec
+from pipeline.engine.processor import ProcessorFactory, Spec
 from pipeline.engine.runtime import Engine, TaskStatus
 from pipeline.engine.shell import Shell, attach, faust_app
 from pipeline.engine.task import Limits, Phase
 from pipeline.fatal import FatalRaised
 from pipeline.kafka_clients import librdkafka_config, tls_context
 from pipeline.language import sentiment
+from pipeline.places import PROCESSORS, place_of
 from pipeline.settings import Settings
 from pipeline.watchdog import Pulse, Standstill, Watchdog
 
@@ -111,56 +112,37 @@ class Worker:
         settings, name = self.settings, self.settings.topic
         door_names, log_names = ingest.Names.of(name), customers.Names.of(name)
         key = settings.identity_key.get_secret_value().encode()
-        doors = []
+        sources = {}
         for source in topics.SOURCES:
             fuse = ingest.Fuse(
                 source.name,
                 refused_fraction=settings.worker_fuse_refused_fraction,
                 records_min=settings.worker_fuse_records_min,
             )
-            door = ingest.factory(
+            sources[source] = ingest.factory(
                 source, names=door_names, directory=self._directory, key=key, shop=self._shop, fuse=fuse
             )
-            doors.append(Spec("ingest", name(source.name), door, self._shared_place(source)))
+        copied = controls.factory(
+            name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS),
+            is_clock_ours=settings.clock_source == "wall",
+        )  # fmt: skip
         specs = [
-            *doors,
-            Spec(
-                "identify", name(topics.UNIDENTIFIED_EVENTS.name), identify.factory(door_names),
-                self._own_place(topics.IDENTITIES), is_large=True,
-            ),
-            Spec(
-                "controls", name(topics.CONTROLS.name),
-                controls.factory(
-                    name(topics.CUSTOMER_EVENTS.name), settings.partitions(topics.CUSTOMER_EVENTS),
-                    is_clock_ours=settings.clock_source == "wall",
-                ),
-                self._shared_place(topics.CONTROLS),
-            ),
-            Spec(
-                "customers", name(topics.CUSTOMER_EVENTS.name), customers.factory(log_names),
-                self._own_place(topics.CUSTOMER_STATE), flush_seconds=settings.worker_views_seconds,
+            *(self._spec(source, door) for source, door in sources.items()),
+            self._spec(topics.UNIDENTIFIED_EVENTS, identify.factory(door_names), is_large=True),
+            self._spec(topics.CONTROLS, copied),
+            self._spec(
+                topics.CUSTOMER_EVENTS, customers.factory(log_names), flush_seconds=settings.worker_views_seconds,
                 is_large=True,
             ),
-            Spec("reputation", name(topics.MENTIONS.name), reputation.factory(), self._own_place(topics.REPUTATION)),
+            self._spec(topics.MENTIONS, reputation.factory()),
         ]  # fmt: skip
         inputs = {name(topic.name) for topic in INPUTS_OF_ROLE[settings.worker_role]}
         return [spec for spec in specs if spec.topic in inputs]
 
-    def _own_place(self, changelog: topics.Topic) -> Callable[[int], ChangelogPlace]:
-        return lambda partition: ChangelogPlace(self.settings.topic(changelog.name), partition)
-
-    def _shared_place(self, source: topics.Topic) -> Callable[[int], ChangelogPlace]:
-        """A task without a changelog of its own keeps its position (and what little it has) among the positions."""
-        inputs = (*topics.SOURCES, topics.CONTROLS)
-        first = sum(each.partitions for each in inputs[: inputs.index(source)])
-        name = self.settings.topic(topics.POSITIONS.name)
-
-        def place(partition: int) -> ChangelogPlace:
-            return ChangelogPlace(
-                name, (first + partition) % topics.POSITIONS.partitions, f"{source.name}/{partition}/".encode()
-            )
-
-        return place
+    def _spec(self, topic: topics.Topic, factory: ProcessorFactory, **more: Any) -> Spec:
+        """The processor of a topic; `more`: what it has beyond the usual."""
+        place = place_of(self.settings, topic)
+        return Spec(PROCESSORS[topic.name], self.settings.topic(topic.name), factory, place, **more)
 
     def _faust_app(self) -> faust.App:
         settings = self.settings

@@ -23,11 +23,12 @@ from pipeline.agents.customers import CONTROL_PREFIX, VIEWS_KEY, Customers, Name
 from pipeline.agents.skipping import Skipped, is_mark
 from pipeline.core.codec import UnknownVersion, peek
 from pipeline.engine.changelog import POSITION_KEY, Position, Reading, encode_position, frame, restore
-from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Record, State
+from pipeline.engine.processor import Batch, Outbox, Record, State
 from pipeline.engine.producer import TransactionalProducer, transactional_id
 from pipeline.engine.state import Anchor
 from pipeline.inquiry import need_topics, scan
 from pipeline.kafka_clients import librdkafka_config
+from pipeline.places import place_of
 from pipeline.replaying import Bounds, Read, bounds_of, replay
 from pipeline.schemas import logged
 from pipeline.settings import Settings
@@ -157,11 +158,6 @@ def _rebuild_partition(
     return rebuilt
 
 
-def place_of(settings: Settings, partition: int) -> ChangelogPlace:
-    """Where a partition's state is kept."""
-    return ChangelogPlace(settings.topic(topics.CUSTOMER_STATE.name), partition)
-
-
 def own(settings: Settings, partition: int) -> TransactionalProducer:
     """Become the partition's owner: who had it is fenced, and their open transaction ended."""
     name = settings.topic(topics.CUSTOMER_EVENTS.name)
@@ -185,7 +181,7 @@ class Held:
 
 def held(settings: Settings, partition: int, *, is_owned: bool) -> Held:
     """State and position as the changelog has them. Not owned: as of the last whole transaction."""
-    place, state = place_of(settings, partition), State()
+    place, state = place_of(settings, topics.CUSTOMER_EVENTS)(partition), State()
     bounds = bounds_of(settings, place.topic, partition, committed_only=not is_owned)
     if bounds.low == bounds.high:
         return Held(state)
@@ -345,7 +341,7 @@ def _replace(
     old: Position | None,
 ) -> None:
     """One transaction: what differs, tombstones, the position. What it writes counts as not shown yet."""
-    place = place_of(settings, rebuilt.partition)
+    place = place_of(settings, topics.CUSTOMER_EVENTS)(rebuilt.partition)
     sequence, flushed = (1, 0) if old is None else (old.sequence + 1, old.flushed_sequence)
     outbox = Outbox()
     for key, value in changes.items():

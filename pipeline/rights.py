@@ -80,6 +80,8 @@ _SEES_WORKERS: Final = Right("Group", _WORKERS, ("DESCRIBE",))
 _INPUTS: Final = (
     *topics.SOURCES, topics.UNIDENTIFIED_EVENTS, topics.CONTROLS, topics.MENTIONS, topics.CUSTOMER_EVENTS,
 )  # fmt: skip
+_MAY_BE_LOST: Final = tuple(topic for topic in _INPUTS if topic is not topics.CUSTOMER_EVENTS)
+_POSITIONS: Final = (topics.POSITIONS, topics.IDENTITIES, topics.REPUTATION)
 _CHANGELOGS: Final = (topics.POSITIONS, topics.IDENTITIES, topics.CUSTOMER_STATE, topics.REPUTATION)
 _ALL: Final = ("{topics}*",)
 
@@ -136,6 +138,17 @@ ROLES: Final = (
     Role("`wafa report`", (_may("READ", topics.CUSTOMER_STATE, topics.CUSTOMER_EVENTS, topics.SHOP_COSTS), _READERS)),
     Role("`wafa triggers`", (_may("READ", topics.TRIGGERS), _READERS)),
     Role("`wafa lag`", (_may("DESCRIBE", *_INPUTS), _SEES_WORKERS)),
+    Role("`wafa lost`", (_may("DESCRIBE", *_MAY_BE_LOST), _may("READ", *_POSITIONS), _READERS)),
+    Role(
+        "`wafa lost --accept`",
+        (
+            _may("DESCRIBE", *_MAY_BE_LOST),
+            _may("READ WRITE", *_POSITIONS),
+            _SEES_WORKERS,
+            _READERS,
+            Right("TransactionalId", ("{app}-*",), ("WRITE",)),
+        ),
+    ),
     Role(
         "`wafa rebuild --check`",
         (

@@ -61,7 +61,8 @@ def encode_position(position: Position) -> bytes:
     return json.dumps({"version": _VERSION, **asdict(position)}).encode()
 
 
-def _decode_position(value: bytes, place: ChangelogPlace) -> Position:
+def decode_position(value: bytes, place: ChangelogPlace) -> Position:
+    """The position of such a value. Raises BadChangelog."""
     document = json.loads(value)
     if document["version"] != _VERSION:
         raise BadChangelog(f"{place} position: expected version {_VERSION}, got {document['version']!r}")
@@ -126,7 +127,7 @@ class Reading:
                 restore(key, None)
                 self._erased.append(key)
             elif key == POSITION_KEY:
-                self._stand_at(_decode_position(value, self.place), offset)
+                self._stand_at(decode_position(value, self.place), offset)
                 run_sequence, run = runs[-1] if runs else (-1, [])
             else:
                 version, sequence = _FRAME.unpack_from(value)
@@ -148,7 +149,7 @@ class Reading:
             key, value = message.key() or b"", message.value() or b""
             if message.offset() == self.begin.offset and (
                 key != self.place.prefix + POSITION_KEY
-                or _decode_position(value, self.place).sequence != self.begin.sequence
+                or decode_position(value, self.place).sequence != self.begin.sequence
             ):
                 raise Unrelated(
                     f"{self.place} at {self.begin.offset}: expected the position of transaction {self.begin.sequence}, "
@@ -242,7 +243,7 @@ def _flushed_at_the_end(consumer: Consumer, place: ChangelogPlace, end_offset: i
     consumer.assign([TopicPartition(place.topic, place.partition, max(0, end_offset - _POSITION_AND_MARKER))])
     for message in consumer.consume(1, _LAST_SECONDS):
         if message.error() is None and message.key() == place.prefix + POSITION_KEY:
-            return _decode_position(message.value() or b"", place).flushed_sequence
+            return decode_position(message.value() or b"", place).flushed_sequence
     return 0
 
 

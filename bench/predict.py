@@ -56,7 +56,8 @@ def everybody(customers: int) -> dict[str, float]:
     table = counted(counts)
     found = fit_timing(table)
     assert isinstance(found, TimingFit)
-    states = States(np.arange(customers), counts, buyers.sum_log_gap, buyers.frequency, np.full(customers, 3_000.0))
+    rich, poor = np.full(customers, 3_000.0), np.zeros(customers)
+    states = States(np.arange(customers), counts, buyers.sum_log_gap, buyers.frequency, rich, poor)
     return {
         "customers": customers,
         "cells": len(table.customers),

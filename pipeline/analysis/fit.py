@@ -13,14 +13,14 @@ from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import Counts, counted
 from pipeline.analysis.judge import judge
 from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
-from pipeline.analysis.purchases import Purchases, snapshot, states_on
+from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
 from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model
 from pipeline.core.rhythm import Rhythm
-from pipeline.core.spend import Spend
+from pipeline.core.spend import PRIOR_DAYS, Spend
 
 HELD_OUT_WEEKS: Final = 4
 """Weeks kept from the candidate and used to compare it with the model in force."""
@@ -85,7 +85,9 @@ def fit_model(
     remarks: list[str] = []
     buys = Model(
         timing=found.timing,
-        spend=_spend(spending.fit_spend(now.spend_days, now.mean_margin_minor), purchases, seen, remarks),
+        spend=_with_poor_days(
+            _spend(spending.fit_spend(now.spend_days, now.mean_margin_minor), purchases, seen, remarks), now
+        ),
         rhythm=rhythm.rhythm,
         level=DEFAULT_LEVEL,
         fitted_on=day,
@@ -138,6 +140,13 @@ def _spend(
     earned = purchases.margin_minor[purchases.margin_minor > 0]
     mean = float(earned.mean()) if len(earned) else 1.0
     return Spend(p, q, mean * (q - 1.0) / p)
+
+
+def _with_poor_days(spend: Spend, now: States) -> Spend:
+    """The same with the shop's repeat days that left nothing or less counted: how many, and what."""
+    poor, rich = float(now.poor_days.sum()), float(now.spend_days.sum())
+    lost = float(now.poor_minor.sum()) / poor if poor else 0.0
+    return replace(spend, paying_fraction=(rich + PRIOR_DAYS) / (rich + poor + PRIOR_DAYS), poor_minor=lost)
 
 
 def _level(purchases: Purchases, day: int, budget: float, rhythm: Rhythm, remarks: list[str]) -> float:

@@ -101,7 +101,7 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     timing = model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
     ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
-    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
+    margin = margin_of(model.spend, history)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
@@ -109,6 +109,11 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     else:
         chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     return Prospect(alive, chance, weeks, margin, alive * ahead[-1] * margin, ahead)
+
+
+def margin_of(spend: Spend, history: History) -> float:
+    """Margin expected of a purchase day to come."""
+    return expected_margin(spend, history.spend_days, history.mean_margin_minor, history.poor_days, history.poor_minor)
 
 
 def predict(model: Model, history: History, day: int) -> Prediction:
@@ -163,7 +168,7 @@ def _factors(season: Season, day: int) -> tuple[float, ...]:
 def to_parameters(model: Model) -> dict[str, float]:
     """The model as numbers by name, for `ModelFitted`."""
     numbers = {f"timing.{name}": getattr(model.timing, name) for name in ("r", "alpha", "a", "b")}
-    numbers |= {f"spend.{name}": getattr(model.spend, name) for name in ("p", "q", "gamma")}
+    numbers |= {f"spend.{name}": getattr(model.spend, name) for name in _OF_SPEND}
     numbers |= {f"rhythm.{name}": getattr(model.rhythm.timing, name) for name in ("r", "alpha", "a", "b")}
     numbers |= {f"rhythm.share_{k}": share for k, share in zip(REGULARITIES, model.rhythm.shares, strict=True)}
     numbers |= {f"season.month_{month + 1}": each for month, each in enumerate(model.season.months)}
@@ -179,6 +184,7 @@ def to_parameters(model: Model) -> dict[str, float]:
     return numbers
 
 
+_OF_SPEND: Final = ("p", "q", "gamma", "paying_fraction", "poor_minor")
 _PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount", "return_weeks", "revenue_rate")
 
 
@@ -197,13 +203,19 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))
     return Model(
         timing=_timing(of("timing", "r", "alpha", "a", "b")),
-        spend=Spend(*of("spend", "p", "q", "gamma")),
+        spend=_spend(numbers),
         rhythm=Rhythm(_timing(of("rhythm", "r", "alpha", "a", "b")), (first, second, third)),
         season=NO_SEASON if season == NO_SEASON else season,
         calibration=calibration,
         fitted_on=int(numbers["fitted_on"]),
         **{name: numbers[name] for name in _PLAIN},
     )
+
+
+def _spend(numbers: Mapping[str, float]) -> Spend:
+    """In a model from before they were counted, all days leave something."""
+    p, q, gamma = (numbers[f"spend.{name}"] for name in ("p", "q", "gamma"))
+    return Spend(p, q, gamma, numbers.get("spend.paying_fraction", 1.0), numbers.get("spend.poor_minor", 0.0))
 
 
 def _timing(numbers: list[float]) -> Timing:

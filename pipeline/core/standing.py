@@ -140,6 +140,8 @@ def _p_below_zero(known: Facts, population: Population, *, less_minor: int) -> f
         p_alive=known.p_alive,
         spend_days=history.spend_days,
         mean_margin_minor=history.mean_margin_minor,
+        poor_days=history.poor_days,
+        poor_minor=history.poor_minor,
         actual_minor=known.outlook.actual_minor + less_minor,
         upkeep_minor=upkeep_minor(known.outlook, population.upkeep_minor, less_minor=less_minor),
     )

@@ -48,7 +48,8 @@ def test_a_young_shop_is_told_what_it_has_not_shown() -> None:
         "overdue after one order: too few second orders, so after 26 weeks", "calibration: too few outcomes",
     )  # fmt: skip
     assert found.model.calibration is None
-    assert found.model.spend.mean_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+    assert found.model.spend.paying_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+    assert found.model.spend.paying_fraction == 0.5, "one of three repeat days paid, and one is believed to"
 
 
 def test_a_budget_of_hardly_an_alarm_sets_no_level() -> None:
@@ -150,6 +151,29 @@ def test_spend_of_simulated_customers_is_found() -> None:
     assert isinstance(found, SpendFit)
     assert (found.spend.p, found.spend.q, found.spend.gamma) == pytest.approx((6.25, 3.74, 1_544.0), rel=0.08)
     assert abs(found.dependence) < 0.03
+
+
+def test_where_a_third_of_all_orders_is_sent_back_so_much_less_margin_is_expected() -> None:
+    """Simulated: margin scatters about 30.00, a third of the days leave nothing. What the 90 days after bring."""
+    chance = np.random.default_rng(0)
+    customers = []
+    for _ in range(4_000):
+        at, until = float(chance.integers(0, 500)), 730.0
+        rate, leaves, days = chance.gamma(0.8) / 42.0, chance.beta(0.9, 3.0), []
+        while at < until:
+            days.append((int(at), float(chance.gamma(6.0, 500.0)) if chance.random() < 2 / 3 else 0.0))
+            at = until if chance.random() < leaves else at + chance.exponential(1.0 / rate)
+        customers.append(days)
+    shop, today = purchases_of(customers), 640
+    found = fit_model(shop, today, alarms_a_week=20.0)
+    assert isinstance(found, Fitted)
+    assert found.model.spend.paying_fraction == pytest.approx(2 / 3, abs=0.02)
+    assert found.model.spend.mean_minor == pytest.approx(2_000.0, rel=0.05)
+    states = states_on(shop, today)
+    came = (shop.day > today) & (shop.day <= today + 90) & np.isin(shop.customer, states.customer)
+    scores = score(found.model, states, today)
+    assert scores.orders[1].sum() == pytest.approx(came.sum(), rel=0.06)
+    assert scores.margin_minor[1].sum() == pytest.approx(shop.margin_minor[came].sum(), rel=0.08)
 
 
 @pytest.mark.parametrize(

@@ -200,31 +200,44 @@ def test_of_very_many_segments_the_largest_are_told_apart_however_customers_are_
 
 
 @pytest.mark.parametrize(
-    ("known", "recency"),
+    ("known", "recency", "paying"),
     [
-        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0),
-        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0),
-        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0),
-        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0),
+        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 1.0),
+        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0, 1.0),
+        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0, 1.0),
+        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0, 1.0),
+        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 0.6),
+        (Known(4, 30.0, 0.0, 1, 900.0, -400, 200, 3, -300), 20.0, 0.9),
+        (Known(20, 52.0, 0.0, 8, 1_200.0, -2_000, 300, 12, -2_400), 50.0, 0.9),
+        (Known(30, 52.0, 0.0, 25, 900.0, -4_000, 500, 5, -2_000), 50.0, 1.0),
+        (Known(12, 40.0, 0.0, 0, 0.0, -500, 0, 12, 0), 39.0, 0.9),
     ],
 )
 def test_the_chance_of_being_worth_less_than_nothing_is_what_simulated_customers_do(
-    known: Known, recency: float
+    known: Known, recency: float, paying: float
 ) -> None:
-    """Rates, leaving, times and margins drawn one by one, 200,000 futures of three years; to two hundredths."""
-    timing, spend, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), Spend(6.25, 3.74, 1_544.0), 156.0, 200_000
+    """Rates, leaving, times, whether a day pays and margins drawn one by one, 200,000 futures of three years.
+
+    To two hundredths.
+    """
+    timing, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), 156.0, 200_000
+    spend = Spend(6.25, 3.74, 1_544.0, paying, -50.0)
     known = known._replace(p_alive=p_alive(timing, known.frequency, recency, known.tenure))
     chance = np.random.default_rng(9)
     rate = chance.gamma(timing.r + known.frequency, size=futures) / (timing.alpha + known.tenure)
     leaving = chance.beta(timing.a, timing.b + known.frequency + 1, size=futures)
     scale = chance.gamma(spend.q + spend.p * known.spend_days, size=futures)
     scale /= spend.gamma + known.spend_days * known.mean_margin_minor
+    rich, poor = known.spend_days + paying, known.poor_days + 1.0 - paying
+    pays = chance.beta(rich, poor, size=futures) if poor else np.ones(futures)
+    loss = (known.poor_minor - 50.0) / (known.poor_days + 1.0)
     worth, at = np.full(futures, float(known.actual_minor)), np.zeros(futures)
     there = chance.random(futures) < known.p_alive
     while there.any():
         at += chance.exponential(size=futures) / rate
         there &= at < weeks
-        left = chance.gamma(spend.p, size=futures) / scale - known.upkeep_minor
+        left = chance.gamma(spend.p, size=futures) / scale
+        left = np.where(chance.random(futures) < pays, left, loss) - known.upkeep_minor
         worth += np.where(there, left * np.exp(-YEARLY_DISCOUNT * at), 0.0)
         there &= chance.random(futures) >= leaving
     found = p_below_zero(timing, spend, known, weeks, YEARLY_DISCOUNT)

@@ -64,18 +64,20 @@ def days_and_margins(history: list[Any]) -> dict[int, int]:
     return margins
 
 
-def seen_at_once(margins: dict[int, int]) -> tuple[int, int, int, float, int, int]:
-    """First and last day, frequency, sum of log gaps, spend days and their margin."""
+def seen_at_once(margins: dict[int, int]) -> tuple[int, int, int, float, int, int, int, int]:
+    """First and last day, frequency, sum of log gaps, spend days and their margin, the others and what they left."""
     days = sorted(margins)
     repeats = [margins[each] for each in days[1:] if margins[each] > 0]
+    poor = [margins[each] for each in days[1:] if margins[each] <= 0]
     logs = sum(log((later - earlier) / 7) for earlier, later in pairwise(days))
-    return days[0], days[-1], len(days) - 1, pytest.approx(logs, abs=1e-9), len(repeats), sum(repeats)
+    in_logs = pytest.approx(logs, abs=1e-9)
+    return days[0], days[-1], len(days) - 1, in_logs, len(repeats), sum(repeats), len(poor), sum(poor)
 
 
-def seen(history: History) -> tuple[int, int, int, float, int, int]:
+def seen(history: History) -> tuple[int, int, int, float, int, int, int, int]:
     return (
         history.first_day, history.last_day, history.frequency, history.sum_log_gap, history.spend_days,
-        history.spend_minor,
+        history.spend_minor, history.poor_days, history.poor_minor,
     )  # fmt: skip
 
 
@@ -278,6 +280,39 @@ def test_a_forecast_is_the_models_of_what_the_ledger_holds() -> None:
     plain = predict(MODEL, history, DAY_0 + 30)
     assert found.margin_minor == plain.margin_minor
     assert found.revenue_minor == pytest.approx([2.5 * each for each in found.margin_minor])
+
+
+SHOPS_MINOR = 6.25 * 1_544.0 / 2.74
+"""What a purchase day of somebody unknown leaves under `MODEL`."""
+
+
+def test_who_sends_everything_back_is_expected_to_order_again_and_to_bring_next_to_nothing() -> None:
+    """Eleven repeat days left nothing; the shop's belief that all pay weighs as one: a twelfth of its mean."""
+    driver = under_model(policy())
+    for number in range(12):
+        driver.feed(order(7 * number, f"{number}", 10_000))
+        driver.feed(refund(7 * number + 3, f"{number}", f"R{number}"))
+    found = forecast(driver.profiles["c"], driver.controls, DAY_0 + 80)
+    assert found is not None
+    assert found.orders[2] > 10.0
+    assert found.margin_minor == pytest.approx([orders * SHOPS_MINOR / 12 for orders in found.orders])
+    assert found.revenue_minor == pytest.approx([orders * 2.5 * SHOPS_MINOR / 12 for orders in found.orders])
+
+
+def test_who_buys_at_a_loss_is_expected_to_go_on_so() -> None:
+    """Paid 100.00 each, after 90.00 off the price: 40 % of 190.00 is margin, so each day loses 14.00.
+
+    Eleven repeat days say so; of margin and revenue the shop's mean day weighs as one day more.
+    """
+    driver = under_model(policy())
+    for number in range(12):
+        driver.feed(order(7 * number, f"{number}", 10_000, discount_minor=9_000))
+    found = forecast(driver.profiles["c"], driver.controls, DAY_0 + 80)
+    assert found is not None
+    a_day = SHOPS_MINOR / 12 - 11 / 12 * 1_400 * 11 / 12
+    assert found.margin_minor == pytest.approx([orders * a_day for orders in found.orders])
+    revenue = (12 * 10_000 + 2.5 * SHOPS_MINOR) / 12
+    assert found.revenue_minor == pytest.approx([orders * revenue for orders in found.orders])
 
 
 def test_a_channels_own_model_goes_before_the_shops_only_while_it_is_of_the_same_fit() -> None:

@@ -200,6 +200,24 @@ def test_what_was_given_back_can_be_what_weighs_most() -> None:
     assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_REFUNDS)
 
 
+def test_who_sends_everything_back_is_not_most_valuable() -> None:
+    driver = driver_of(value=(30_000,) * 19)
+    for number in range(12):
+        told(driver, order(7 * number, f"{number}", 10_000), refund(7 * number + 3, f"{number}", f"R{number}"))
+    assert tier_of(driver)[0] is Tier.REST
+    assert shown(driver)["expected_minor"] < 10_000
+
+
+def test_who_buys_at_a_loss_is_below_zero_for_the_discounts() -> None:
+    """Each of twelve orders lost 14.00, and so will those to come."""
+    driver = driver_of()
+    told(driver, *(order(7 * number, f"{number}", 10_000, discount_minor=9_000) for number in range(12)))
+    assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_DISCOUNTS)
+    assert standing_of(driver).actual_minor == -12 * 1_400
+    assert standing_of(driver).ahead_minor < -10_000
+    assert shown(driver)["p_below_zero"] > 0.95
+
+
 # -- months -----------------------------------------------------------------------------------------------------------
 
 

@@ -184,7 +184,8 @@ def _calibration(
         remarks.append(f"calibration: {found}")
         return None
     looks = learned.features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
-    seen["log_loss_raw"] = learned.log_loss(p_return(timing, check.counts, weeks), check.returned)
-    seen["log_loss_calibrated"] = learned.log_loss(learned.calibrated(found, looks), check.returned)
+    alone = p_return(timing, check.counts, weeks)
+    seen["log_loss_raw"] = learned.log_loss(alone, check.returned)
+    seen["log_loss_calibrated"] = learned.log_loss(learned.calibrated(found, looks, alone), check.returned)
     again = learned.fit_calibration(timing, rhythm, weeks, [check, recent, *learn])
     return again if isinstance(again, Calibration) else found

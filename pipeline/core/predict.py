@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
+from math import inf, log
 from typing import Final, Literal
 
 import msgspec
@@ -103,11 +103,10 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
     margin = margin_of(model.spend, history)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
+    chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
-        chance = calibrated(model.calibration, seen)
-    else:
-        chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
+        chance = calibrated(model.calibration, seen, chance)
     return Prospect(alive, chance, weeks, margin, alive * ahead[-1] * margin, ahead)
 
 
@@ -181,6 +180,9 @@ def to_parameters(model: Model) -> dict[str, float]:
         numbers["calibration.intercept"] = model.calibration.intercept
         named = zip(FEATURES, model.calibration.weights, strict=True)
         numbers |= {f"calibration.{name}": weight for name, weight in named}
+        numbers["calibration.most"] = model.calibration.most
+        if model.calibration.lift < inf:  # the wire has no infinity
+            numbers["calibration.lift"] = model.calibration.lift
     return numbers
 
 
@@ -197,7 +199,8 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     calibration = None
     if "calibration.weeks" in numbers:
         weeks, intercept, *weights = of("calibration", "weeks", "intercept", *FEATURES)
-        calibration = Calibration(weeks, intercept, tuple(weights))
+        bounds = numbers.get("calibration.most", 1.0), numbers.get("calibration.lift", inf)
+        calibration = Calibration(weeks, intercept, tuple(weights), *bounds)
     first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
     months = tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS))))
     season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))

@@ -25,6 +25,7 @@ from pipeline.core import controls as core_controls
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.models import SHOP
+from pipeline.core.plausible import REVENUE_RATE_MAX
 from pipeline.core.policy import ForecastRules, ValueRules
 from pipeline.core.predict import Model, to_parameters
 from pipeline.inquiry import need_topics
@@ -101,7 +102,7 @@ def fit_shop(settings: Settings, everybody: Everybody, *, dry_run: bool = False)
 
 def _terms(rules: ForecastRules, value: ValueRules, gathered: Gathering) -> Terms:
     if gathered.brought_minor > 0:
-        rate = gathered.revenue_minor / gathered.brought_minor
+        rate = min(max(gathered.revenue_minor / gathered.brought_minor, 0.0), REVENUE_RATE_MAX)
     else:
         rate = 1000.0 / value.margin_permille if value.margin_permille > 0 else 1.0
     return Terms(

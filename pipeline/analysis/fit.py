@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from pipeline.analysis import calibration as learned
 from pipeline.analysis import spend as spending
@@ -18,7 +18,8 @@ from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.calibration import Calibration
-from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model
+from pipeline.core.plausible import implausible
+from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, to_parameters
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import PRIOR_DAYS, Spend
 
@@ -36,7 +37,7 @@ ALARMS_MIN: Final = 5.0
 DEFAULT_LEVEL: Final = 0.02
 _PRIOR_SPEND: Final = (4.0, 3.5)
 
-Refusal = buying.Refusal
+Refusal = buying.Refusal | Literal["what was found is no shop's"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def fit_model(
     seen["season_level"] = season.level
     follows = replace(buys, season=season, level=_level(purchases, day, alarms_a_week, buys.rhythm, remarks))
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
+    if implausible(to_parameters(follows)) is not None:
+        return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
     return Fitted(follows, seen, tuple(remarks))
 
 

@@ -13,7 +13,8 @@ from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.timing import TimingFit, fit_timing
-from pipeline.core.predict import Model
+from pipeline.core.plausible import implausible
+from pipeline.core.predict import Model, to_parameters
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
@@ -39,7 +40,12 @@ def segment_models(
         if len(scopes[scope]) >= CUSTOMERS_MIN
     }
     found = fit_segments(tables, shop_before.timing, shop.timing)
-    return {scope: (replace(shop, timing=fit.timing), fit.customers) for scope, fit in found.items()}
+    models = {scope: replace(shop, timing=fit.timing) for scope, fit in found.items()}
+    return {
+        scope: (model, found[scope].customers)
+        for scope, model in models.items()
+        if implausible(to_parameters(model)) is None
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

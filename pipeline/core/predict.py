@@ -18,6 +18,7 @@ from pipeline.core import rhythm as regular
 from pipeline.core import timing as irregular
 from pipeline.core.calibration import FEATURES, Calibration, calibrated, features
 from pipeline.core.history import WEEK_DAYS, History
+from pipeline.core.plausible import implausible
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.season import MONTHS, NO_SEASON, Season, factor
 from pipeline.core.spend import Spend, expected_margin
@@ -192,6 +193,9 @@ _PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount", "retu
 
 def from_parameters(numbers: Mapping[str, float]) -> Model:
     """The model that the numbers name. Raises KeyError for one that is missing, ValueError for one that cannot be."""
+    problem = implausible(numbers)
+    if problem is not None:
+        raise ValueError(problem)
 
     def of(part: str, *names: str) -> list[float]:
         return [numbers[f"{part}.{name}"] for name in names]

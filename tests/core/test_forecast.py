@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil, log
+from re import escape
 from typing import Any
 
 import pytest
@@ -15,18 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as logged_replace
 
-from pipeline.core.codec import pack
+from pipeline.core.codec import pack, unpack
 from pipeline.core.forecast import forecast, history_of
 from pipeline.core.history import History
+from pipeline.core.models import BadModel, model_of
 from pipeline.core.predict import Model, overdue_after, predict, to_parameters
 from pipeline.core.profile import Lifecycle
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
+from pipeline.core.view import view
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
 from tests.core.test_invariants import ordinary_year, uuid
+from tests.core.test_population import measured
 from tests.driver import Driver
 
 TIMING = Timing(0.525, 6.183, 0.891, 1.614)
@@ -328,6 +332,61 @@ def test_a_channels_own_model_goes_before_the_shops_only_while_it_is_of_the_same
     assert own.orders[2] < of_shop.orders[2] / 2
     driver.control(fitted(1))
     assert forecast(driver.profiles["c"], driver.controls, DAY_0 + 30) == of_shop
+
+
+ANYWHERE = st.one_of(
+    st.sampled_from((0.0, -1.0, 1.0, -300.0, 1e-300, 1e300, -1e300)), st.floats(-1e6, 1e6), st.floats(1e-12, 1e12)
+)
+
+
+@STEADY
+@given(st.dictionaries(st.sampled_from(sorted(to_parameters(MODEL))), ANYWHERE, min_size=1, max_size=4))
+def test_whatever_the_numbers_of_a_model_no_event_fails_and_no_figure_is_beyond_all_measure(
+    numbers: dict[str, float],
+) -> None:
+    """A fit gone wrong, or a control from elsewhere: no model, or one that says what a customer may be like."""
+    driver = Driver(policy())
+    control = logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **numbers})
+    driver.control(logged.decode(logged.encode(control)))
+    driver.control(measured(0))
+    for number in range(4):
+        driver.feed(order(14 * number, f"{number}", 10_000))
+    driver.feed(said(logged.CostRecorded, 45, department="sales", amount_minor=900_000, currency="USD"))
+    driver.tick(day(60))
+    profile = driver.profiles["c"]
+    assert unpack(pack(profile)) == profile
+    seen = view("c", profile, driver.controls, partition=0, offset=0)
+    if seen["prediction"] is not None:
+        assert 0.0 <= seen["prediction"]["p_return"] <= 1.0
+        assert all(0.0 <= ahead["orders"] < 1e8 for ahead in seen["prediction"]["ahead"])
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("level", 0.0), ("level", 1.0), ("return_weeks", -5.0), ("value_weeks", 0.0), ("discount", -50.0),
+        ("revenue_rate", -3.0), ("timing.b", 1e300), ("timing.r", 500.0), ("spend.paying_fraction", 0.0),
+        ("season.level", 0.0), ("fitted_on", -1.0), ("second_order_weeks", -5.0),
+    ],
+)  # fmt: skip
+def test_a_number_that_no_shop_can_have_is_refused_by_name(name: str, number: float) -> None:
+    wrong = logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), name: number})
+    with pytest.raises(
+        BadModel, match=f"ModelFitted shop: parameters: {name}: expected .* got {escape(f'{number:g}')}"
+    ):
+        model_of(wrong)
+    driver = Driver()
+    driver.control(wrong)
+    assert driver.controls.models.shop is None
+
+
+def test_what_no_fit_finds_by_orders_of_magnitude_is_refused_though_each_number_might_be() -> None:
+    for wrong, problem in (
+        ({"timing.alpha": 1e-3}, "timing: expected at most 70 orders a week"),
+        ({"spend.gamma": 1e17}, "spend: expected a mean margin of at most 1e"),
+    ):
+        with pytest.raises(BadModel, match=problem):
+            model_of(logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **wrong}))
 
 
 def test_parameters_that_are_no_model_are_not_guessed_at() -> None:

@@ -74,7 +74,7 @@ def everybody(customers: int) -> dict[str, float]:
 def whole(customers: int) -> dict[str, float]:
     """Processor seconds for everything a nightly fit does, from a million customers' purchase days of two years.
 
-    Beside the model of six weeks ago; then for the models of eight channels and of each month's newcomers.
+    Beside the model of eight weeks ago; then for the models of eight channels and of each month's newcomers.
     """
     chance = np.random.default_rng(4)
     often = chance.geometric(0.4, customers)
@@ -84,7 +84,7 @@ def whole(customers: int) -> dict[str, float]:
     who, days = who[order], days[order]
     first = np.append(True, (np.diff(who) > 0) | (np.diff(days) > 0))
     purchases = Purchases(who[first], days[first], chance.gamma(2.0, 1_500.0, int(first.sum())))
-    earlier = fit_model(purchases, 729 - 42, alarms_a_week=1_000.0)
+    earlier = fit_model(purchases, 729 - 56, alarms_a_week=1_000.0)
     assert isinstance(earlier, Fitted), earlier
     start = time.process_time()
     found = fit_model(purchases, 729, earlier.model, alarms_a_week=1_000.0)

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
-from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, states_on
+from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core.plausible import implausible
 from pipeline.core.predict import Model, to_parameters
@@ -29,20 +29,24 @@ def segment_models(
 
     A segment has its own way of buying and leaving, and all else from the shop. `scopes`: the customers of each.
     """
-    before, now = (_cells_on(purchases, each) for each in (day - HELD_OUT_WEEKS * 7, day))
-    shop_before = fit_timing(before.table)
-    if not isinstance(shop_before, TimingFit):
-        return {}
+    held_out = day - HELD_OUT_WEEKS * 7
+    before, now = (_cells_on(purchases, each) for each in (held_out, day))
+    drawn_to = shop.timing
+    if shop.fitted_on > held_out:  # a shop's first: it has seen the weeks that segments are judged by
+        shop_before = fit_timing(before.table)
+        if not isinstance(shop_before, TimingFit):
+            return {}
+        drawn_to = shop_before.timing
     largest = sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope))[:SEGMENTS_MAX]
     tables = {
         scope: Segment(before.of(scopes[scope]), now.of(scopes[scope]))
         for scope in largest
         if len(scopes[scope]) >= CUSTOMERS_MIN
     }
-    found = fit_segments(tables, shop_before.timing, shop.timing)
+    found = fit_segments(tables, drawn_to)
     models = {scope: replace(shop, timing=fit.timing) for scope, fit in found.items()}
     return {
-        scope: (model, found[scope].customers)
+        scope: (model, tables[scope].after.total)
         for scope, model in models.items()
         if implausible(to_parameters(model)) is None
     }

@@ -20,6 +20,7 @@ from pipeline.affinities import count
 from pipeline.analysis.affinity import Tally
 from pipeline.analysis.fit import Fitted, Refusal, Terms, fit_model
 from pipeline.analysis.gather import Gathering
+from pipeline.analysis.overdue import Limits
 from pipeline.analysis.segments import segment_models
 from pipeline.core import controls as core_controls
 from pipeline.core.controls import Controls
@@ -110,6 +111,7 @@ def _terms(rules: ForecastRules, value: ValueRules, gathered: Gathering) -> Term
         discount=log1p(rules.discount_permille_a_year / 1000.0) / WEEKS_A_YEAR,
         return_days=rules.return_horizon_days,
         revenue_rate=rate,
+        limits=Limits(rules.at_risk_min_days, rules.at_risk_max_days),
     )
 
 

@@ -10,7 +10,7 @@ from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
 from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import counted
-from pipeline.analysis.overdue import level_for, spells_of, weeks_to_second
+from pipeline.analysis.overdue import USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
@@ -29,6 +29,8 @@ SECOND_ORDER_WEEKS: Final = 26.0
 """Patience with who bought once, while the shop has too few second orders to say."""
 ALARMS_MIN: Final = 5.0
 """Alarms that the budget must allow in those weeks before the level is set by them."""
+OVER_BUDGET: Final = 4.0 / 3.0
+"""Beyond so many times the budget it is said that no level keeps to it."""
 DEFAULT_LEVEL: Final = 0.02
 
 Refusal = buying.Refusal | Literal["what was found is no shop's"]
@@ -44,6 +46,8 @@ class Terms:
     return_days: int = HORIZON_DAYS[1]
     revenue_rate: float = 2.5
     """Revenue for each unit of margin."""
+    limits: Limits = USUAL_LIMITS
+    """Of the silences that are news."""
 
 
 USUAL_TERMS: Final = Terms()
@@ -93,7 +97,9 @@ def fit_model(
     )
     season = fit_season(weeks_of(buys.timing, purchases, day), lately_of(buys.timing, purchases, day), day)
     seen["season_level"] = season.level
-    follows = replace(buys, season=season, level=_level(purchases, day, alarms_a_week, buys.rhythm, remarks))
+    follows = replace(
+        buys, season=season, level=_level(purchases, day, (alarms_a_week, terms.limits), buys.rhythm, notes)
+    )
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
     if implausible(to_parameters(follows)) is not None:
         return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
@@ -107,15 +113,23 @@ def _with_poor_days(spend: Spend, now: States) -> Spend:
     return replace(spend, paying_fraction=(rich + PRIOR_DAYS) / (rich + poor + PRIOR_DAYS), poor_minor=lost)
 
 
-def _level(purchases: Purchases, day: int, budget: float, rhythm: Rhythm, remarks: list[str]) -> float:
-    spells = spells_of(purchases)
+def _level(purchases: Purchases, day: int, alarms: tuple[float, Limits], rhythm: Rhythm, notes: Notes) -> float:
+    """Set on deadlines as they are kept to: within the policy's limits. `alarms`: the budget a week, and these."""
+    (budget, limits), remarks, spells = alarms, notes.remarks, spells_of(purchases)
     if not len(spells.day):
         remarks.append("overdue: no rhythm seen yet")
         return DEFAULT_LEVEL
     if budget * LEVEL_WEEKS < ALARMS_MIN:
         remarks.append(f"overdue: a budget of fewer than {ALARMS_MIN:g} alarms in {LEVEL_WEEKS} weeks sets no level")
         return DEFAULT_LEVEL
-    return level_for(rhythm, spells, (day - LEVEL_WEEKS * 7 + 1, day), budget)
+    level, raised = level_for(rhythm, spells, (day - LEVEL_WEEKS * 7 + 1, day), budget, limits)
+    notes.seen["alarms_a_week"] = raised
+    if raised > budget * OVER_BUDGET:
+        remarks.append(
+            f"overdue: silences of {limits.longest_days} days, which always count, raise {raised:.0f} alarms a week "
+            f"where the budget allows {budget:.0f}"
+        )
+    return level
 
 
 def _second(purchases: Purchases, day: int, remarks: list[str]) -> float:

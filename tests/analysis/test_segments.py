@@ -14,6 +14,7 @@ from pipeline.analysis.purchases import Purchases, purchases_of, states_on
 from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.segments import segment_models
 from pipeline.analysis.timing import TimingFit, fit_timing
+from pipeline.core.calibration import FEATURES, Calibration
 from pipeline.core.predict import Model
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
@@ -144,6 +145,27 @@ def test_a_shop_learned_before_the_held_out_weeks_is_what_its_segments_are_held_
     assert {name: each.timing.r / each.timing.alpha for name, (each, _) in found.items()} == pytest.approx(
         {name: fit.timing.r / fit.timing.alpha for name, fit in expected.items()}, rel=1e-6
     )
+
+
+@pytest.mark.parametrize(("intercept", "keeps"), [(1.5, True), (-1.5, False), (0.0, False)])
+def test_a_segment_keeps_the_shops_correction_only_where_it_holds_for_its_own_customers(
+    shop: tuple[Purchases, dict[str, np.ndarray]],
+    intercept: float,
+    keeps: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """Everybody buys in the last four weeks: odds of return above the model's own are right, and below are wrong."""
+    purchases, scopes = shop
+    who = np.unique(purchases.customer)
+    rows = np.unique(
+        np.column_stack([np.append(purchases.customer, who), np.append(purchases.day, np.full(len(who), AFTER - 3))]),
+        axis=0,
+    )
+    sale = Purchases(rows[:, 0], rows[:, 1], np.ones(len(rows)))
+    correction = Calibration(4.0, intercept, (1.0, *(0.0,) * (len(FEATURES) - 1)))
+    model = replace(model_of(purchases), calibration=correction, return_weeks=4.0)
+    for customers, kept in ((scopes["search"], keeps), (scopes["search"][:90], False)):
+        found = segment_models(model, sale, AFTER, {"search": customers})
+        assert (found["search"][0].calibration is not None) is kept
 
 
 def test_of_more_segments_than_there_is_room_for_the_largest_are_looked_at(

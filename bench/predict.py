@@ -56,7 +56,8 @@ def everybody(customers: int) -> dict[str, float]:
     table = counted(counts)
     found = fit_timing(table)
     assert isinstance(found, TimingFit)
-    states = States(np.arange(customers), counts, buyers.sum_log_gap, buyers.frequency, np.full(customers, 3_000.0))
+    rich, poor = np.full(customers, 3_000.0), np.zeros(customers)
+    states = States(np.arange(customers), counts, buyers.sum_log_gap, buyers.frequency, rich, poor)
     return {
         "customers": customers,
         "cells": len(table.customers),
@@ -73,7 +74,7 @@ def everybody(customers: int) -> dict[str, float]:
 def whole(customers: int) -> dict[str, float]:
     """Processor seconds for everything a nightly fit does, from a million customers' purchase days of two years.
 
-    Beside the model of six weeks ago; then for the models of eight channels and of each month's newcomers.
+    Beside the model of eight weeks ago; then for the models of eight channels and of each month's newcomers.
     """
     chance = np.random.default_rng(4)
     often = chance.geometric(0.4, customers)
@@ -83,7 +84,7 @@ def whole(customers: int) -> dict[str, float]:
     who, days = who[order], days[order]
     first = np.append(True, (np.diff(who) > 0) | (np.diff(days) > 0))
     purchases = Purchases(who[first], days[first], chance.gamma(2.0, 1_500.0, int(first.sum())))
-    earlier = fit_model(purchases, 729 - 42, alarms_a_week=1_000.0)
+    earlier = fit_model(purchases, 729 - 56, alarms_a_week=1_000.0)
     assert isinstance(earlier, Fitted), earlier
     start = time.process_time()
     found = fit_model(purchases, 729, earlier.model, alarms_a_week=1_000.0)

@@ -61,7 +61,7 @@ def calibration(name: str, purchases: Purchases, on: int, days: int, step: int) 
     check = snapshot(purchases, on, days)
     raw = p_return(timing.timing, check.counts, days / 7)
     seen = features(timing.timing, rhythm.rhythm, days / 7, check.counts, check.sum_log_gap)
-    better = calibrated(fitted, seen)
+    better = calibrated(fitted, seen, raw)
     came = check.returned
     for label, said in (("model alone", raw), ("corrected", better)):
         print(f"{name}: {label}: log-loss {log_loss(said, came):.4f}, Brier {brier(said, came):.4f}, "

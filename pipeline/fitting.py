@@ -20,11 +20,13 @@ from pipeline.affinities import count
 from pipeline.analysis.affinity import Tally
 from pipeline.analysis.fit import Fitted, Refusal, Terms, fit_model
 from pipeline.analysis.gather import Gathering
+from pipeline.analysis.overdue import Limits
 from pipeline.analysis.segments import segment_models
 from pipeline.core import controls as core_controls
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.models import SHOP
+from pipeline.core.plausible import REVENUE_RATE_MAX
 from pipeline.core.policy import ForecastRules, ValueRules
 from pipeline.core.predict import Model, to_parameters
 from pipeline.inquiry import need_topics
@@ -101,7 +103,7 @@ def fit_shop(settings: Settings, everybody: Everybody, *, dry_run: bool = False)
 
 def _terms(rules: ForecastRules, value: ValueRules, gathered: Gathering) -> Terms:
     if gathered.brought_minor > 0:
-        rate = gathered.revenue_minor / gathered.brought_minor
+        rate = min(max(gathered.revenue_minor / gathered.brought_minor, 0.0), REVENUE_RATE_MAX)
     else:
         rate = 1000.0 / value.margin_permille if value.margin_permille > 0 else 1.0
     return Terms(
@@ -109,6 +111,7 @@ def _terms(rules: ForecastRules, value: ValueRules, gathered: Gathering) -> Term
         discount=log1p(rules.discount_permille_a_year / 1000.0) / WEEKS_A_YEAR,
         return_days=rules.return_horizon_days,
         revenue_rate=rate,
+        limits=Limits(rules.at_risk_min_days, rules.at_risk_max_days),
     )
 
 

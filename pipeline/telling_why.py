@@ -235,8 +235,10 @@ def _print_prediction(answer: Document, console: Console) -> None:
     table.add_row("[bold]returns[/]", f"{found['p_return']:.1%} within {found['return_days']} days{corrected}")
     names = ("margin_an_order_minor", "margin_an_order_of_the_shop_minor")
     margin, shops = (money(round(made[name]), answer["currency"]) for name in names)
-    table.add_row("[bold]margin of an order[/]", f"{margin} (the shop's {shops}; theirs so far "
-                  f"{money(seen['mean_margin_minor'], answer['currency'])} on {seen['spend_days']} days)")  # fmt: skip
+    poor = money(seen["poor_margin_minor"], answer["currency"])
+    without = f", {poor} in all on {seen['poor_days']} others" if seen["poor_days"] else ""
+    own = f"{money(seen['mean_margin_minor'], answer['currency'])} on {seen['spend_days']} days"
+    table.add_row("[bold]margin of an order[/]", f"{margin} (the shop's {shops}; theirs so far {own}{without})")
     console.print(table)
     table = Table("within", "orders if they stay", "season", "orders expected", "margin", title="Made of")
     for factors, ahead in zip(made["ahead"], found["ahead"], strict=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.special import expit, gammaln, logit
 
 from pipeline.analysis.chances import p_return
@@ -19,8 +20,28 @@ from pipeline.core.timing import Timing
 Refusal = Literal[
     "too few outcomes", "all outcomes alike", "the search did not settle", "no better than the model alone"
 ]
+_KINDS: Final = (
+    np.array([1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 90, 130, 200, 300, 450], np.float64),
+    np.array([1, 1.5, 2, 2.5, 3, 4, 5, 7, 9, 12, 16, 21, 28, 37, 50, 65, 90, 130, 200, 365]) / 7.0,
+    np.array([0.0, 0.15, 0.6, 1.5]),
+)
+"""Customers of all kinds: how often they came again, how long their gaps were, and how far these scatter in logarithms.
+
+Gaps all alike: 0; of k = 4: .13; of k = 1: .58.
+"""
+_SILENT_DAYS: Final = np.append(0.0, np.unique(np.rint(np.geomspace(1.0, 3_650.0, 60))))
+_SPAN_WEEKS_MIN: Final = 52.0
+_SPAN_TIMES: Final = 1.5
+"""No customer is known for much longer than those that were learned from."""
+_BEYOND: Final = float(np.log(100.0))
+"""The furthest of those who came again is not the furthest who ever will: a hundred times their odds are let stand."""
+_NEWTON_STEPS: Final = 6
+_BINDING_MAX: Final = 60
+_RISING_MAX: Final = 1e-9
+_NO_CHANGE: Final = 1e-12
 _CLIP: Final = 1e-5
 _TAIL_MIN: Final = 1e-6
+_NEVER: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,21 +112,73 @@ def fit_calibration(
     found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12)
     if not found.is_settled:
         return "the search did not settle"
-    w = found.at
+    span = max(_SPAN_WEEKS_MIN, _SPAN_TIMES * max(float(each.counts.recency.max(initial=0.0)) for each in learn))
+    w = _held(found.at, standard, came, _lengthened(timing, rhythm, weeks, span) / scale)
+    said = np.einsum("cf,f->c", standard, w)
+    raw = np.concatenate([p_return(timing, each.counts, weeks) for each in learn])
+    lift = float((said - _odds(raw))[came > 0.0].max()) + _BEYOND
     weights = w[1:] / scale
-    fitted = Calibration(weeks, float(w[0] - weights @ centre), tuple(float(each) for each in weights))
+    fitted = Calibration(
+        weeks, float(w[0] - weights @ centre), tuple(float(each) for each in weights), float(expit(said.max())), lift
+    )
     if check is not None:
-        with_it = log_loss(
-            calibrated(fitted, features(timing, rhythm, weeks, check.counts, check.sum_log_gap)), check.returned
-        )
-        if with_it >= log_loss(p_return(timing, check.counts, weeks), check.returned):
+        alone = p_return(timing, check.counts, weeks)
+        looks = features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
+        if log_loss(calibrated(fitted, looks, alone), check.returned) >= log_loss(alone, check.returned):
             return "no better than the model alone"
     return fitted
 
 
-def calibrated(calibration: Calibration, seen: Floats) -> Floats:
-    """`core.calibration.calibrated` for many: (customers, features) to (customers,)."""
-    return np.asarray(expit(calibration.intercept + seen @ np.array(calibration.weights)))
+def _lengthened(timing: Timing, rhythm: Rhythm, weeks: float, span: float) -> Floats:
+    """How the features change as silences of customers of all kinds grow, step by step, (steps, features).
+
+    Of customers known for up to `span` weeks from first to last purchase.
+    """
+    often, gap, scatter, silent = (each.ravel() for each in np.meshgrid(*_KINDS, _SILENT_DAYS / 7.0, indexing="ij"))
+    can_be = (often * gap <= span) & ((scatter == 0.0) | ((often > 1.0) & (gap > 1.0 / 7.0)))
+    x, last, ahead = often[can_be], (often * gap)[can_be], silent[can_be]
+    logs = x * (np.log(gap[can_be]) - scatter[can_be])
+    seen = features(timing, rhythm, weeks, Counts(x, last, last + ahead, np.ones(len(x))), logs)
+    steps = np.diff(seen.reshape(-1, len(_SILENT_DAYS), seen.shape[1]), axis=1)
+    return np.asarray(steps.reshape(-1, seen.shape[1]))
+
+
+def _held(w: Floats, standard: Floats, came: Floats, lengthened: Floats) -> Floats:
+    """The likeliest weights under which no step of a silence raises the chance, from the likeliest of all, (weights,).
+
+    Newton's steps, each to the nearest point that keeps to every step, as the curvature measures nearness: that is what
+    non-negative least squares leave, given the few steps that bind.
+    """
+    sides = np.column_stack([np.zeros(len(lengthened)), lengthened])
+    sides /= np.maximum(np.sqrt(np.einsum("sf,sf->s", sides, sides)), _NO_CHANGE)[:, None]
+    binding: list[int] = []
+    for _ in range(_NEWTON_STEPS):
+        chance = expit(np.einsum("cf,f->c", standard, w))
+        ridge = np.append(0.0, np.ones(len(w) - 1))
+        curvature = np.einsum("cf,c,cg->fg", standard, chance * (1.0 - chance), standard) + np.diag(ridge)
+        goal = w - np.linalg.solve(curvature, np.einsum("cf,c->f", standard, chance - came) + ridge * w)
+        root = np.linalg.cholesky(curvature)
+        for _ in range(_BINDING_MAX):
+            normals = np.linalg.solve(root, sides[binding].T)
+            held = nnls(normals, root.T @ goal)[0] if binding else np.zeros(0)
+            w = np.asarray(np.linalg.solve(root.T, root.T @ goal - normals @ held), np.float64)
+            rising = np.einsum("sf,f->s", sides, w)
+            if rising.max() <= _RISING_MAX:
+                break
+            binding.append(int(rising.argmax()))
+    return w
+
+
+def calibrated(calibration: Calibration, seen: Floats, raw: Floats) -> Floats:
+    """`core.calibration.calibrated` for many: (customers, features) and (customers,) to (customers,)."""
+    said = calibration.intercept + seen @ np.array(calibration.weights)
+    chance = expit(np.minimum(said, _odds(raw) + calibration.lift))
+    return np.asarray(np.minimum(chance, calibration.most))
+
+
+def _odds(chance: Floats) -> Floats:
+    """In logarithms, as far down as numbers go."""
+    return np.asarray(np.log(np.maximum(chance, _NEVER)) - np.log(np.maximum(1.0 - chance, _NEVER)))
 
 
 def log_loss(chance: Floats, returned: Floats) -> float:

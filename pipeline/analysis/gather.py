@@ -94,6 +94,6 @@ def purchase_rows(ledger: Ledger, zone: str) -> dict[int, float]:
         elif number == len(days) - 1:
             left = past.last_margin_minor
         else:
-            left = between / rich if number <= rich else 0.0
+            left = between / rich if number <= rich else rest.poor_minor / rest.poor_days
         rows[day] = rows.get(day, 0) + left
     return rows

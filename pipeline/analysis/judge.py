@@ -9,7 +9,12 @@ from typing import Final
 import numpy as np
 
 from pipeline.analysis.counts import Counts
+from pipeline.analysis.purchases import States
+from pipeline.analysis.rhythm import likelihood as of_rhythm
+from pipeline.analysis.spend import foretold
 from pipeline.analysis.timing import SPREAD_OF_SEGMENTS, Prior, Refusal, TimingFit, fit_timing, log_likelihood, z_of
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
 
 WORSE_BY: Final = 2.0
@@ -53,21 +58,38 @@ def judge(candidate: Timing, in_force: Timing, before: Counts, after: Counts) ->
     return Judgement(of_weeks_between(candidate) - of_weeks_between(in_force), after.total)
 
 
-def fit_segments(segments: Mapping[str, Segment], shop_before: Timing, shop: Timing) -> dict[str, TimingFit]:
-    """The cohorts and channels that deserve parameters of their own.
+def gain_of_rhythm(candidate: Rhythm, in_force: Rhythm, before: States, after: States) -> float:
+    """The same of rhythms: how much better the candidate foretold the gaps and silences between two days."""
 
-    Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own, fitted to the time
-    before, would not have foretold the weeks since better.
+    def of_weeks_between(rhythm: Rhythm) -> float:
+        later, earlier = (of_rhythm(rhythm, each.counts, each.sum_log_gap) for each in (after, before))
+        return later - earlier
+
+    return of_weeks_between(candidate) - of_weeks_between(in_force)
+
+
+def gain_of_margins(candidate: Spend, in_force: Spend, before: States, after: States) -> float:
+    """The same of margins: of what repeat days between two days left, given what each customer's days had left."""
+    place = np.searchsorted(after.customer, before.customer)
+    days, total = np.zeros(len(after.customer)), np.zeros(len(after.customer))
+    days[place], total[place] = before.spend_days, before.spend_days * before.mean_margin_minor
+    more = after.spend_days - days
+    left = after.spend_days * after.mean_margin_minor - total
+    bought = (more > 0.0) & (left > 0.0)
+    known = days[bought], total[bought], more[bought], left[bought]
+    return foretold(candidate, *known) - foretold(in_force, *known)
+
+
+def fit_segments(segments: Mapping[str, Segment], shop: Timing) -> dict[str, TimingFit]:
+    """The cohorts and channels that deserve parameters of their own, as learned up to the held-out weeks.
+
+    Each is drawn to its shop's the more the less it has shown, and left to the shop's where its own would not have
+    foretold the weeks since better. `shop` has not seen these either.
     """
     fits = {}
     for name, each in segments.items():
-        candidate = _drawn(each.before, shop_before)
-        if not isinstance(candidate, TimingFit):
-            continue
-        if judge(candidate.timing, shop_before, each.before, each.after).gain <= 0.0:
-            continue
-        found = _drawn(each.after, shop)
-        if isinstance(found, TimingFit):
+        found = _drawn(each.before, shop)
+        if isinstance(found, TimingFit) and judge(found.timing, shop, each.before, each.after).gain > 0.0:
             fits[name] = found
     return fits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,16 @@ class Spells:
     frequency: Floats
     recency: Floats
     sum_log_gap: Floats
+
+
+class Limits(NamedTuple):
+    """The policy's: no shorter silence is news, every longer one is; whole days."""
+
+    shortest_days: int = 3
+    longest_days: int = 365
+
+
+USUAL_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,12 @@ def deadlines(rhythm: Rhythm, spells: Spells, level: float) -> Floats:
     return found
 
 
+def limited(silence: Floats, limits: Limits) -> Floats:
+    """Deadlines as the product keeps to them: whole days, within the policy's limits; in weeks."""
+    days = np.ceil(np.minimum(silence * 7.0, limits.longest_days))
+    return np.asarray(np.maximum(days, limits.shortest_days) / 7.0)
+
+
 def alarms(spells: Spells, silence: Floats, first_day: int, last_day: int) -> tuple[NDArray[np.bool_], Floats]:
     """Which silences would have raised an alarm within these days, and on which day each would."""
     day = np.ceil(spells.day + np.maximum(np.minimum(silence, 1e6) * 7.0, 1.0))
@@ -142,22 +158,32 @@ def _level_of(alarms_at: Callable[[float], int], budget: float, ends: tuple[floa
     return fewest
 
 
-def level_for(rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float) -> float:
-    """The level of "overdue" that would have kept to a weekly budget between two days."""
-    begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, open_between(spells, *days), days))
+def level_for(
+    rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float, limits: Limits = USUAL_LIMITS
+) -> tuple[float, float]:
+    """The level of "overdue" that would have kept to a weekly budget between two days, and the alarms a week it raised.
+
+    The least level where the policy's longest silence alone raises more.
+    """
+    open_then = open_between(spells, *days)
+    begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, open_then, days, limits))
 
     def alarms_at(level: float) -> int:
         return int(np.searchsorted(begin, level, "right") - np.searchsorted(end, level, "right"))
 
     weeks = (days[1] - days[0] + 1) / 7.0
-    return _level_of(alarms_at, alarms_a_week * weeks, (LEVEL_LEAST, LEVEL_MOST))
+    level = _level_of(alarms_at, alarms_a_week * weeks, (LEVEL_LEAST, LEVEL_MOST))
+    return level, alarms_at(level) / weeks
 
 
-def levels_of_alarms(rhythm: Rhythm, spells: Spells, days: tuple[int, int]) -> tuple[Floats, Floats]:
+def levels_of_alarms(
+    rhythm: Rhythm, spells: Spells, days: tuple[int, int], limits: Limits = USUAL_LIMITS
+) -> tuple[Floats, Floats]:
     """From which level on, and below which, each silence raises its alarm within these days; both (spells,).
 
     A deadline falls as the level rises: it is within a silence from that silence's own tail on. So each is reckoned
-    once, not once for every level that is tried. From infinity on: never; below infinity: always.
+    once, not once for every level that is tried. One shorter than the policy's shortest is beyond no deadline, one as
+    long as its longest beyond every. From infinity on: never; from 0 on, or below infinity: always.
     """
     regular = heaviest(rhythm, spells.frequency, spells.recency, spells.sum_log_gap)
     n = rhythm.timing.r + regular * spells.frequency
@@ -168,8 +194,9 @@ def levels_of_alarms(rhythm: Rhythm, spells: Spells, days: tuple[int, int]) -> t
     def tail_of(silent_days: Whole) -> Floats:
         found = np.full(len(n), np.inf)
         for k in REGULARITIES:
-            these = (regular == k) & (silent_days >= 1)
+            these = (regular == k) & (silent_days >= max(1, limits.shortest_days))
             found[these] = tails(k, n[these], start[these], silent_days[these] / 7.0)
+        found[silent_days >= limits.longest_days] = 0.0
         return found
 
     return tail_of(until), tail_of(before)

@@ -2,7 +2,8 @@
 
 Three rounds, since each needs the one before: what keeping and serving costs, and habits; then what is expected of
 each, less that, by those who are alike; then what each falls short of the best of their kind. A sketch (DDSketch) has
-bins of one hundredth's width: a cut it gives differs from the exact one by at most `ACCURACY` of it. Bins add up, so
+bins of one hundredth's width: the middle of one differs from the exact cut by at most `ACCURACY` of it, its ends by
+twice that. Lines that customers are held against are ends, so that equal figures fall alike. Bins add up, so
 neither how customers are divided nor in which order sketches are merged changes a cut. The 64 largest segments of the
 whole shop are told apart. Figures are reckoned and counted by arrays, a partition at a time.
 Source: Masson, Rim & Lee (2019), DDSketch, PVLDB 12(12), 2195-2205.
@@ -14,7 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import ceil, floor, log
 from typing import Final
 
 import numpy as np
@@ -142,13 +143,23 @@ class Sketches:
 
     def cut(self, name: str, permille: int) -> int:
         """The figure that so many thousandths are at or below; 0 of what nobody had."""
-        sketch = self._by_name.get(name)
-        found = None if sketch is None else sketch.get_quantile_value(permille / _WHOLE)
-        return 0 if found is None else round(found)
+        return round(self._middle(name, permille))
 
-    def cuts(self, name: str, grid: Iterable[int]) -> tuple[int, ...]:
-        """The same for each of a grid."""
-        return tuple(self.cut(name, permille) for permille in grid)
+    def reached(self, name: str, grid: Iterable[int]) -> tuple[int, ...]:
+        """For each of a grid, the least whole figure of the bin that it falls into: who is in it reaches the cut.
+
+        So equal figures fall alike, and those at a cut reach it, wherever in its bin they are.
+        """
+        return tuple(_least_of_bin(self._middle(name, permille)) for permille in grid)
+
+    def exceeded(self, name: str, grid: Iterable[int]) -> tuple[int, ...]:
+        """The same, but for the greatest: who is in the bin does not exceed the cut."""
+        return tuple(-_least_of_bin(-self._middle(name, permille)) for permille in grid)
+
+    def _middle(self, name: str, permille: int) -> float:
+        """The middle of the bin that so many thousandths are in or below."""
+        sketch = self._by_name.get(name)
+        return (sketch and sketch.get_quantile_value(permille / _WHOLE)) or 0.0
 
     def large(self, prefix: str) -> dict[str, int]:
         """What the best tenth reaches of each group that is large enough, by what follows the prefix."""
@@ -157,6 +168,14 @@ class Sketches:
             for name, sketch in sorted(self._by_name.items())
             if name.startswith(prefix) and (sketch.count >= ALIKE_MIN or name == prefix + alike(EVERY, EVERY))
         }
+
+
+def _least_of_bin(middle: float) -> int:
+    """The least whole number in a bin, given its middle; where there is none, the next above.
+
+    A bin ends at its greater size, which is in it; so of sizes below zero the least is that.
+    """
+    return floor(middle / (1.0 + ACCURACY)) + 1 if middle > 0.0 else ceil(middle / (1.0 - ACCURACY))
 
 
 def _fill(sketch: DDSketch, figures: Floats, counts: Whole) -> None:
@@ -180,13 +199,13 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     expected = _merged(_worth(each, apart, usual) for each in known)
     expected.widen("ahead/")
     of_best = Population(
-        measured_on=day, customers=count, value=expected.cuts("value", GRID), gap=(0,) * len(GRID),
-        serve=plain.cuts("serve", GRID), upkeep_minor=usual, recency=plain.cuts("recency", FIFTHS),
-        frequency=plain.cuts("frequency", FIFTHS), monetary=plain.cuts("monetary", FIFTHS),
+        measured_on=day, customers=count, value=expected.reached("value", GRID), gap=(0,) * len(GRID),
+        serve=plain.exceeded("serve", GRID), upkeep_minor=usual, recency=plain.reached("recency", FIFTHS),
+        frequency=plain.reached("frequency", FIFTHS), monetary=plain.reached("monetary", FIFTHS),
         best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
     )  # fmt: skip
     gaps = _merged(_gaps(each, apart, of_best) for each in known)
-    return _with_gaps(of_best, gaps.cuts("gap", GRID))
+    return _with_gaps(of_best, gaps.reached("gap", GRID))
 
 
 def ahead_of(known: Outlooks, usual_minor: float) -> Whole:

@@ -66,7 +66,15 @@ class States:
     counts: Counts
     sum_log_gap: Floats
     spend_days: Floats
+    """Repeat purchase days that left something, and what on average."""
     mean_margin_minor: Floats
+    poor_minor: Floats
+    """What the others left in all."""
+
+    @property
+    def poor_days(self) -> Floats:
+        """Repeat purchase days that left nothing, or less."""
+        return self.counts.frequency - self.spend_days
 
 
 def purchases_of(customers: Iterable[Sequence[tuple[int, float]]]) -> Purchases:
@@ -93,7 +101,7 @@ def states_on(purchases: Purchases, day: int) -> States:
     place = np.cumsum(first) - 1
     size = np.diff(np.append(starts, len(who)))
     gaps = np.log(np.where(first, 7, np.diff(days, prepend=0)) / 7.0)
-    spent = ~first & (margin > 0)
+    spent, poor = ~first & (margin > 0), ~first & (margin <= 0)
     bought, total = (
         np.bincount(place[spent], minlength=len(starts)),
         np.bincount(place[spent], margin[spent], len(starts)),
@@ -111,6 +119,7 @@ def states_on(purchases: Purchases, day: int) -> States:
         sum_log_gap=np.bincount(place, gaps, len(starts)).astype(np.float64),
         spend_days=bought.astype(np.float64),
         mean_margin_minor=(total / np.maximum(bought, 1)).astype(np.float64),
+        poor_minor=np.bincount(place[poor], margin[poor], len(starts)).astype(np.float64),
     )
 
 

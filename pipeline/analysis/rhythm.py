@@ -10,7 +10,7 @@ from scipy.special import gammaln, logsumexp, psi, softmax
 
 from pipeline.analysis.counts import Counts, Floats, Whole
 from pipeline.analysis.search import least
-from pipeline.analysis.timing import Prior, Refusal, prior_of_shops, problem_with, slope_in_z, timing_of
+from pipeline.analysis.timing import Prior, Refusal, prior_of_shops, problem_with, slope_in_z, timing_of, z_of
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
 
@@ -18,6 +18,7 @@ CUSTOMERS_MAX: Final = 10_000
 """Beyond so many a sample is fitted: every so-manieth customer."""
 _BOUND: Final = 12.0
 _SHARES_SPREAD: Final = 1.5
+_NO_SHARE: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ def log_likelihood(z: Floats, counts: Counts, sum_log_gap: Floats) -> tuple[floa
     of_shares = mine.sum(axis=1) - customers.sum() * shares
     value = np.sum(counts.customers * whole) + np.sum(customers * leaving)
     return float(value), np.append(slope, of_shares[1:])
+
+
+def likelihood(rhythm: Rhythm, counts: Counts, sum_log_gap: Floats) -> float:
+    """How likely they are under a rhythm, in logarithms."""
+    shares = np.log(np.maximum(rhythm.shares, _NO_SHARE))
+    return log_likelihood(np.append(z_of(rhythm.timing), shares[1:] - shares[0]), counts, sum_log_gap)[0]
 
 
 def _of_regularity(

@@ -14,6 +14,7 @@ from pipeline.analysis.purchases import States
 from pipeline.core.history import WEEK_DAYS
 from pipeline.core.predict import HORIZON_DAYS, Model
 from pipeline.core.season import factor
+from pipeline.core.spend import PRIOR_DAYS, Spend
 from pipeline.core.timing import Timing
 
 
@@ -37,9 +38,7 @@ def score(model: Model, states: States, day: int) -> Scores:
     alive = p_alive(timing, counts)
     horizons = [(days / WEEK_DAYS, 0.0) for days in HORIZON_DAYS] + [(model.value_weeks, model.discount)]
     outlook = outlooks(timing, counts, horizons)
-    spend = model.spend
-    known = states.spend_days * states.mean_margin_minor
-    margin = spend.p * (spend.gamma + known) / (spend.p * states.spend_days + spend.q - 1.0)
+    margin = margins(model.spend, states)
     factors = np.array([factor(model.season, day, days / WEEK_DAYS) for days in HORIZON_DAYS])
     orders = alive * outlook[:-1] * factors[:, None]
     n, start = timing.r + counts.frequency, timing.alpha + counts.tenure
@@ -51,6 +50,15 @@ def score(model: Model, states: States, day: int) -> Scores:
         value_minor=alive * outlook[-1] * margin,
         next_order_weeks=start * np.expm1(np.minimum(np.log(2.0) / n, 700.0)),
     )
+
+
+def margins(spend: Spend, states: States) -> Floats:
+    """`core.spend.expected_margin` for many, (customers,)."""
+    rich, poor = states.spend_days, states.poor_days
+    share = (rich + PRIOR_DAYS * spend.paying_fraction) / (rich + poor + PRIOR_DAYS)
+    leave = spend.p * (spend.gamma + rich * states.mean_margin_minor) / (spend.p * rich + spend.q - 1.0)
+    cost = (states.poor_minor + PRIOR_DAYS * spend.poor_minor) / (poor + PRIOR_DAYS)
+    return np.asarray(share * leave + (1.0 - share) * cost)
 
 
 def outlooks(timing: Timing, counts: Counts, horizons: Sequence[tuple[float, float]]) -> Floats:

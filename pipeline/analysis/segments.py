@@ -8,15 +8,20 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.analysis.calibration import calibrated, features, log_loss
+from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
-from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import Segment, fit_segments
-from pipeline.analysis.purchases import Purchases, states_on
+from pipeline.analysis.purchases import Purchases, snapshot, states_on
+from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.timing import TimingFit, fit_timing
-from pipeline.core.predict import Model
+from pipeline.core.plausible import implausible
+from pipeline.core.predict import Model, to_parameters
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
+OUTCOMES_MIN: Final = 100
+"""Fewer matured predictions of a segment's customers do not tell whether the shop's correction holds for them."""
 SEGMENTS_MAX: Final = 256
 """Of more the largest are looked at."""
 
@@ -26,20 +31,52 @@ def segment_models(
 ) -> dict[str, tuple[Model, float]]:
     """The models of segments that earn one, and how many customers each is of; by scope.
 
-    A segment has its own way of buying and leaving, and all else from the shop. `scopes`: the customers of each.
+    A segment has its own way of buying and leaving, and all else from the shop; its correction of the chance of return
+    only where that has proved itself on the segment's own customers. `scopes`: the customers of each.
     """
-    before, now = (_cells_on(purchases, each) for each in (day - HELD_OUT_WEEKS * 7, day))
-    shop_before = fit_timing(before.table)
-    if not isinstance(shop_before, TimingFit):
-        return {}
+    held_out = day - HELD_OUT_WEEKS * 7
+    before, now = (_cells_on(purchases, each) for each in (held_out, day))
+    drawn_to = shop.timing
+    if shop.fitted_on > held_out:  # a shop's first: it has seen the weeks that segments are judged by
+        shop_before = fit_timing(before.table)
+        if not isinstance(shop_before, TimingFit):
+            return {}
+        drawn_to = shop_before.timing
     largest = sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope))[:SEGMENTS_MAX]
     tables = {
         scope: Segment(before.of(scopes[scope]), now.of(scopes[scope]))
         for scope in largest
         if len(scopes[scope]) >= CUSTOMERS_MIN
     }
-    found = fit_segments(tables, shop_before.timing, shop.timing)
-    return {scope: (replace(shop, timing=fit.timing), fit.customers) for scope, fit in found.items()}
+    found = fit_segments(tables, drawn_to)
+    models = {
+        scope: _corrected(replace(shop, timing=fit.timing), purchases.of(scopes[scope]), day)
+        for scope, fit in found.items()
+    }
+    return {
+        scope: (model, tables[scope].after.total)
+        for scope, model in models.items()
+        if implausible(to_parameters(model)) is None
+    }
+
+
+def _corrected(model: Model, own: Purchases, day: int) -> Model:
+    """The segment's model, without the shop's correction where it foretold the segment's customers no better.
+
+    It was learned beside the shop's way of buying: what was wrong there may be right here.
+    """
+    if model.calibration is None:
+        return model
+    weeks = model.calibration.weeks
+    horizon = round(weeks * 7.0)
+    check = snapshot(own, day - horizon, horizon)
+    if len(check.returned) >= OUTCOMES_MIN:
+        alone = p_return(model.timing, check.counts, weeks)
+        looks = features(model.timing, model.rhythm, weeks, check.counts, check.sum_log_gap)
+        said = calibrated(model.calibration, looks, alone)
+        if log_loss(said, check.returned) < log_loss(alone, check.returned):
+            return model
+    return replace(model, calibration=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

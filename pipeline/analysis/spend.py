@@ -64,6 +64,15 @@ def fit_spend(days: Floats, mean_margin: Floats, *, with_prior: bool = True) -> 
     return SpendFit(spend, float(likelihood), len(x), dependence)
 
 
+def foretold(spend: Spend, days: Floats, total: Floats, more: Floats, left: Floats) -> float:
+    """How likely it was, in logarithms, that `more` days would leave so much, after `days` that left `total`."""
+    p, q, g = spend.p, spend.q + spend.p * days, spend.gamma + total
+    shape = p * more
+    value = gammaln(shape + q) - gammaln(shape) - gammaln(q) + q * np.log(g)
+    value += (shape - 1.0) * np.log(left) - (shape + q) * np.log(g + left)
+    return float(value.sum())
+
+
 def _log_likelihood(z: Floats, x: Floats, m: Floats) -> tuple[float, Floats]:
     """In z = (ln p, ln(q - 1), ln mean), with its slope."""
     p, over, mean = np.exp(z)

@@ -1,12 +1,14 @@
 """Forecast against what came: a small correction of the chance of return, learned from predictions that have matured.
 
-A logistic of seven things known at the moment of the forecast. Until it has learned, the model's own chance stands.
+A logistic of seven things known at the moment of the forecast. Until it has learned, the model's own chance stands. A
+fit holds the weights together so that no customer's chance rises while they are silent, and says how far outcomes bear
+it out: so much is said, and no more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, fsum, log, log1p
+from math import exp, fsum, inf, log, log1p
 from typing import Final
 
 from pipeline.core import rhythm as regular
@@ -27,6 +29,7 @@ OUTCOMES_MIN: Final = 500
 """Matured predictions before a calibration may be used."""
 _CLIP: Final = 1e-5
 _TAIL_MIN: Final = 1e-6
+_NEVER: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Calibration:
     weeks: float
     intercept: float
     weights: tuple[float, ...]
+    most: float = 1.0
+    """The highest chance said of anybody it was learned from."""
+    lift: float = inf
+    """How far above the model's own, as a logit, it may be: as far as of anybody who then came again, and some more."""
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(FEATURES):
@@ -58,10 +65,11 @@ def features(timing: Timing, rhythm: Rhythm, weeks: float, gaps: Gaps, silence: 
     )
 
 
-def calibrated(calibration: Calibration, seen: tuple[float, ...]) -> float:
-    """The corrected chance of a purchase within the calibration's horizon."""
+def calibrated(calibration: Calibration, seen: tuple[float, ...], raw: float) -> float:
+    """The corrected chance of a purchase within the calibration's horizon; `raw` is what the model alone says."""
     logit = calibration.intercept + fsum(w * f for w, f in zip(calibration.weights, seen, strict=True))
-    return 1.0 / (1.0 + exp(min(-logit, 700.0)))
+    logit = min(logit, log(max(raw, _NEVER) / max(1.0 - raw, _NEVER)) + calibration.lift)
+    return min(1.0 / (1.0 + exp(min(-logit, 700.0))), calibration.most)
 
 
 def _logit(chance: float) -> float:

@@ -11,10 +11,9 @@ from pipeline.core.digits import DIGITS
 from pipeline.core.forecast import history_of, scope_of
 from pipeline.core.history import WEEK_DAYS, History
 from pipeline.core.lived import Life
-from pipeline.core.predict import HORIZON_DAYS, Model, to_parameters
+from pipeline.core.predict import HORIZON_DAYS, Model, margin_of, to_parameters
 from pipeline.core.reckoned import reckoned
 from pipeline.core.season import factor
-from pipeline.core.spend import expected_margin
 from pipeline.core.timing import orders_if_alive, p_alive
 from pipeline.schemas import logged
 
@@ -70,6 +69,8 @@ def _purchases(history: History, day: int) -> dict[str, Any]:
         "mean_gap_days": _mean_gap_days(history),
         "spend_days": history.spend_days,
         "mean_margin_minor": round(history.mean_margin_minor),
+        "poor_days": history.poor_days,
+        "poor_margin_minor": history.poor_minor,
     }
 
 
@@ -84,7 +85,7 @@ def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
     All as of the end of the day.
     """
     x, tenure = history.frequency, max(history.tenure(day), history.recency)
-    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
+    margin = margin_of(model.spend, history)
     return {
         "p_alive": round(p_alive(model.timing, x, history.recency, tenure), DIGITS),
         "ahead": [

@@ -83,5 +83,6 @@ def _drags(profile: Profile, controls: Controls) -> dict[str, int]:
     known = None if population is None else facts(profile, controls, day_of(profile.as_of, zone))
     if population is None or known is None:
         return {}
-    told = figures(known, population, controls.policy.tiers)
+    held = Tier(profile.standing.tier) if profile.standing is not None else Tier.UNKNOWN
+    told = figures(known, population, controls.policy.tiers, held)
     return {f"{name}_minor": amount for name, amount in told.drags._asdict().items() if amount}

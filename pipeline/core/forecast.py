@@ -22,6 +22,7 @@ from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
 from pipeline.core.predict import Model, Prediction, overdue_after, predict
 from pipeline.core.profile import Ledger, Pace, Past, Profile
+from pipeline.core.spend import PRIOR_DAYS, paying_margin, paying_share
 from pipeline.core.worth import Worth
 
 
@@ -38,15 +39,23 @@ def forecast(profile: Profile, controls: Controls, day: int) -> Prediction | Non
 
 def forecast_with(model: Model, known: History, of_orders: Worth, day: int) -> Prediction:
     """The same by a model, where their history and what their orders are worth are known."""
-    found, rate = predict(model, known, day), _revenue_rate(model, of_orders)
-    return replace(found, revenue_minor=tuple([margin * rate for margin in found.margin_minor]))
+    found, revenue = predict(model, known, day), _revenue_minor(model, known, of_orders)
+    return replace(found, revenue_minor=tuple([orders * revenue for orders in found.orders]))
 
 
-def _revenue_rate(model: Model, total: Worth) -> float:
-    """Revenue for each unit of margin: their own so far, drawn to the shop's by one average purchase day."""
-    one = model.spend.mean_minor
-    left = max(total.brought_minor, 0)
-    return (total.revenue_minor - total.refunded_minor + one * model.revenue_rate) / (left + one)
+def _revenue_minor(model: Model, known: History, total: Worth) -> float:
+    """Net revenue expected of a purchase day to come, by what their days that left something are expected to leave.
+
+    For each unit of that as much as so far, drawn to the shop's by one average purchase day. Revenue of days that were
+    sold at a loss is in it: so it does not hang on what those left.
+    """
+    spend = model.spend
+    kept = total.revenue_minor - total.refunded_minor + PRIOR_DAYS * max(spend.mean_minor, 0.0) * model.revenue_rate
+    left = max(total.brought_minor - known.poor_minor, known.spend_minor)  # the first day may be a poor one
+    left_a_day = paying_share(spend, known.spend_days, known.poor_days) * paying_margin(
+        spend, known.spend_days, known.mean_margin_minor
+    )
+    return left_a_day * kept / (left + PRIOR_DAYS * spend.paying_fraction * spend.paying_minor)
 
 
 def scope_of(profile: Profile, models: Models, policy: Policy) -> str | None:
@@ -80,13 +89,13 @@ def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
         return None
     if not folded:
         return of_days(margins)
-    spent_days = spent_minor = 0
+    spent_days = spent_minor = poor_days = poor_minor = 0
     rest, past = rest_of(ledger), ledger.past or Past()
     first_folded = day_of(ledger.folded_first_at, zone) if rest.older_days else folded[0]
     ends = {first_folded: past.first_margin_minor, folded[-1]: past.last_margin_minor}
     between = len(folded) + rest.older_days - len(ends)
     if between:  # they are worth the folded totals less the ends
-        spent_days = between - rest.poor_days
+        spent_days, poor_days, poor_minor = between - rest.poor_days, rest.poor_days, rest.poor_minor
         spent_minor = folded_brought_minor(ledger) - sum(ends.values()) - rest.poor_minor
         spent_minor += sum(margins.pop(day, 0) for day in folded if day not in ends)
     for day, margin in ends.items():
@@ -94,7 +103,14 @@ def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
     bought = _bought(ledger, days, zone)
     margins.pop(bought.first_day)  # the first says nothing of the next
     rich = [margin for margin in margins.values() if margin > 0]
-    return replace(bought, spend_days=spent_days + len(rich), spend_minor=max(0, spent_minor + sum(rich)))
+    poor = [margin for margin in margins.values() if margin <= 0]
+    return replace(
+        bought,
+        spend_days=spent_days + len(rich),
+        spend_minor=max(0, spent_minor + sum(rich)),
+        poor_days=poor_days + len(poor),
+        poor_minor=poor_minor + sum(poor),
+    )
 
 
 def _bought(ledger: Ledger, days: Sequence[int], zone: str) -> History:

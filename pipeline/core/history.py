@@ -34,6 +34,10 @@ class History(msgspec.Struct, frozen=True, gc=False):
     """Repeat purchase days with a margin above zero."""
     spend_minor: int = 0
     """Their margin in all."""
+    poor_days: int = 0
+    """The other repeat purchase days: given back whole, or sold at a loss."""
+    poor_minor: int = 0
+    """What those left in all: nothing, or less."""
 
     @property
     def recency(self) -> float:
@@ -58,8 +62,9 @@ class History(msgspec.Struct, frozen=True, gc=False):
 def of_days(margins: Mapping[int, int]) -> History:
     """The history of purchase days (at least one) and what each left."""
     days = sorted(margins)
-    spent = [margins[day] for day in days[1:] if margins[day] > 0]
-    return History(days[0], days[-1], len(days) - 1, sum_log_gap(days), len(spent), sum(spent))
+    left = [margins[day] for day in days[1:]]
+    rich, poor = [each for each in left if each > 0], [each for each in left if each <= 0]
+    return History(days[0], days[-1], len(left), sum_log_gap(days), len(rich), sum(rich), len(poor), sum(poor))
 
 
 def sum_log_gap(days: Sequence[int]) -> float:

@@ -40,7 +40,7 @@ NO_MODELS: Final = Models()
 
 
 class BadModel(Exception):
-    """Parameters that are no model; the message says which."""
+    """Parameters that are no model, or one of no shop; the message says which."""
 
 
 def model_of(fitted: logged.ModelFitted) -> Model:

@@ -85,7 +85,7 @@ def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
     outlook = Outlook(
         actual_minor=worth.value_to_date_minor + referral_value_minor(profile, rules.value),
         expected_minor=expected.value_minor,
-        orders_ahead=expected.value_minor / expected.margin_minor,
+        orders_ahead=expected.p_alive * expected.orders_if_alive[-1],
         p_return=expected.p_return,
         orders=orders,
         upkeep_minor=worth.send_cost_minor + worth.marketing_cost_minor + serve,

@@ -28,6 +28,8 @@ EVERY: Final = "*"
 """Any segment, or any tenure."""
 SEGMENTS_MAX: Final = 64
 _WHOLE: Final = 1000
+_MOST: Final = 1e15
+"""No figure of a customer is larger: what is reckoned from cuts has room in eight bytes."""
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,9 @@ def to_parameters(population: Population) -> dict[str, float]:
 
 def from_parameters(numbers: Mapping[str, float]) -> Population:
     """The population that the numbers name. Raises BadPopulation for one that is missing or cannot be."""
+    for name, number in numbers.items():
+        if abs(number) > _MOST:
+            raise BadPopulation(f"ModelFitted {SCOPE}: {name}: expected at most {_MOST:g} either way, got {number:g}")
     try:
         tables = {
             table: tuple(int(numbers[f"{table}.{cut:03}"]) for cut in grid) for table, grid in _TABLES.items()

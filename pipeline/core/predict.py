@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
+from math import inf, log
 from typing import Final, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from pipeline.core import rhythm as regular
 from pipeline.core import timing as irregular
 from pipeline.core.calibration import FEATURES, Calibration, calibrated, features
 from pipeline.core.history import WEEK_DAYS, History
+from pipeline.core.plausible import implausible
 from pipeline.core.rhythm import REGULARITIES, Rhythm
 from pipeline.core.season import MONTHS, NO_SEASON, Season, factor
 from pipeline.core.spend import Spend, expected_margin
@@ -101,14 +102,18 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     timing = model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
     ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
-    margin = expected_margin(model.spend, history.spend_days, history.mean_margin_minor)
+    margin = margin_of(model.spend, history)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
+    chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
     if model.calibration is not None and x > 0:
         seen = features(timing, model.rhythm, weeks, history.gaps, tenure - recency)
-        chance = calibrated(model.calibration, seen)
-    else:
-        chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
+        chance = calibrated(model.calibration, seen, chance)
     return Prospect(alive, chance, weeks, margin, alive * ahead[-1] * margin, ahead)
+
+
+def margin_of(spend: Spend, history: History) -> float:
+    """Margin expected of a purchase day to come."""
+    return expected_margin(spend, history.spend_days, history.mean_margin_minor, history.poor_days, history.poor_minor)
 
 
 def predict(model: Model, history: History, day: int) -> Prediction:
@@ -163,7 +168,7 @@ def _factors(season: Season, day: int) -> tuple[float, ...]:
 def to_parameters(model: Model) -> dict[str, float]:
     """The model as numbers by name, for `ModelFitted`."""
     numbers = {f"timing.{name}": getattr(model.timing, name) for name in ("r", "alpha", "a", "b")}
-    numbers |= {f"spend.{name}": getattr(model.spend, name) for name in ("p", "q", "gamma")}
+    numbers |= {f"spend.{name}": getattr(model.spend, name) for name in _OF_SPEND}
     numbers |= {f"rhythm.{name}": getattr(model.rhythm.timing, name) for name in ("r", "alpha", "a", "b")}
     numbers |= {f"rhythm.share_{k}": share for k, share in zip(REGULARITIES, model.rhythm.shares, strict=True)}
     numbers |= {f"season.month_{month + 1}": each for month, each in enumerate(model.season.months)}
@@ -176,14 +181,21 @@ def to_parameters(model: Model) -> dict[str, float]:
         numbers["calibration.intercept"] = model.calibration.intercept
         named = zip(FEATURES, model.calibration.weights, strict=True)
         numbers |= {f"calibration.{name}": weight for name, weight in named}
+        numbers["calibration.most"] = model.calibration.most
+        if model.calibration.lift < inf:  # the wire has no infinity
+            numbers["calibration.lift"] = model.calibration.lift
     return numbers
 
 
+_OF_SPEND: Final = ("p", "q", "gamma", "paying_fraction", "poor_minor")
 _PLAIN: Final = ("level", "second_order_weeks", "value_weeks", "discount", "return_weeks", "revenue_rate")
 
 
 def from_parameters(numbers: Mapping[str, float]) -> Model:
     """The model that the numbers name. Raises KeyError for one that is missing, ValueError for one that cannot be."""
+    problem = implausible(numbers)
+    if problem is not None:
+        raise ValueError(problem)
 
     def of(part: str, *names: str) -> list[float]:
         return [numbers[f"{part}.{name}"] for name in names]
@@ -191,19 +203,26 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     calibration = None
     if "calibration.weeks" in numbers:
         weeks, intercept, *weights = of("calibration", "weeks", "intercept", *FEATURES)
-        calibration = Calibration(weeks, intercept, tuple(weights))
+        bounds = numbers.get("calibration.most", 1.0), numbers.get("calibration.lift", inf)
+        calibration = Calibration(weeks, intercept, tuple(weights), *bounds)
     first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
     months = tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS))))
     season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))
     return Model(
         timing=_timing(of("timing", "r", "alpha", "a", "b")),
-        spend=Spend(*of("spend", "p", "q", "gamma")),
+        spend=_spend(numbers),
         rhythm=Rhythm(_timing(of("rhythm", "r", "alpha", "a", "b")), (first, second, third)),
         season=NO_SEASON if season == NO_SEASON else season,
         calibration=calibration,
         fitted_on=int(numbers["fitted_on"]),
         **{name: numbers[name] for name in _PLAIN},
     )
+
+
+def _spend(numbers: Mapping[str, float]) -> Spend:
+    """In a model from before they were counted, all days leave something."""
+    p, q, gamma = (numbers[f"spend.{name}"] for name in ("p", "q", "gamma"))
+    return Spend(p, q, gamma, numbers.get("spend.paying_fraction", 1.0), numbers.get("spend.poor_minor", 0.0))
 
 
 def _timing(numbers: list[float]) -> Timing:

@@ -12,7 +12,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import day_of, running_month
 from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
 from pipeline.core.policy import TierRules
-from pipeline.core.population import Population, at
+from pipeline.core.population import Population
 from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
 from pipeline.core.tier import Drags, Figures, Why
 from pipeline.core.timing import next_order_quantile
@@ -60,16 +60,15 @@ def checked(profile: Profile, controls: Controls) -> Profile:
     known = None if population is None else facts(profile, controls, today)
     if population is None or known is None:
         return profile
-    return replace(
-        profile, standing=_standing(before, figures(known, population, controls.policy.tiers), controls, today)
-    )
+    return replace(profile, standing=_standing(before, known, controls, today))
 
 
-def _standing(before: Standing | None, told: Figures, controls: Controls, today: int) -> Standing:
-    assert controls.population is not None, "figures are told by it"
-    rules = controls.policy.tiers
+def _standing(before: Standing | None, known: Facts, controls: Controls, today: int) -> Standing:
+    population, rules = controls.population, controls.policy.tiers
+    assert population is not None, "figures are told by it"
     held, since_days = (Tier(before.tier), _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
-    found = tiers.told(told, controls.population, rules, held)
+    told = figures(known, population, rules, held)
+    found = tiers.told(told, population, rules, held)
     tier = tiers.settled(held, since_days, found, rules)
     return Standing(
         tier=int(tier),
@@ -86,28 +85,33 @@ def _standing(before: Standing | None, told: Figures, controls: Controls, today:
     )
 
 
-def figures(known: Facts, population: Population, rules: TierRules) -> Figures:
-    """What a tier is told from: what is known of somebody, beside what is usual."""
+def figures(known: Facts, population: Population, rules: TierRules, held: Tier) -> Figures:
+    """What a tier is told from: what is known of somebody, beside what is usual; `held` is the tier they are in."""
     outlook = known.outlook
     ahead = ahead_minor(outlook, population.upkeep_minor)
     told = Figures(
         outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, outlook.serve_minor
     )
     if _is_doubtful(known, population) and _is_old_enough(known, rules):
-        return _doubted(told, known, population, rules)
+        return _doubted(told, known, (population, rules), held)
     return told
 
 
-def _doubted(told: Figures, known: Facts, population: Population, rules: TierRules) -> Figures:
-    """The figures of somebody who may be worth less than nothing: how likely that is, and what pulls them down."""
-    worth, orders = known.worth, known.outlook.orders
-    excess = max(0, worth.service_cost_minor - round(at(population.serve, rules.bz_serve_permille) * orders))
+def _doubted(told: Figures, known: Facts, lines: tuple[Population, TierRules], held: Tier) -> Figures:
+    """The figures of somebody who may be worth less than nothing: how likely that is, and what pulls them down.
+
+    `lines`: those of the shop and its policy.
+    """
+    (population, rules), worth = lines, known.worth
+    usual_minor = tiers.serve_line(population, rules, held)
+    is_dearer = told.serve_minor > usual_minor
+    excess = max(0, worth.service_cost_minor - round(usual_minor * known.outlook.orders)) if is_dearer else 0
     below = _p_below_zero(known, population, less_minor=0)
     usual = None
     if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
         usual = _p_below_zero(known, population, less_minor=excess)
     drags = Drags(
-        service=excess,
+        service=excess if is_dearer else worth.service_cost_minor,
         acquisition=worth.acquisition_cost_minor,
         discounts=worth.discount_cost_minor,
         refunds=known.refunded_margin_minor,
@@ -140,6 +144,8 @@ def _p_below_zero(known: Facts, population: Population, *, less_minor: int) -> f
         p_alive=known.p_alive,
         spend_days=history.spend_days,
         mean_margin_minor=history.mean_margin_minor,
+        poor_days=history.poor_days,
+        poor_minor=history.poor_minor,
         actual_minor=known.outlook.actual_minor + less_minor,
         upkeep_minor=upkeep_minor(known.outlook, population.upkeep_minor, less_minor=less_minor),
     )

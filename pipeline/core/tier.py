@@ -52,7 +52,7 @@ class Drags(NamedTuple):
     """What pulled a customer's value down, in minor units; of several alike the first weighs most."""
 
     service: int
-    """Serving them, beyond what is usual."""
+    """Serving them: where that is dearer than is usual, what it cost beyond; else all of it."""
     acquisition: int
     discounts: int
     refunds: int
@@ -106,10 +106,10 @@ def told(figures: Figures, population: Population, rules: TierRules, held: Tier)
     total, gap = figures.total_minor, figures.gap_minor
     is_mvc, is_mgc = held is Tier.MVC, held is Tier.MGC
     least = rules.mvc_return_permille - (rules.slack_permille if is_mvc else 0)
-    is_valuable = total > 0 and total >= _line(population.value, _WHOLE - rules.mvc_top_permille, rules, kept=is_mvc)
+    is_valuable = total > 0 and total >= line(population.value, _WHOLE - rules.mvc_top_permille, rules, kept=is_mvc)
     if is_valuable and figures.p_return * _WHOLE > least:
         return Tier.MVC, Why.MOST_VALUABLE
-    if total > 0 and gap > 0 and gap >= _line(population.gap, _WHOLE - rules.mgc_top_permille, rules, kept=is_mgc):
+    if total > 0 and gap > 0 and gap >= line(population.gap, _WHOLE - rules.mgc_top_permille, rules, kept=is_mgc):
         return Tier.MGC, Why.ROOM_TO_GROW
     return Tier.REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
 
@@ -121,7 +121,7 @@ def _below_zero(figures: Figures, population: Population, rules: TierRules, held
     if figures.p_below_zero is None or figures.p_below_zero <= surely:
         return None
     weightiest = max(figures.drags)
-    costs_more = figures.serve_minor > _line(population.serve, rules.bz_serve_permille, rules, kept=is_bz)
+    costs_more = figures.serve_minor > serve_line(population, rules, held)
     usual = figures.p_below_zero_usual
     is_the_cause = figures.drags.service >= weightiest or (usual is not None and usual <= surely)
     if costs_more and is_the_cause:
@@ -130,7 +130,12 @@ def _below_zero(figures: Figures, population: Population, rules: TierRules, held
     return Tier.REST, Why(why)
 
 
-def _line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) -> float:
+def serve_line(population: Population, rules: TierRules, held: Tier) -> float:
+    """What serving an order may cost; who is dearer may be a BZ."""
+    return line(population.serve, rules.bz_serve_permille, rules, kept=held is Tier.BZ)
+
+
+def line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) -> float:
     """The cut so many thousandths of the customers are below; a little lower for who is above it already."""
     line = at(cuts, permille)
     return line - abs(line) * rules.slack_permille / _WHOLE if kept else line

@@ -177,6 +177,8 @@ class PurchasesSeen(Outbound):
     mean_gap_days: float | None = Field(description="Between purchase days; none before the second.")
     spend_days: int = Field(description="Repeat purchase days with a margin above zero.")
     mean_margin_minor: int = Field(description="Of those; 0 without any.")
+    poor_days: int = Field(description="The other repeat purchase days: given back, or sold at a loss.")
+    poor_margin_minor: int = Field(description="Of those, in all.")
 
 
 class HorizonFactors(Outbound):

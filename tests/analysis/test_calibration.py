@@ -15,8 +15,12 @@ from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.timing import TimingFit, fit_timing
 from pipeline.core import calibration as core
+from pipeline.core import timing as core_timing
 from pipeline.core.calibration import Calibration
+from pipeline.core.history import of_days
+from pipeline.core.predict import Model, predict
 from pipeline.core.rhythm import Gaps, Rhythm
+from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
 
 PLAIN = Timing(0.5, 6.0, 0.9, 1.6)
@@ -49,7 +53,7 @@ def test_it_lowers_the_surprise_at_what_came(
     assert isinstance(fitted, Calibration)
     check = snapshot(purchases, on, horizon)
     raw = p_return(timing, check.counts, horizon / 7)
-    better = calibrated(fitted, features(timing, rhythm, horizon / 7, check.counts, check.sum_log_gap))
+    better = calibrated(fitted, features(timing, rhythm, horizon / 7, check.counts, check.sum_log_gap), raw)
     assert log_loss(better, check.returned) < log_loss(raw, check.returned) - 0.01
     assert brier(better, check.returned) < brier(raw, check.returned)
 
@@ -59,14 +63,76 @@ def test_for_many_it_is_what_it_is_for_one(weekly: Purchases) -> None:
     timing, rhythm = models(weekly, on)
     check = snapshot(weekly, on, 28)
     seen = features(timing, rhythm, 4.0, check.counts, check.sum_log_gap)
-    weights = Calibration(4.0, 0.1, (0.5, 0.4, -0.3, -0.6, 0.3, 0.2, -0.5))
+    alone = p_return(timing, check.counts, 4.0)
+    weights = Calibration(4.0, 0.1, (0.5, 0.4, -0.3, -0.6, 0.3, 0.2, -0.5), 0.97, 0.2)
+    many = calibrated(weights, seen, alone)
+    assert {round(float(each), 9) for each in many} > {0.97}, "some at the bound, others below"
     for row in range(0, len(seen), 97):
         x, last, age = (
             float(each[row]) for each in (check.counts.frequency, check.counts.recency, check.counts.tenure)
         )
         one = core.features(timing, rhythm, 4.0, Gaps(int(x), last, float(check.sum_log_gap[row])), age - last)
         assert one == pytest.approx(tuple(seen[row]), rel=1e-6, abs=1e-9)
-        assert core.calibrated(weights, one) == pytest.approx(float(calibrated(weights, seen[row : row + 1])[0]))
+        raw = core_timing.p_return(timing, int(x), last, age, 4.0)
+        assert core.calibrated(weights, one, raw) == pytest.approx(float(many[row]))
+
+
+SHOPS = pytest.mark.parametrize(
+    ("which", "on", "horizon"),
+    [("sample", day(1998, 3, 31), 90), ("master", day(1998, 3, 31), 90), ("weekly", day(2017, 9, 30), 90),
+     ("weekly", day(2017, 10, 29), 28)],
+)  # fmt: skip
+
+
+def corrected(purchases: Purchases, on: int, horizon: int) -> Model:
+    timing, rhythm = models(purchases, on)
+    learn = [snapshot(purchases, on - horizon - 30 * each, horizon) for each in range(4)]
+    fitted = fit_calibration(timing, rhythm, horizon / 7, learn)
+    assert isinstance(fitted, Calibration)
+    return Model(timing, Spend(6.25, 3.74, 1_544.0), rhythm, 0.1, on, 8.0, calibration=fitted)
+
+
+@SHOPS
+def test_no_silence_raises_the_chance_of_return(
+    request: pytest.FixtureRequest, which: str, on: int, horizon: int
+) -> None:
+    """2,000 customers of up to a year, frequent and rare, regular and not, silent for up to eight years.
+
+    To two thousandths: a fit holds the weights together on customers of many kinds, and others are between these.
+    """
+    model, chance = corrected(request.getfixturevalue(which), on, horizon), np.random.default_rng(1)
+    assert model.calibration is not None
+    often, often_gap = chance.integers(1, 60, 2_000), np.exp(chance.uniform(0.0, 5.5, 2_000))
+    scatter = chance.choice([0.0, 0.05, 0.25, 0.5, 1.0], 2_000)
+    gaps = [
+        np.maximum(1, np.rint(gap * (chance.gamma(1 / spread, spread, x) if spread else np.ones(x))))
+        for x, gap, spread in zip(often, often_gap, scatter, strict=True)
+    ]
+    last, logs = (np.array([float(np.sum(of(each / 7))) for each in gaps]) for of in (np.array, np.log))
+    known = last <= 52.0
+    x, last, logs = often[known].astype(float), last[known], logs[known]
+    said = []
+    for silence in np.append(0.0, np.unique(np.rint(np.geomspace(1, 3_000, 150)))) / 7:
+        counts = counts_of(x, last, last + silence)
+        alone = p_return(model.timing, counts, horizon / 7)
+        looks = features(model.timing, model.rhythm, horizon / 7, counts, logs)
+        said.append(calibrated(model.calibration, looks, alone))
+    assert (np.array(said) - np.minimum.accumulate(said)).max() < 0.002
+
+
+@SHOPS
+@pytest.mark.parametrize(("times", "gap"), [(99, 1), (19, 7), (4, 14), (1, 1), (1, 7), (1, 200)])
+def test_who_has_been_silent_for_years_is_not_likely_to_return(
+    request: pytest.FixtureRequest, which: str, on: int, horizon: int, times: int, gap: int
+) -> None:
+    """Falling all the while, to a quarter of what it was at most; of who bought often, to next to nothing in a year."""
+    model = corrected(request.getfixturevalue(which), on, horizon)
+    known = of_days(dict.fromkeys(range(9_000, 9_001 + times * gap, gap), 1_000))
+    silences = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365, 730, 1_460)
+    said = [predict(model, known, known.last_day + silence).p_return for silence in silences]
+    assert said == sorted(said, reverse=True)
+    assert said[-1] < said[0] / 4
+    assert times < 50 or said[silences.index(365)] < 0.01
 
 
 def made_up(returned: np.ndarray) -> Snapshot:

@@ -8,18 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
+from scipy.stats import betaprime
 
 from bench.buyers import simulate
 from bench.histories import day
 from pipeline.analysis.counts import counted, counts_of
 from pipeline.analysis.fit import DEFAULT_LEVEL, Fitted, Terms, fit_model
-from pipeline.analysis.judge import judge
+from pipeline.analysis.judge import gain_of_margins, judge
+from pipeline.analysis.overdue import Limits
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm, log_likelihood
 from pipeline.analysis.score import score
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.core import predict
 from pipeline.core.history import History, of_days
+from pipeline.core.rhythm import Rhythm
+from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
 
 SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
@@ -27,7 +31,8 @@ SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
 
 @pytest.fixture(scope="module")
 def fitted(sample: Purchases) -> Fitted:
-    found = fit_model(sample, MARCH, alarms_a_week=10.0)
+    terms = Terms(limits=Limits(3, 3_650))  # all came a year ago: so many fall silent for one that no budget holds
+    found = fit_model(sample, MARCH, alarms_a_week=10.0, terms=terms)
     assert isinstance(found, Fitted)
     return found
 
@@ -48,7 +53,8 @@ def test_a_young_shop_is_told_what_it_has_not_shown() -> None:
         "overdue after one order: too few second orders, so after 26 weeks", "calibration: too few outcomes",
     )  # fmt: skip
     assert found.model.calibration is None
-    assert found.model.spend.mean_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+    assert found.model.spend.paying_minor == pytest.approx(1_200.0, rel=0.15)  # one margin seen, and a prior
+    assert found.model.spend.paying_fraction == 0.5, "one of three repeat days paid, and one is believed to"
 
 
 def test_a_budget_of_hardly_an_alarm_sets_no_level() -> None:
@@ -78,13 +84,18 @@ def test_a_shop_without_customers_gets_a_reason_and_no_model() -> None:
 
 
 def test_a_model_better_on_the_weeks_it_had_not_seen_takes_over(sample: Purchases, fitted: Fitted) -> None:
-    """The model in force believes that everybody buys once a week."""
-    poor = replace(fitted.model, timing=Timing(50.0, 50.0, 0.9, 1.6), fitted_on=0)
-    found = fit_model(sample, MARCH, poor, alarms_a_week=10.0)
+    """The model in force believes that everybody buys once a week. What is put in force has not seen them either."""
+    weekly = Timing(50.0, 50.0, 0.9, 1.6)
+    poor = replace(fitted.model, timing=weekly, rhythm=Rhythm(weekly, (1.0, 0.0, 0.0)), fitted_on=0)
+    found, earlier = (
+        fit_model(sample, MARCH, poor, alarms_a_week=10.0),
+        fit_model(sample, MARCH - 28, alarms_a_week=10.0),
+    )
     assert isinstance(found, Fitted)
+    assert isinstance(earlier, Fitted)
     assert found.diagnostics["held_out_gain"] > 50.0
-    assert found.model.timing == fitted.model.timing
-    assert found.model.fitted_on == MARCH
+    assert (found.model.timing, found.model.rhythm) == (earlier.model.timing, earlier.model.rhythm)
+    assert found.model.fitted_on == MARCH - 28
 
 
 def test_a_model_worse_on_the_weeks_it_had_not_seen_is_refused(sample: Purchases, fitted: Fitted) -> None:
@@ -100,13 +111,97 @@ def test_a_model_worse_on_the_weeks_it_had_not_seen_is_refused(sample: Purchases
     assert found.model.season != fitted.model.season
 
 
-def test_a_model_stays_until_it_has_been_in_force_for_the_weeks_it_is_judged_by(
-    sample: Purchases, fitted: Fitted
+@pytest.mark.parametrize("weeks", [1, 4, 7])
+def test_a_model_stays_until_there_are_four_weeks_to_learn_from_and_four_to_be_judged_by(
+    sample: Purchases, fitted: Fitted, weeks: int
 ) -> None:
-    found = fit_model(sample, MARCH + 7, fitted.model, alarms_a_week=10.0)
+    found = fit_model(sample, MARCH + 7 * weeks, fitted.model, alarms_a_week=10.0)
     assert isinstance(found, Fitted)
     assert found.model.timing == fitted.model.timing
     assert found.model.season != fitted.model.season
+    assert "held_out_gain" not in found.diagnostics, "a model fitted on the same weeks is no judge"
+
+
+def seen_for(days: int, *, surge: tuple[int, int] | None = None) -> Purchases:
+    """800 customers, newcomers every day. In a surge half of who is known buys on every second of its days."""
+    chance, customers = np.random.default_rng(1), []
+    for _ in range(800):
+        at = first = float(chance.integers(0, days))
+        rate, leaves, bought = chance.gamma(0.5) / 43.4, chance.beta(0.9, 1.6), []
+        while at < days:
+            bought.append((int(at), float(chance.gamma(6.0, 500.0))))
+            at = days if chance.random() < leaves else at + chance.exponential(1.0 / rate)
+        if surge is not None and first < surge[0] and chance.random() < 0.5:
+            bought += [(day, 3_000.0) for day in range(*surge, 2)]
+        customers.append(bought)
+    return purchases_of(customers)
+
+
+def fitted_nightly(purchases: Purchases, first: int, last: int) -> dict[int, Fitted]:
+    """What is put in force each night, each beside the model of the night before; by day."""
+    nights: dict[int, Fitted] = {}
+    for night in range(first, last):
+        found = fit_model(purchases, night, nights[night - 1].model if nights else None, alarms_a_week=5.0)
+        assert isinstance(found, Fitted)
+        nights[night] = found
+    return nights
+
+
+def test_fitted_every_night_a_shop_gets_a_new_model_every_four_weeks_each_judged_by_weeks_it_had_not_seen() -> None:
+    nights = fitted_nightly(seen_for(360), 200, 320)
+    moves = {
+        night: found.model.fitted_on
+        for night, found in nights.items()
+        if night > 200 and found.model.fitted_on != nights[night - 1].model.fitted_on
+    }
+    assert len(moves) >= 2
+    for night, learned_until in moves.items():
+        assert learned_until == night - 28
+        assert learned_until >= nights[night - 1].model.fitted_on + 28
+        assert nights[night].diagnostics["held_out_gain"] != 0.0
+        assert nights[night].diagnostics["held_out_gain_rhythm"] != 0.0
+        assert nights[night].diagnostics["held_out_gain_margin"] != 0.0
+        if night + 1 in nights:
+            assert "held_out_gain" not in nights[night + 1].diagnostics
+
+
+@pytest.mark.parametrize("first", [180, 187, 194])
+def test_a_model_that_a_surge_of_four_weeks_spoiled_is_not_put_in_force(first: int) -> None:
+    """Wherever the surge falls between two judgements: the four weeks after it are foretold no worse than before it."""
+    shop, (begins, ends) = seen_for(360, surge=(201, 229)), (200, 228)
+    nights = fitted_nightly(shop, first, ends + 30)
+    before, after = (counted(states_on(shop, day).counts) for day in (ends, ends + 28))
+    unspoiled, refit = nights[first].model, fit_model(shop, ends, alarms_a_week=5.0)
+    assert isinstance(refit, Fitted)
+    assert judge(refit.model.timing, unspoiled.timing, before, after).gain < -50.0, (
+        "as a fit of all that is known would"
+    )
+    for night in range(begins, ends + 30):
+        assert judge(nights[night].model.timing, unspoiled.timing, before, after).gain > -5.0
+
+
+def test_margins_are_judged_by_those_that_came_since() -> None:
+    """By simulation: customers' scales drawn, two days before and two since; the truth, and a shop of half as much."""
+    chance, count = np.random.default_rng(5), 3_000
+    truth = Spend(6.25, 3.74, 1_544.0)
+    scale = chance.gamma(3.74, 1.0 / 1_544.0, count)
+    customers = [
+        [(day, float(chance.gamma(6.25) / each)) for day in (0, 10, 20, 30, 40)] for each in scale
+    ]  # fmt: skip
+    shop = purchases_of(customers)
+    before, after = states_on(shop, 20), states_on(shop, 40)
+    half = replace(truth, gamma=772.0)
+    assert gain_of_margins(truth, half, before, after) > 50.0
+    assert gain_of_margins(half, truth, before, after) == pytest.approx(-gain_of_margins(truth, half, before, after))
+    given = [
+        (sum(margin for _, margin in days[1:3]), sum(margin for _, margin in days[3:])) for days in customers
+    ]  # fmt: skip
+    elsewhere = sum(
+        betaprime(12.5, 3.74 + 12.5, scale=1_544.0 + known).logpdf(left)
+        - betaprime(12.5, 3.74 + 12.5, scale=772.0 + known).logpdf(left)
+        for known, left in given
+    )
+    assert gain_of_margins(truth, half, before, after) == pytest.approx(elsewhere, rel=1e-9)
 
 
 def test_a_judgement_is_the_likelihood_of_the_weeks_between() -> None:
@@ -150,6 +245,29 @@ def test_spend_of_simulated_customers_is_found() -> None:
     assert isinstance(found, SpendFit)
     assert (found.spend.p, found.spend.q, found.spend.gamma) == pytest.approx((6.25, 3.74, 1_544.0), rel=0.08)
     assert abs(found.dependence) < 0.03
+
+
+def test_where_a_third_of_all_orders_is_sent_back_so_much_less_margin_is_expected() -> None:
+    """Simulated: margin scatters about 30.00, a third of the days leave nothing. What the 90 days after bring."""
+    chance = np.random.default_rng(0)
+    customers = []
+    for _ in range(4_000):
+        at, until = float(chance.integers(0, 500)), 730.0
+        rate, leaves, days = chance.gamma(0.8) / 42.0, chance.beta(0.9, 3.0), []
+        while at < until:
+            days.append((int(at), float(chance.gamma(6.0, 500.0)) if chance.random() < 2 / 3 else 0.0))
+            at = until if chance.random() < leaves else at + chance.exponential(1.0 / rate)
+        customers.append(days)
+    shop, today = purchases_of(customers), 640
+    found = fit_model(shop, today, alarms_a_week=20.0)
+    assert isinstance(found, Fitted)
+    assert found.model.spend.paying_fraction == pytest.approx(2 / 3, abs=0.02)
+    assert found.model.spend.mean_minor == pytest.approx(2_000.0, rel=0.05)
+    states = states_on(shop, today)
+    came = (shop.day > today) & (shop.day <= today + 90) & np.isin(shop.customer, states.customer)
+    scores = score(found.model, states, today)
+    assert scores.orders[1].sum() == pytest.approx(came.sum(), rel=0.06)
+    assert scores.margin_minor[1].sum() == pytest.approx(shop.margin_minor[came].sum(), rel=0.08)
 
 
 @pytest.mark.parametrize(

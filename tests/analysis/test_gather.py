@@ -38,6 +38,7 @@ def test_arrays_of_the_rows_are_the_history(history: list[Any]) -> None:
             assert states.sum_log_gap[0] == pytest.approx(known.sum_log_gap)
             assert states.spend_days.tolist() == [known.spend_days]
             assert states.mean_margin_minor[0] == pytest.approx(known.mean_margin_minor)
+            assert (states.poor_days[0], states.poor_minor[0]) == pytest.approx((known.poor_days, known.poor_minor))
 
 
 def test_days_before_those_that_are_kept_are_spread_back_to_the_first() -> None:

@@ -12,12 +12,15 @@ import pytest
 
 from bench.histories import day
 from bench.overdue import Shop, both, shop
-from pipeline.analysis.fit import LEVEL_WEEKS
+from pipeline.analysis.fit import LEVEL_WEEKS, Fitted, Terms, fit_model
 from pipeline.analysis.overdue import (
+    USUAL_LIMITS,
+    Limits,
     alarms,
     deadlines,
     level_for,
     levels_of_alarms,
+    limited,
     open_between,
     replay,
     spells_of,
@@ -63,12 +66,16 @@ def test_occasional_buyers_overdue_by_their_own_rhythm_lose_to_no_fixed_window(m
 def test_the_level_set_on_past_weeks_keeps_the_budget_in_the_next(
     request: pytest.FixtureRequest, which: str, a_week: float
 ) -> None:
-    """Set anew three times in twelve weeks: within a third of the budget, at CDNOW too, where no customer is new."""
+    """Set anew three times in twelve weeks: within a third of the budget, at CDNOW too, where no customer is new.
+
+    Deadlines are those that customers have, within the policy's limits.
+    """
     shop = request.getfixturevalue(which)
-    raised = 0
+    raised, limits = 0, USUAL_LIMITS
     for first in range(shop.window[0], shop.window[0] + 84, 28):
-        level = level_for(shop.rhythm, shop.spells, (first - LEVEL_WEEKS * 7, first - 1), a_week)
-        raised += alarms(shop.spells, deadlines(shop.rhythm, shop.spells, level), first, first + 27)[0].sum()
+        level, _ = level_for(shop.rhythm, shop.spells, (first - LEVEL_WEEKS * 7, first - 1), a_week, limits)
+        kept_to = limited(deadlines(shop.rhythm, shop.spells, level), limits)
+        raised += alarms(shop.spells, kept_to, first, first + 27)[0].sum()
     assert raised / 12.0 == pytest.approx(a_week, rel=1 / 3)
 
 
@@ -101,17 +108,37 @@ def test_too_few_second_orders_give_no_curve() -> None:
     assert weeks_to_second(purchases_of([[(0, 1.0), (7, 1.0)]] * 19), 30, 0.8) is None
 
 
+@pytest.mark.parametrize("limits", [Limits(1, 100_000), Limits(3, 365), Limits(10, 40)])
 @pytest.mark.parametrize("level", [1e-6, 0.003, 0.04, 0.3])
 def test_the_levels_at_which_silences_raise_alarms_are_those_at_which_their_deadlines_do(
-    grocer: Shop, level: float
+    grocer: Shop, level: float, limits: Limits
 ) -> None:
-    """Each by itself, over six weeks, of regular and irregular customers."""
+    """Each by itself, over six weeks, of regular and irregular customers, whatever silences the policy counts."""
     days = (grocer.window[0], grocer.window[0] + 41)
     some = open_between(grocer.spells, *days)
-    begin, end = levels_of_alarms(grocer.rhythm, some, days)
-    fired = alarms(some, deadlines(grocer.rhythm, some, level), *days)[0]
+    begin, end = levels_of_alarms(grocer.rhythm, some, days, limits)
+    fired = alarms(some, limited(deadlines(grocer.rhythm, some, level), limits), *days)[0]
     assert 0 < fired.sum() < len(fired)
     assert list((begin <= level) & (level < end)) == list(fired)
+
+
+def test_deadlines_within_the_policys_limits_are_those_a_profile_has() -> None:
+    """Whole days, up; at least 3 and at most 365: `core.forecast.pace_after`."""
+    weeks = np.array([0.1, 1.0, 1.01, 60.0, 1e9])
+    assert list(limited(weeks, Limits(3, 365)) * 7.0) == pytest.approx([3, 7, 8, 365, 365])
+
+
+def test_what_the_longest_silence_raises_by_itself_is_told_where_the_budget_is_less(master: Purchases) -> None:
+    """At CDNOW in spring 1998 hundreds of customers a week have been silent for 300 days, and nobody is new."""
+    terms = Terms(limits=Limits(3, 300))
+    found = fit_model(master, day(1998, 3, 31), alarms_a_week=20.0, terms=terms)
+    assert isinstance(found, Fitted)
+    assert found.diagnostics["alarms_a_week"] > 100.0
+    assert any(each.startswith("overdue: silences of 300 days, which always count, raise") for each in found.remarks)
+    kept = fit_model(master, day(1998, 3, 31), alarms_a_week=20.0, terms=Terms(limits=Limits(3, 3_650)))
+    assert isinstance(kept, Fitted)
+    assert kept.diagnostics["alarms_a_week"] == pytest.approx(20.0, rel=0.05)
+    assert not any(each.startswith("overdue") for each in kept.remarks)
 
 
 def test_each_silence_raises_one_alarm_at_most_and_only_before_it_ends() -> None:

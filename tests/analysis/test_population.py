@@ -76,6 +76,11 @@ def is_near(found: int, true: float) -> bool:
     return abs(found - true) <= ACCURACY * abs(true) + 0.5
 
 
+def is_line(found: int, true: float) -> bool:
+    """Within the bin, at one of its ends, and a whole number."""
+    return abs(found - true) <= 2 * ACCURACY * abs(true) + 1
+
+
 @pytest.mark.parametrize("shape", ["lognormal", "with losses", "few values"])
 def test_a_cut_is_within_its_stated_error_of_the_exact_one(shape: str) -> None:
     chance = random.Random(shape)
@@ -157,15 +162,15 @@ def test_a_measured_population_is_what_all_customers_at_once_say() -> None:
     worth = [each.actual_minor + mine for (each, _), mine in zip(people, ahead, strict=True)]
     serve = [each.serve_minor for each, _ in people]
     for place, permille in enumerate(GRID):
-        assert is_near(found.value[place], exact(worth, permille))
-        assert is_near(found.serve[place], exact(serve, permille))
+        assert is_line(found.value[place], exact(worth, permille))
+        assert is_line(found.serve[place], exact(serve, permille))
     for place, permille in enumerate(FIFTHS):
         assert found.frequency[place] == exact([each.purchase_days for _, each in people], permille)
-        assert is_near(found.recency[place], exact([-each.days_since_purchase for _, each in people], permille))
-    assert is_near(found.best_ahead_minor[alike(EVERY, EVERY)], exact(ahead, 900))
+        assert is_line(found.recency[place], exact([-each.days_since_purchase for _, each in people], permille))
+    assert is_line(found.best_ahead_minor[alike(EVERY, EVERY)], exact(ahead, 900))
     for tenure in range(5):
         mine = [own for (each, _), own in zip(people, ahead, strict=True) if each.tenure == tenure]
-        assert is_near(found.best_ahead_minor[alike("email", tenure)], exact(mine, 900))
+        assert is_line(found.best_ahead_minor[alike("email", tenure)], exact(mine, 900))
 
 
 def test_groups_too_small_to_say_something_are_not_named_and_few_customers_have_no_cuts() -> None:
@@ -196,35 +201,108 @@ def test_of_very_many_segments_the_largest_are_told_apart_however_customers_are_
         assert measured(divided(people, partitions), 20_500) == found
 
 
+FLAT = (1, 7, 99, 100, 101, 2_990, 2_999, 3_005, 4_990, 4_999, 9_000, 9_900, 9_999, 10_000, 10_050, 10_100, 12_345)
+"""Prices of a shop that has one: ends in 99, 00, or whatever."""
+
+
+def told_of(figures: list[tuple[int, int]]) -> tuple[Population, list[tuple[Tier, int]]]:
+    """The tier and the monetary score of customers worth and spending so much, who are served at so much an order."""
+    people = [
+        (Outlook(worth, 0.0, 0.0, 0.6, 3, 3 * served, served, "none", 2, 0), Habits(10, 3, worth))
+        for worth, served in figures
+    ]
+    population = measured(divided(people, 2), 20_500)
+    assert isinstance(population, Population)
+    found = []
+    for outlook, habits in people:
+        seen = Figures(outlook.actual_minor, 0, 0, 0.6, outlook.serve_minor, 0.95, None, Drags(1_000, 0, 0, 0, 0))
+        seen = seen._replace(p_below_zero=None if outlook.serve_minor == 0 else 0.95)
+        found.append((told(seen, population, DEFAULT.tiers, Tier.UNKNOWN)[0], rfm(population, habits).monetary))
+    return population, found
+
+
+@pytest.mark.parametrize("price", FLAT)
+def test_where_everybody_is_worth_the_same_everybody_reaches_every_line(price: int) -> None:
+    assert set(told_of([(price, 0)] * 300)[1]) == {(Tier.MVC, 5)}
+
+
+@pytest.mark.parametrize("price", FLAT[2:])
+def test_where_six_in_ten_have_paid_the_one_price_they_reach_what_is_the_shops_best_and_the_others_do_not(
+    price: int,
+) -> None:
+    """Two fifths are below: the price is at the upper two cuts of the fifths, and at the line of the best."""
+    rich, poor = (price, 0), (price // 2, 0)
+    found = told_of([rich] * 180 + [poor] * 120)[1]
+    assert set(found[:180]) == {(Tier.MVC, 5)}
+    assert {tier for tier, _ in found[180:]} == {Tier.REST}
+    assert {score for _, score in found[180:]} <= {2, 3}
+
+
+@pytest.mark.parametrize("cost", FLAT)
+def test_where_serving_everybody_costs_the_same_nobody_is_dearer_than_is_usual(cost: int) -> None:
+    assert {tier for tier, _ in told_of([(0, cost)] * 300)[1]} == {Tier.REST}
+    assert {tier for tier, _ in told_of([(0, cost)] * 290 + [(0, 2 * cost)] * 10)[1][290:]} == {Tier.BZ}
+
+
+@pytest.mark.parametrize("shape", ["around zero", "small", "large"])
+def test_a_line_is_reached_by_whom_the_exact_one_says_and_by_a_hundredth_below(shape: str) -> None:
+    chance = random.Random(shape)
+    draw = {
+        "around zero": lambda: chance.randrange(-3_000, 3_000), "small": lambda: chance.randrange(12),
+        "large": lambda: round(chance.lognormvariate(11, 1)),
+    }[shape]  # fmt: skip
+    figures = [draw() for _ in range(10_000)]
+    sketches = Sketches()
+    sketches.add("figure", np.array(figures, float))
+    for permille, reached, exceeded in zip(
+        GRID, sketches.reached("figure", GRID), sketches.exceeded("figure", GRID), strict=True
+    ):
+        true = exact(figures, permille)
+        assert true - 2 * ACCURACY * abs(true) - 1 <= reached <= true <= exceeded <= true + 2 * ACCURACY * abs(true) + 1
+
+
 # -- against simulation ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("known", "recency"),
+    ("known", "recency", "paying"),
     [
-        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0),
-        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0),
-        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0),
-        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0),
+        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 1.0),
+        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0, 1.0),
+        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0, 1.0),
+        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0, 1.0),
+        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 0.6),
+        (Known(4, 30.0, 0.0, 1, 900.0, -400, 200, 3, -300), 20.0, 0.9),
+        (Known(20, 52.0, 0.0, 8, 1_200.0, -2_000, 300, 12, -2_400), 50.0, 0.9),
+        (Known(30, 52.0, 0.0, 25, 900.0, -4_000, 500, 5, -2_000), 50.0, 1.0),
+        (Known(12, 40.0, 0.0, 0, 0.0, -500, 0, 12, 0), 39.0, 0.9),
     ],
 )
 def test_the_chance_of_being_worth_less_than_nothing_is_what_simulated_customers_do(
-    known: Known, recency: float
+    known: Known, recency: float, paying: float
 ) -> None:
-    """Rates, leaving, times and margins drawn one by one, 200,000 futures of three years; to two hundredths."""
-    timing, spend, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), Spend(6.25, 3.74, 1_544.0), 156.0, 200_000
+    """Rates, leaving, times, whether a day pays and margins drawn one by one, 200,000 futures of three years.
+
+    To two hundredths.
+    """
+    timing, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), 156.0, 200_000
+    spend = Spend(6.25, 3.74, 1_544.0, paying, -50.0)
     known = known._replace(p_alive=p_alive(timing, known.frequency, recency, known.tenure))
     chance = np.random.default_rng(9)
     rate = chance.gamma(timing.r + known.frequency, size=futures) / (timing.alpha + known.tenure)
     leaving = chance.beta(timing.a, timing.b + known.frequency + 1, size=futures)
     scale = chance.gamma(spend.q + spend.p * known.spend_days, size=futures)
     scale /= spend.gamma + known.spend_days * known.mean_margin_minor
+    rich, poor = known.spend_days + paying, known.poor_days + 1.0 - paying
+    pays = chance.beta(rich, poor, size=futures) if poor else np.ones(futures)
+    loss = (known.poor_minor - 50.0) / (known.poor_days + 1.0)
     worth, at = np.full(futures, float(known.actual_minor)), np.zeros(futures)
     there = chance.random(futures) < known.p_alive
     while there.any():
         at += chance.exponential(size=futures) / rate
         there &= at < weeks
-        left = chance.gamma(spend.p, size=futures) / scale - known.upkeep_minor
+        left = chance.gamma(spend.p, size=futures) / scale
+        left = np.where(chance.random(futures) < pays, left, loss) - known.upkeep_minor
         worth += np.where(there, left * np.exp(-YEARLY_DISCOUNT * at), 0.0)
         there &= chance.random(futures) >= leaving
     found = p_below_zero(timing, spend, known, weeks, YEARLY_DISCOUNT)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline.analysis import segments as whole_shop
 from pipeline.analysis.counts import Counts, counted
-from pipeline.analysis.fit import HELD_OUT_WEEKS
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, purchases_of, states_on
+from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.segments import segment_models
 from pipeline.analysis.timing import TimingFit, fit_timing
+from pipeline.core.calibration import FEATURES, Calibration
 from pipeline.core.predict import Model
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
@@ -51,9 +54,8 @@ def channels() -> dict[str, Segment]:
 
 
 def fitted(segments: dict[str, Segment], shop: dict[str, Segment]) -> tuple[dict[str, TimingFit], float]:
-    whole = together([each.after for each in shop.values()])
-    fits = fit_segments(segments, together([each.before for each in shop.values()]), whole)
-    return fits, whole.r / whole.alpha
+    whole = together([each.before for each in shop.values()])
+    return fit_segments(segments, whole), whole.r / whole.alpha
 
 
 def test_channels_of_different_kinds_get_their_own_rates(channels: dict[str, Segment]) -> None:
@@ -65,7 +67,7 @@ def test_channels_of_different_kinds_get_their_own_rates(channels: dict[str, Seg
 
 def test_a_channel_of_five_stays_nearer_to_the_shop(channels: dict[str, Segment]) -> None:
     stall = segment(made(RATES["search"], 5, seed=9))
-    alone = fit_timing(stall.after)
+    alone = fit_timing(stall.before)
     assert isinstance(alone, TimingFit)
     fits, shop = fitted({"stall": stall}, channels)
     found = fits["stall"].timing
@@ -116,10 +118,9 @@ def test_a_segments_model_is_that_of_its_customers_counted_by_themselves(
     alone = {
         name: Segment(*(table(purchases.of(some), day) for day in (before, AFTER))) for name, some in scopes.items()
     }
-    shops = [fit_timing(table(purchases, day)) for day in (before, AFTER)]
-    assert isinstance(shops[0], TimingFit)
-    assert isinstance(shops[1], TimingFit)
-    expected = fit_segments(alone, shops[0].timing, shops[1].timing)
+    earlier = fit_timing(table(purchases, before))
+    assert isinstance(earlier, TimingFit)
+    expected = fit_segments(alone, earlier.timing)
     found = segment_models(model, purchases, AFTER, scopes)
     assert found.keys() == expected.keys() == RATES.keys()
     for name, (each, customers) in found.items():
@@ -127,6 +128,44 @@ def test_a_segments_model_is_that_of_its_customers_counted_by_themselves(
         assert each.timing.r / each.timing.alpha == pytest.approx(
             expected[name].timing.r / expected[name].timing.alpha, rel=1e-6
         )
+
+
+def test_a_shop_learned_before_the_held_out_weeks_is_what_its_segments_are_held_against(
+    shop: tuple[Purchases, dict[str, np.ndarray]],
+) -> None:
+    """Here a shop of which nobody buys: each channel is drawn to that, and foretells its own customers better."""
+    purchases, scopes = shop
+    quiet = Timing(0.5, 500.0, 0.9, 1.6)
+    model = replace(model_of(purchases), timing=quiet, fitted_on=AFTER - HELD_OUT_WEEKS * 7)
+    before, after = (
+        {name: table(purchases.of(some), day) for name, some in scopes.items()} for day in (model.fitted_on, AFTER)
+    )
+    expected = fit_segments({name: Segment(before[name], after[name]) for name in scopes}, quiet)
+    found = segment_models(model, purchases, AFTER, scopes)
+    assert {name: each.timing.r / each.timing.alpha for name, (each, _) in found.items()} == pytest.approx(
+        {name: fit.timing.r / fit.timing.alpha for name, fit in expected.items()}, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(("intercept", "keeps"), [(1.5, True), (-1.5, False), (0.0, False)])
+def test_a_segment_keeps_the_shops_correction_only_where_it_holds_for_its_own_customers(
+    shop: tuple[Purchases, dict[str, np.ndarray]],
+    intercept: float,
+    keeps: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """Everybody buys in the last four weeks: odds of return above the model's own are right, and below are wrong."""
+    purchases, scopes = shop
+    who = np.unique(purchases.customer)
+    rows = np.unique(
+        np.column_stack([np.append(purchases.customer, who), np.append(purchases.day, np.full(len(who), AFTER - 3))]),
+        axis=0,
+    )
+    sale = Purchases(rows[:, 0], rows[:, 1], np.ones(len(rows)))
+    correction = Calibration(4.0, intercept, (1.0, *(0.0,) * (len(FEATURES) - 1)))
+    model = replace(model_of(purchases), calibration=correction, return_weeks=4.0)
+    for customers, kept in ((scopes["search"], keeps), (scopes["search"][:90], False)):
+        found = segment_models(model, sale, AFTER, {"search": customers})
+        assert (found["search"][0].calibration is not None) is kept
 
 
 def test_of_more_segments_than_there_is_room_for_the_largest_are_looked_at(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil, log
+from re import escape
 from typing import Any
 
 import pytest
@@ -15,18 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as logged_replace
 
-from pipeline.core.codec import pack
+from pipeline.core.codec import pack, unpack
 from pipeline.core.forecast import forecast, history_of
 from pipeline.core.history import History
+from pipeline.core.models import BadModel, model_of
 from pipeline.core.predict import Model, overdue_after, predict, to_parameters
 from pipeline.core.profile import Lifecycle
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
+from pipeline.core.view import view
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
 from tests.core.test_invariants import ordinary_year, uuid
+from tests.core.test_population import measured
 from tests.driver import Driver
 
 TIMING = Timing(0.525, 6.183, 0.891, 1.614)
@@ -64,18 +68,20 @@ def days_and_margins(history: list[Any]) -> dict[int, int]:
     return margins
 
 
-def seen_at_once(margins: dict[int, int]) -> tuple[int, int, int, float, int, int]:
-    """First and last day, frequency, sum of log gaps, spend days and their margin."""
+def seen_at_once(margins: dict[int, int]) -> tuple[int, int, int, float, int, int, int, int]:
+    """First and last day, frequency, sum of log gaps, spend days and their margin, the others and what they left."""
     days = sorted(margins)
     repeats = [margins[each] for each in days[1:] if margins[each] > 0]
+    poor = [margins[each] for each in days[1:] if margins[each] <= 0]
     logs = sum(log((later - earlier) / 7) for earlier, later in pairwise(days))
-    return days[0], days[-1], len(days) - 1, pytest.approx(logs, abs=1e-9), len(repeats), sum(repeats)
+    in_logs = pytest.approx(logs, abs=1e-9)
+    return days[0], days[-1], len(days) - 1, in_logs, len(repeats), sum(repeats), len(poor), sum(poor)
 
 
-def seen(history: History) -> tuple[int, int, int, float, int, int]:
+def seen(history: History) -> tuple[int, int, int, float, int, int, int, int]:
     return (
         history.first_day, history.last_day, history.frequency, history.sum_log_gap, history.spend_days,
-        history.spend_minor,
+        history.spend_minor, history.poor_days, history.poor_minor,
     )  # fmt: skip
 
 
@@ -280,6 +286,39 @@ def test_a_forecast_is_the_models_of_what_the_ledger_holds() -> None:
     assert found.revenue_minor == pytest.approx([2.5 * each for each in found.margin_minor])
 
 
+SHOPS_MINOR = 6.25 * 1_544.0 / 2.74
+"""What a purchase day of somebody unknown leaves under `MODEL`."""
+
+
+def test_who_sends_everything_back_is_expected_to_order_again_and_to_bring_next_to_nothing() -> None:
+    """Eleven repeat days left nothing; the shop's belief that all pay weighs as one: a twelfth of its mean."""
+    driver = under_model(policy())
+    for number in range(12):
+        driver.feed(order(7 * number, f"{number}", 10_000))
+        driver.feed(refund(7 * number + 3, f"{number}", f"R{number}"))
+    found = forecast(driver.profiles["c"], driver.controls, DAY_0 + 80)
+    assert found is not None
+    assert found.orders[2] > 10.0
+    assert found.margin_minor == pytest.approx([orders * SHOPS_MINOR / 12 for orders in found.orders])
+    assert found.revenue_minor == pytest.approx([orders * 2.5 * SHOPS_MINOR / 12 for orders in found.orders])
+
+
+def test_who_buys_at_a_loss_is_expected_to_go_on_so() -> None:
+    """Paid 100.00 each, after 90.00 off the price: 40 % of 190.00 is margin, so each day loses 14.00.
+
+    Eleven repeat days say so; of margin and revenue the shop's mean day weighs as one day more.
+    """
+    driver = under_model(policy())
+    for number in range(12):
+        driver.feed(order(7 * number, f"{number}", 10_000, discount_minor=9_000))
+    found = forecast(driver.profiles["c"], driver.controls, DAY_0 + 80)
+    assert found is not None
+    a_day = SHOPS_MINOR / 12 - 11 / 12 * 1_400 * 11 / 12
+    assert found.margin_minor == pytest.approx([orders * a_day for orders in found.orders])
+    revenue = (12 * 10_000 + 2.5 * SHOPS_MINOR) / 12
+    assert found.revenue_minor == pytest.approx([orders * revenue for orders in found.orders])
+
+
 def test_a_channels_own_model_goes_before_the_shops_only_while_it_is_of_the_same_fit() -> None:
     driver = under_model()
     driver.feed(said(logged.TouchRecorded, 0, channel="email"))
@@ -293,6 +332,61 @@ def test_a_channels_own_model_goes_before_the_shops_only_while_it_is_of_the_same
     assert own.orders[2] < of_shop.orders[2] / 2
     driver.control(fitted(1))
     assert forecast(driver.profiles["c"], driver.controls, DAY_0 + 30) == of_shop
+
+
+ANYWHERE = st.one_of(
+    st.sampled_from((0.0, -1.0, 1.0, -300.0, 1e-300, 1e300, -1e300)), st.floats(-1e6, 1e6), st.floats(1e-12, 1e12)
+)
+
+
+@STEADY
+@given(st.dictionaries(st.sampled_from(sorted(to_parameters(MODEL))), ANYWHERE, min_size=1, max_size=4))
+def test_whatever_the_numbers_of_a_model_no_event_fails_and_no_figure_is_beyond_all_measure(
+    numbers: dict[str, float],
+) -> None:
+    """A fit gone wrong, or a control from elsewhere: no model, or one that says what a customer may be like."""
+    driver = Driver(policy())
+    control = logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **numbers})
+    driver.control(logged.decode(logged.encode(control)))
+    driver.control(measured(0))
+    for number in range(4):
+        driver.feed(order(14 * number, f"{number}", 10_000))
+    driver.feed(said(logged.CostRecorded, 45, department="sales", amount_minor=900_000, currency="USD"))
+    driver.tick(day(60))
+    profile = driver.profiles["c"]
+    assert unpack(pack(profile)) == profile
+    seen = view("c", profile, driver.controls, partition=0, offset=0)
+    if seen["prediction"] is not None:
+        assert 0.0 <= seen["prediction"]["p_return"] <= 1.0
+        assert all(0.0 <= ahead["orders"] < 1e8 for ahead in seen["prediction"]["ahead"])
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("level", 0.0), ("level", 1.0), ("return_weeks", -5.0), ("value_weeks", 0.0), ("discount", -50.0),
+        ("revenue_rate", -3.0), ("timing.b", 1e300), ("timing.r", 500.0), ("spend.paying_fraction", 0.0),
+        ("season.level", 0.0), ("fitted_on", -1.0), ("second_order_weeks", -5.0),
+    ],
+)  # fmt: skip
+def test_a_number_that_no_shop_can_have_is_refused_by_name(name: str, number: float) -> None:
+    wrong = logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), name: number})
+    with pytest.raises(
+        BadModel, match=f"ModelFitted shop: parameters: {name}: expected .* got {escape(f'{number:g}')}"
+    ):
+        model_of(wrong)
+    driver = Driver()
+    driver.control(wrong)
+    assert driver.controls.models.shop is None
+
+
+def test_what_no_fit_finds_by_orders_of_magnitude_is_refused_though_each_number_might_be() -> None:
+    for wrong, problem in (
+        ({"timing.alpha": 1e-3}, "timing: expected at most 70 orders a week"),
+        ({"spend.gamma": 1e17}, "spend: expected a mean margin of at most 1e"),
+    ):
+        with pytest.raises(BadModel, match=problem):
+            model_of(logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **wrong}))
 
 
 def test_parameters_that_are_no_model_are_not_guessed_at() -> None:

@@ -73,7 +73,9 @@ def test_an_older_population_changes_nothing_and_a_newer_one_counts() -> None:
         ({"value.850": None}, "parameters: expected value.850, got none"),
         ({"value.850": 0.0}, "value: expected cuts from low to high"),
         ({"upkeep_minor": float("nan")}, "parameters: expected finite numbers"),
-        ({"gap.050": float("inf")}, "parameters: expected finite numbers"),
+        ({"gap.050": float("inf")}, "gap.050: expected at most 1e\\+15 either way, got inf"),
+        ({"upkeep_minor": -1e300}, "upkeep_minor: expected at most 1e\\+15 either way"),
+        ({"best_ahead_minor/*/*": 1e18}, "best_ahead_minor/\\*/\\*: expected at most 1e\\+15 either way"),
     ],
 )
 def test_what_is_no_population_is_refused_by_name_and_is_none_in_force(

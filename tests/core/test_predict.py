@@ -41,6 +41,24 @@ def test_spend_is_drawn_to_the_shops_as_published(days: int, mean: float, expect
     assert expected_margin(SPEND, days, mean) == pytest.approx(expected, abs=0.01)
 
 
+def test_a_purchase_day_to_come_is_one_that_pays_or_one_that_does_not() -> None:
+    """Two days of 22.35, as published; three more that left nothing, nothing and -6.00. The shop pays on nine in ten.
+
+    Of six days, one of them the shop's mean, 2.9 pay; the others leave -6.00 and the shop's -1.00 on four days.
+    """
+    spend = replace(SPEND, paying_fraction=0.9, poor_minor=-1.0)
+    expected = 2.9 / 6 * 24.6586 + (1 - 2.9 / 6) * -7.0 / 4
+    assert expected_margin(spend, 2, 22.35, 3, -6) == pytest.approx(expected, abs=0.01)
+    assert expected_margin(spend, 0, 0.0) == pytest.approx(0.9 * 35.171 - 0.1 * 1.0, abs=0.01)
+    assert spend.mean_minor == pytest.approx(expected_margin(spend, 0, 0.0))
+
+
+def test_a_model_from_before_days_without_margin_counted_has_only_days_that_pay() -> None:
+    numbers = to_parameters(MODEL)
+    del numbers["spend.paying_fraction"], numbers["spend.poor_minor"]
+    assert from_parameters(numbers) == MODEL
+
+
 def test_who_bought_once_gets_the_shops_average_and_is_told_so() -> None:
     once, twice = customer(9_900), customer(9_900, 9_950)
     assert predict(MODEL, once, 9_960).basis == "the shop's average"
@@ -125,7 +143,10 @@ def test_a_calibration_speaks_of_those_who_have_bought_twice() -> None:
 
 @pytest.mark.parametrize("calibration", [None, Calibration(4.0, 0.1, tuple(range(len(FEATURES))))])
 def test_a_model_travels_through_the_log_and_back(calibration: Calibration | None) -> None:
-    model = replace(MODEL, calibration=calibration, season=Season(tuple(1.0 + m / 10 for m in range(MONTHS)), 1.2))
+    spend = replace(SPEND, paying_fraction=0.93, poor_minor=-120.5)
+    model = replace(
+        MODEL, spend=spend, calibration=calibration, season=Season(tuple(1.0 + m / 10 for m in range(MONTHS)), 1.2)
+    )
     event = logged.ModelFitted(fitted_at=datetime(1998, 1, 1, tzinfo=UTC), parameters=to_parameters(model))
     back = logged.decode(logged.encode(event))
     assert isinstance(back, logged.ModelFitted)

@@ -184,6 +184,37 @@ def test_a_minute_of_service_does_not_make_a_costly_acquisition_a_matter_of_serv
     assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_ACQUISITION)
 
 
+CENT = said(logged.CostRecorded, 60.5, department="marketing", amount_minor=1, currency="USD")
+
+
+@pytest.mark.parametrize("other_costs", [(), (CENT,)])
+def test_what_serving_them_cost_is_the_reason_though_it_is_no_dearer_than_is_usual(
+    other_costs: tuple[Any, ...],
+) -> None:
+    """They left 60.00 and serving them cost 600.00: 120.00 an order, where up to 121.00 is usual in this shop."""
+    driver = told(driver_of(serve=(12_100,) * 19), *five_orders(), *service(60, 600), *other_costs)
+    assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_SERVICE)
+
+
+@pytest.mark.parametrize("other_costs", [(), (CENT,)])
+def test_a_line_that_wanders_by_less_than_a_tenth_moves_nobody_out_of_below_zero_and_back(
+    other_costs: tuple[Any, ...],
+) -> None:
+    """120.00 an order, and the line now above, now below it; only one more than a tenth above lets them go."""
+    driver = told(driver_of(serve=(11_900,) * 19), *five_orders(), *service(60, 600), *other_costs)
+    driver.tick(day(61))
+    for number, line in enumerate((12_100, 11_900, 12_100, 13_200, 11_900, 13_300)):
+        on = 62 + 40 * number
+        driver.control(measured(on, replace(SHOP, value=(90_000,) * 19, gap=(90_000,) * 19, serve=(line,) * 19,
+                                            best_ahead_minor={}, best_categories={})))  # fmt: skip
+        driver.tick(day(on + 8))
+        driver.tick(day(on + 16))
+        assert tier_of(driver)[0] is Tier.BZ, f"serving an order may cost {line}"
+    driver.control(measured(400, replace(SHOP, value=(90_000,) * 19, gap=(90_000,) * 19, serve=(13_400,) * 19)))
+    driver.tick(day(410))
+    assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_SERVICE)
+
+
 def test_after_a_first_order_the_cost_of_winning_them_is_held_against_nobody() -> None:
     spent = said(logged.CostRecorded, 0, department="sales", amount_minor=90_000, currency="USD")
     driver = told(driver_of(), spent, order(1), *service(2, 600))
@@ -198,6 +229,24 @@ def test_what_was_given_back_can_be_what_weighs_most() -> None:
     for week in range(10, 40):
         driver.tick(day(7 * week))
     assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_REFUNDS)
+
+
+def test_who_sends_everything_back_is_not_most_valuable() -> None:
+    driver = driver_of(value=(30_000,) * 19)
+    for number in range(12):
+        told(driver, order(7 * number, f"{number}", 10_000), refund(7 * number + 3, f"{number}", f"R{number}"))
+    assert tier_of(driver)[0] is Tier.REST
+    assert shown(driver)["expected_minor"] < 10_000
+
+
+def test_who_buys_at_a_loss_is_below_zero_for_the_discounts() -> None:
+    """Each of twelve orders lost 14.00, and so will those to come."""
+    driver = driver_of()
+    told(driver, *(order(7 * number, f"{number}", 10_000, discount_minor=9_000) for number in range(12)))
+    assert tier_of(driver) == (Tier.REST, Why.BELOW_ZERO_DISCOUNTS)
+    assert standing_of(driver).actual_minor == -12 * 1_400
+    assert standing_of(driver).ahead_minor < -10_000
+    assert shown(driver)["p_below_zero"] > 0.95
 
 
 # -- months -----------------------------------------------------------------------------------------------------------

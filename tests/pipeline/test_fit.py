@@ -199,7 +199,7 @@ def _predicted(controls: core_controls.Controls, states: Any, row: int, day: int
     first, last = day - round(counts.tenure[row] * 7), day - round((counts.tenure[row] - counts.recency[row]) * 7)
     history = History(
         first, last, int(counts.frequency[row]), float(states.sum_log_gap[row]), spent,
-        round(spent * states.mean_margin_minor[row]),
+        round(spent * states.mean_margin_minor[row]), int(states.poor_days[row]), round(states.poor_minor[row]),
     )  # fmt: skip
     assert controls.model is not None
     model = controls.models.segments.get(f"cohort/{date_of(first)[:7]}", controls.model)

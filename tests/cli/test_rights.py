@@ -28,6 +28,7 @@ from tests.cli.conftest import Ask
 from tests.guarded import Guarded, run_guarded
 from tests.pipeline.history import event, order, person, weeks
 from tests.pipeline.shop import Process, Shop, at
+from tests.pipeline.test_lost import delete_to_the_end
 from tests.pipeline.test_rebuild import made_anew
 from tests.pipeline.test_repartition import under
 
@@ -107,6 +108,7 @@ def test_every_role_works_with_the_rights_it_is_granted_and_each_of_them_is_need
     what_is_known_is_asked_and_reckoned(guild)
     letters_are_sent_again(guild)
     the_halves_work_alone_and_keep_the_time(guild)
+    what_is_deleted_unread_is_passed_over(guild)
     state_and_log_are_written_anew(guild)
     used, refused = guild.guarded.rights_used(), guild.guarded.refused()
     for role in ROLES:
@@ -222,6 +224,21 @@ def the_halves_work_alone_and_keep_the_time(guild: Guild) -> None:
     assert doors.end() == 0
     shop.wait_until_drained((topics.CUSTOMER_EVENTS,))
     assert customers.end() == 0
+
+
+def what_is_deleted_unread_is_passed_over(guild: Guild) -> None:
+    """A record that nobody has read in each partition of a source, of what waits and of mentions; then all is gone."""
+    shop = guild.shop
+    for topic in (topics.COSTS, topics.UNIDENTIFIED_EVENTS, topics.MENTIONS):
+        for partition in range(topic.partitions):
+            shop.producer.produce(shop.settings.topic(topic.name), b"unread", b"key", partition)
+    assert shop.producer.flush(30) == 0
+    for topic in (topics.COSTS, topics.UNIDENTIFIED_EVENTS, topics.MENTIONS):
+        delete_to_the_end(shop, topic)
+    lost = topics.COSTS.partitions + topics.UNIDENTIFIED_EVENTS.partitions + topics.MENTIONS.partitions
+    assert guild.wafa("lost", expected=1).count("were deleted") == lost
+    assert guild.wafa("lost --accept").count("goes on at") == lost
+    assert guild.wafa("lost") == "Nothing is lost.\n"
 
 
 def state_and_log_are_written_anew(guild: Guild) -> None:

@@ -517,7 +517,8 @@ def test_the_entries_behind_a_value_add_up_to_it(life: list[Any]) -> None:
 def test_each_entry_names_its_event_and_its_order() -> None:
     told = [order(0, "A", 10_000), refund(1, "A", "R", 2_500), refund(1, "A", "R", 2_500), order(2, "B", 1_000)]
     made_of = explained("c", [(b"c", logged.encode(event)) for event in told])
-    assert [(entry.part, entry.amount_minor, entry.type, entry.order_id) for entry in made_of.entries] == [
+    parts = [(entry.part, entry.amount_minor, entry.type, entry.order_id) for entry in made_of.entries]
+    assert [each for each in parts if each[0] != "net_revenue_minor"] == [
         ("margin_minor", 4_000, "OrderCompleted", "A"),
         ("margin_minor", -1_000, "OrderRefunded", "A"),
         ("margin_minor", 400, "OrderCompleted", "B"),

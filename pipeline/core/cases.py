@@ -68,13 +68,16 @@ def is_solved(case: Case) -> bool:
 
 def is_open_complaint(case: Case) -> bool:
     """Whether it is a complaint that waits for us."""
-    return case.kind == _COMPLAINT and not is_solved(case)
+    if case.kind != _COMPLAINT:
+        return False
+    after = case.solved_after  # `is_solved`, without a call: every step asks
+    return not after or case.answered_at + after - 1 <= case.reopened_at
 
 
 def has_open_complaint(profile: Profile) -> bool:
     """Whether a complaint of theirs waits for us."""
     for case in profile.dealings.cases:  # noqa: SIM110 - a plain loop: every step asks
-        if case.kind == _COMPLAINT and not is_solved(case):
+        if is_open_complaint(case):
             return True
     return False
 

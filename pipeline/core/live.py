@@ -31,6 +31,7 @@ def live_of(ledger: Ledger, zone: str) -> Live:
     refunds = ledger.refunds
     given_back = {refund.order for refund in refunds}
     count, by_day = 0, dict[int, int]()
+    so_far = by_day.get
     for order in ledger.orders:
         if not order.known or order.cancelled:
             continue
@@ -39,11 +40,12 @@ def live_of(ledger: Ledger, zone: str) -> Live:
             of = kept = worth(order, refunds)
             refunded += kept.refunded_minor
             returns += kept.returns_minor
+        left, off, affiliates = of.margin_minor, of.discount_minor, of.commission_minor
         count += 1
         revenue += of.revenue_minor
-        discount += of.discount_minor
-        margin += of.margin_minor
-        commission += of.commission_minor
-        day, brought = day_of(order.purchased_at, zone), of.margin_minor - of.discount_minor - of.commission_minor
-        by_day[day] = by_day[day] + brought if day in by_day else brought
+        discount += off
+        margin += left
+        commission += affiliates
+        day = day_of(order.purchased_at, zone)
+        by_day[day] = so_far(day, 0) + left - off - affiliates
     return Live(count, Worth(revenue, refunded, discount, margin, commission, returns), by_day)

@@ -215,7 +215,7 @@ def frozen_until(profile: Profile, policy: Policy) -> int:
     serious = policy.stage.serious_from_severity
     opened_at = 0
     for case in profile.dealings.cases:  # a plain loop: every step asks
-        if (not case.severity or case.severity >= serious) and cases.is_open_complaint(case):
+        if cases.is_open_complaint(case) and (not case.severity or case.severity >= serious):
             opened_at = max(opened_at, cases.opened_at(case))
     return opened_at + policy.stage.frozen_days_max * DAY_SECONDS if opened_at else 0
 

@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
-from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import counted
 from pipeline.analysis.overdue import USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
@@ -145,7 +144,8 @@ def _calibration(
 ) -> Calibration | None:
     """Learned from predictions that had matured when the latest matured one was made; that one checks it.
 
-    If it passes it is learned again from both, since the latest say most.
+    If it passes it is learned again from both, since the latest say most; that is kept where one learned so from half
+    of the customers holds for the others too.
     """
     timing, rhythm, weeks = model.timing, model.rhythm, model.return_weeks
     horizon = round(weeks * 7.0)
@@ -155,9 +155,9 @@ def _calibration(
     if not isinstance(found, Calibration):
         remarks.append(f"calibration: {found}")
         return None
-    looks = learned.features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
-    alone = p_return(timing, check.counts, weeks)
-    seen["log_loss_raw"] = learned.log_loss(alone, check.returned)
-    seen["log_loss_calibrated"] = learned.log_loss(learned.calibrated(found, looks, alone), check.returned)
-    again = learned.fit_calibration(timing, rhythm, weeks, [check, recent, *learn])
+    seen["log_loss_calibrated"], seen["log_loss_raw"] = learned.surprises(found, timing, rhythm, check)
+    lately = [check, recent, *learn]
+    if not learned.holds_for_others(timing, rhythm, weeks, lately, check):
+        return found
+    again = learned.fit_calibration(timing, rhythm, weeks, lately)
     return again if isinstance(again, Calibration) else found

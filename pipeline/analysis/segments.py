@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.analysis.calibration import calibrated, features, log_loss
-from pipeline.analysis.chances import p_return
+from pipeline.analysis.calibration import surprises
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
@@ -67,14 +66,11 @@ def _corrected(model: Model, own: Purchases, day: int) -> Model:
     """
     if model.calibration is None:
         return model
-    weeks = model.calibration.weeks
-    horizon = round(weeks * 7.0)
+    horizon = round(model.calibration.weeks * 7.0)
     check = snapshot(own, day - horizon, horizon)
     if len(check.returned) >= OUTCOMES_MIN:
-        alone = p_return(model.timing, check.counts, weeks)
-        looks = features(model.timing, model.rhythm, weeks, check.counts, check.sum_log_gap)
-        said = calibrated(model.calibration, looks, alone)
-        if log_loss(said, check.returned) < log_loss(alone, check.returned):
+        with_it, without = surprises(model.calibration, model.timing, model.rhythm, check)
+        if with_it < without:
             return model
     return replace(model, calibration=None)
 

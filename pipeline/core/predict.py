@@ -26,7 +26,9 @@ from pipeline.core.timing import Timing
 
 HORIZON_DAYS: Final = (30, 90, 365)
 OUTLOOKS_KEPT: Final = 65_536
-"""Outlooks remembered, by model, frequency and whole week of tenure."""
+"""Outlooks remembered, by model, frequency and tenure: by the day while it is short, then by the whole week."""
+EXACT_WEEKS: Final = 8.0
+"""So long every day of tenure counts for itself."""
 FACTORS_KEPT: Final = 1_024
 """Days whose seasonal factors are remembered."""
 BAND: Final = (0.1, 0.5, 0.9)
@@ -101,7 +103,7 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     tenure = max(history.tenure(day), recency)
     timing = model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
-    ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
+    ahead = _ahead(model, x, tenure)
     margin = margin_of(model.spend, history)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
     chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
@@ -152,11 +154,26 @@ def overdue_after(model: Model, history: History) -> float:
     return regular.deadline(model.rhythm, history.gaps, model.level)
 
 
+def _ahead(model: Model, frequency: int, tenure: float) -> tuple[float, ...]:
+    """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left.
+
+    Of a tenure between whole weeks the part between: right to four thousandths once it is `EXACT_WEEKS`.
+    """
+    timing, of_value = model.timing, (model.value_weeks, model.discount)
+    if tenure < EXACT_WEEKS:
+        return _outlook(timing, frequency, tenure, *of_value)
+    week = int(tenure)
+    part, low = tenure - week, _outlook(timing, frequency, float(week), *of_value)
+    if not part:
+        return low
+    high = _outlook(timing, frequency, week + 1.0, *of_value)
+    return tuple([before + (after - before) * part for before, after in zip(low, high, strict=True)])
+
+
 @lru_cache(maxsize=OUTLOOKS_KEPT)
-def _outlook(timing: Timing, frequency: int, week: int, value_weeks: float, discount: float) -> tuple[float, ...]:
-    """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left."""
-    ahead = tuple(irregular.orders_if_alive(timing, frequency, week, days / WEEK_DAYS) for days in HORIZON_DAYS)
-    return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, week, value_weeks, discount))
+def _outlook(timing: Timing, frequency: int, tenure: float, value_weeks: float, discount: float) -> tuple[float, ...]:
+    ahead = tuple(irregular.orders_if_alive(timing, frequency, tenure, days / WEEK_DAYS) for days in HORIZON_DAYS)
+    return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, tenure, value_weeks, discount))
 
 
 @lru_cache(maxsize=FACTORS_KEPT)

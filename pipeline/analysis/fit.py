@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
-from pipeline.analysis.counts import counted
+from pipeline.analysis.band import forecast_band
+from pipeline.analysis.counts import Counts, counted
 from pipeline.analysis.overdue import USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
@@ -23,6 +24,9 @@ LEVEL_WEEKS: Final = 6
 """Weeks on which the level of "overdue" is set: more lag behind a shop that grows older, fewer are noise."""
 SNAPSHOTS: Final = 4
 """Earlier days whose predictions, matured since, teach the calibration; a month between them."""
+DOUBT_CUSTOMERS_MAX: Final = 2_000
+"""Of more, what a fit leaves open is little beside what no model knows."""
+DOUBT_DAYS: Final = 90
 SHARE_OF_SECONDS: Final = 0.8
 SECOND_ORDER_WEEKS: Final = 26.0
 """Patience with who bought once, while the shop has too few second orders to say."""
@@ -81,6 +85,7 @@ def fit_model(
     found = first(purchases, day, notes) if in_force is None else renewed(in_force, purchases, day, notes)
     if not isinstance(found, Buying):
         return found
+    _tell_doubt(table, seen)
     seen["log_likelihood"] = buying.log_likelihood(buying.z_of(found.timing), table)[0]
     buys = Model(
         timing=found.timing,
@@ -103,6 +108,14 @@ def fit_model(
     if implausible(to_parameters(follows)) is not None:
         return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
     return Fitted(follows, seen, tuple(remarks))
+
+
+def _tell_doubt(table: Counts, seen: dict[str, float]) -> None:
+    """How many orders a small shop's customers may make, by all that a fit of what is known leaves open."""
+    now = buying.fit_timing(table) if table.total <= DOUBT_CUSTOMERS_MAX else None
+    if isinstance(now, buying.TimingFit):
+        band = forecast_band(now, table, DOUBT_DAYS / 7.0, seed=0)
+        seen |= {"orders_90_days_low": band.low, "orders_90_days_high": band.high}
 
 
 def _with_poor_days(spend: Spend, now: States) -> Spend:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, log
+from math import inf, isfinite, log
 from typing import Final, Literal
 
 import msgspec
@@ -225,7 +225,7 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
     months = tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS))))
     season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))
-    return Model(
+    model = Model(
         timing=_timing(of("timing", "r", "alpha", "a", "b")),
         spend=_spend(numbers),
         rhythm=Rhythm(_timing(of("rhythm", "r", "alpha", "a", "b")), (first, second, third)),
@@ -234,6 +234,26 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
         fitted_on=int(numbers["fitted_on"]),
         **{name: numbers[name] for name in _PLAIN},
     )
+    for asked in _ASKED:
+        ahead = _ahead(model, asked.frequency, asked.recency)
+        if not all(isfinite(orders) and orders >= 0.0 for orders in ahead):
+            raise ValueError(
+                f"orders of somebody who came again {asked.frequency} times: expected numbers, got {ahead}"
+            )
+    return model
+
+
+def is_of_a_shop(model: Model) -> bool:
+    """Whether the model's numbers would be taken for a model where they arrive."""
+    try:
+        from_parameters(to_parameters(model))
+    except ValueError:
+        return False
+    return True
+
+
+_ASKED: Final = (History(0, 0), History(0, 1, 1), History(0, 7, 1), History(0, 60, 2), History(0, 100, 100))
+"""Whom a model is asked about before it counts: formulas give out first where least time has passed."""
 
 
 def _spend(numbers: Mapping[str, float]) -> Spend:

@@ -139,7 +139,7 @@ def _likeliest(timing: Timing, rhythm: Rhythm, weeks: float, learn: list[Snapsho
         slope[1:] += w[1:]
         return float(value) / len(came), slope / len(came)
 
-    found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12)
+    found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-6)  # Newton's steps go on from there
     if not found.is_settled:
         return "the search did not settle"
     span = max(_SPAN_WEEKS_MIN, _SPAN_TIMES * max(float(each.counts.recency.max(initial=0.0)) for each in learn))

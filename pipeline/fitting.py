@@ -170,6 +170,9 @@ def _learned(fitted: Fitted) -> list[tuple[str, str]]:
         ("orders lately, against what the model alone expects", f"{model.season.level:.2f}"),
         ("how buying was learned up to", date_of(model.fitted_on)),
     ]
+    if "orders_90_days_low" in seen:
+        told = f"{seen['orders_90_days_low']:.0f} to {seen['orders_90_days_high']:.0f}"
+        rows.append(("orders of these customers within 90 days, four times in five", told))
     if "held_out_gain" in seen:
         rows.append(
             (

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import expit, gammaln, logit
 
 from pipeline.analysis.chances import p_return
-from pipeline.analysis.counts import Counts, Floats
+from pipeline.analysis.counts import Counts, Floats, Whole
 from pipeline.analysis.rhythm import tails
 from pipeline.analysis.search import least
 from pipeline.core.calibration import OUTCOMES_MIN, Calibration
@@ -48,13 +49,29 @@ _NEVER: Final = 1e-300
 class Snapshot:
     """Who had bought twice at an instant, and whether they bought within the weeks after; every array (customers,).
 
-    Only customers without a treatment meanwhile: an offer's effect must not be learned as habit.
+    An offer's effect must not be learned as habit: who had one meanwhile is known up to that day. They may not be left
+    out: offers go to who stays silent, so those who are left would be those who came.
     """
 
+    customer: Whole
     counts: Counts
     sum_log_gap: Floats
     returned: Floats
     """1 or 0."""
+    unseen_weeks: Floats
+    """Of who had not bought when an offer was made to them: the weeks left then, in which nothing is known; else 0."""
+
+    def came(self, timing: Timing, weeks: float) -> Floats:
+        """Whether each bought within so many weeks; where that is unknown, the chance that the model alone gave it."""
+        counts, unseen = self.counts, self.unseen_weeks
+        then = Counts(counts.frequency, counts.recency, counts.tenure + weeks - unseen, counts.customers)
+        return np.asarray(np.where(unseen > 0.0, p_return(timing, then, unseen), self.returned))
+
+    def of(self, some: NDArray[np.bool_]) -> Snapshot:
+        """Some of them."""
+        counts = Counts(*(getattr(self.counts, field.name)[some] for field in fields(Counts)))
+        rows = (self.sum_log_gap[some], self.returned[some], self.unseen_weeks[some])
+        return Snapshot(self.customer[some], counts, *rows)
 
 
 def features(timing: Timing, rhythm: Rhythm, weeks: float, counts: Counts, sum_log_gap: Floats) -> Floats:
@@ -90,11 +107,24 @@ def features(timing: Timing, rhythm: Rhythm, weeks: float, counts: Counts, sum_l
 def fit_calibration(
     timing: Timing, rhythm: Rhythm, weeks: float, learn: list[Snapshot], check: Snapshot | None = None
 ) -> Calibration | Refusal:
-    """The correction learned from earlier snapshots; refused where it does worse than the model alone on `check`."""
-    seen = np.concatenate([features(timing, rhythm, weeks, each.counts, each.sum_log_gap) for each in learn])
-    came = np.concatenate([each.returned for each in learn])
-    if len(came) < OUTCOMES_MIN:
+    """The correction learned from earlier snapshots; refused where it does worse than the model alone on `check`.
+
+    Outcomes are counted by customer: of one at several days they are hardly several.
+    """
+    if len(np.unique(np.concatenate([each.customer for each in learn]))) < OUTCOMES_MIN:
         return "too few outcomes"
+    fitted = _likeliest(timing, rhythm, weeks, learn)
+    if check is not None and isinstance(fitted, Calibration):
+        with_it, without = surprises(fitted, timing, rhythm, check)
+        if with_it >= without:
+            return "no better than the model alone"
+    return fitted
+
+
+def _likeliest(timing: Timing, rhythm: Rhythm, weeks: float, learn: list[Snapshot]) -> Calibration | Refusal:
+    """The correction under which what came was likeliest, however few there are."""
+    seen = np.concatenate([features(timing, rhythm, weeks, each.counts, each.sum_log_gap) for each in learn])
+    came = np.concatenate([each.came(timing, weeks) for each in learn])
     if came.min() == came.max():
         return "all outcomes alike"
     centre, scale = seen.mean(axis=0), seen.std(axis=0)
@@ -109,24 +139,39 @@ def fit_calibration(
         slope[1:] += w[1:]
         return float(value) / len(came), slope / len(came)
 
-    found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-12)
+    found = least(loss, np.zeros(standard.shape[1]), np.inf, gain=1e-6)  # Newton's steps go on from there
     if not found.is_settled:
         return "the search did not settle"
     span = max(_SPAN_WEEKS_MIN, _SPAN_TIMES * max(float(each.counts.recency.max(initial=0.0)) for each in learn))
     w = _held(found.at, standard, came, _lengthened(timing, rhythm, weeks, span) / scale)
     said = np.einsum("cf,f->c", standard, w)
     raw = np.concatenate([p_return(timing, each.counts, weeks) for each in learn])
-    lift = float((said - _odds(raw))[came > 0.0].max()) + _BEYOND
+    lift = float((said - _odds(raw))[came == 1.0].max(initial=0.0)) + _BEYOND
     weights = w[1:] / scale
-    fitted = Calibration(
+    return Calibration(
         weeks, float(w[0] - weights @ centre), tuple(float(each) for each in weights), float(expit(said.max())), lift
     )
-    if check is not None:
-        alone = p_return(timing, check.counts, weeks)
-        looks = features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
-        if log_loss(calibrated(fitted, looks, alone), check.returned) >= log_loss(alone, check.returned):
-            return "no better than the model alone"
-    return fitted
+
+
+def surprises(calibration: Calibration, timing: Timing, rhythm: Rhythm, check: Snapshot) -> tuple[float, float]:
+    """Log-loss with the correction, and of the model alone."""
+    weeks = calibration.weeks
+    alone, came = p_return(timing, check.counts, weeks), check.came(timing, weeks)
+    looks = features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
+    return log_loss(calibrated(calibration, looks, alone), came), log_loss(alone, came)
+
+
+def holds_for_others(timing: Timing, rhythm: Rhythm, weeks: float, learn: list[Snapshot], check: Snapshot) -> bool:
+    """Whether a correction learned from half of the customers does better on the others' outcomes of `check`."""
+    sums = np.zeros(2)
+    for half in (0, 1):
+        mine = [each.of(each.customer % 2 == half) for each in learn if (each.customer % 2 == half).any()]
+        found = _likeliest(timing, rhythm, weeks, mine) if mine else None
+        others = check.of(check.customer % 2 != half)
+        if not isinstance(found, Calibration) or not len(others.customer):
+            return False
+        sums += np.array(surprises(found, timing, rhythm, others)) * len(others.customer)
+    return bool(sums[0] < sums[1])
 
 
 def _lengthened(timing: Timing, rhythm: Rhythm, weeks: float, span: float) -> Floats:

@@ -17,7 +17,7 @@ def p_alive(timing: Timing, counts: Counts) -> Floats:
     return np.asarray(alive if timing.leaves_at_first else np.where(x == 0, 1.0, alive))
 
 
-def p_return(timing: Timing, counts: Counts, weeks: float) -> Floats:
-    """`core.timing.p_return` for many."""
+def p_return(timing: Timing, counts: Counts, weeks: float | Floats) -> Floats:
+    """`core.timing.p_return` for many; `weeks` of all, or of each."""
     n = timing.r + counts.frequency
     return np.asarray(p_alive(timing, counts) * -np.expm1(-n * np.log1p(weeks / (timing.alpha + counts.tenure))))

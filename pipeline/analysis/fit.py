@@ -8,15 +8,14 @@ from typing import Final, Literal
 
 from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
-from pipeline.analysis.chances import p_return
-from pipeline.analysis.counts import counted
+from pipeline.analysis.band import forecast_band
+from pipeline.analysis.counts import Counts, counted
 from pipeline.analysis.overdue import USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
 from pipeline.core.calibration import Calibration
-from pipeline.core.plausible import implausible
-from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, to_parameters
+from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, is_of_a_shop
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import PRIOR_DAYS, Spend
 
@@ -24,6 +23,9 @@ LEVEL_WEEKS: Final = 6
 """Weeks on which the level of "overdue" is set: more lag behind a shop that grows older, fewer are noise."""
 SNAPSHOTS: Final = 4
 """Earlier days whose predictions, matured since, teach the calibration; a month between them."""
+DOUBT_CUSTOMERS_MAX: Final = 2_000
+"""Of more, what a fit leaves open is little beside what no model knows."""
+DOUBT_DAYS: Final = 90
 SHARE_OF_SECONDS: Final = 0.8
 SECOND_ORDER_WEEKS: Final = 26.0
 """Patience with who bought once, while the shop has too few second orders to say."""
@@ -82,6 +84,7 @@ def fit_model(
     found = first(purchases, day, notes) if in_force is None else renewed(in_force, purchases, day, notes)
     if not isinstance(found, Buying):
         return found
+    _tell_doubt(table, seen)
     seen["log_likelihood"] = buying.log_likelihood(buying.z_of(found.timing), table)[0]
     buys = Model(
         timing=found.timing,
@@ -101,9 +104,17 @@ def fit_model(
         buys, season=season, level=_level(purchases, day, (alarms_a_week, terms.limits), buys.rhythm, notes)
     )
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
-    if implausible(to_parameters(follows)) is not None:
+    if not is_of_a_shop(follows):
         return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
     return Fitted(follows, seen, tuple(remarks))
+
+
+def _tell_doubt(table: Counts, seen: dict[str, float]) -> None:
+    """How many orders a small shop's customers may make, by all that a fit of what is known leaves open."""
+    now = buying.fit_timing(table) if table.total <= DOUBT_CUSTOMERS_MAX else None
+    if isinstance(now, buying.TimingFit):
+        band = forecast_band(now, table, DOUBT_DAYS / 7.0, seed=0)
+        seen |= {"orders_90_days_low": band.low, "orders_90_days_high": band.high}
 
 
 def _with_poor_days(spend: Spend, now: States) -> Spend:
@@ -145,7 +156,8 @@ def _calibration(
 ) -> Calibration | None:
     """Learned from predictions that had matured when the latest matured one was made; that one checks it.
 
-    If it passes it is learned again from both, since the latest say most.
+    If it passes it is learned again from both, since the latest say most; that is kept where one learned so from half
+    of the customers holds for the others too.
     """
     timing, rhythm, weeks = model.timing, model.rhythm, model.return_weeks
     horizon = round(weeks * 7.0)
@@ -155,9 +167,9 @@ def _calibration(
     if not isinstance(found, Calibration):
         remarks.append(f"calibration: {found}")
         return None
-    looks = learned.features(timing, rhythm, weeks, check.counts, check.sum_log_gap)
-    alone = p_return(timing, check.counts, weeks)
-    seen["log_loss_raw"] = learned.log_loss(alone, check.returned)
-    seen["log_loss_calibrated"] = learned.log_loss(learned.calibrated(found, looks, alone), check.returned)
-    again = learned.fit_calibration(timing, rhythm, weeks, [check, recent, *learn])
+    seen["log_loss_calibrated"], seen["log_loss_raw"] = learned.surprises(found, timing, rhythm, check)
+    lately = [check, recent, *learn]
+    if not learned.holds_for_others(timing, rhythm, weeks, lately, check):
+        return found
+    again = learned.fit_calibration(timing, rhythm, weeks, lately)
     return again if isinstance(again, Calibration) else found

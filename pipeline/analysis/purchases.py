@@ -143,11 +143,25 @@ def _thinned(customers: Whole) -> Whole:
 
 
 def snapshot(purchases: Purchases, day: int, horizon_days: int) -> Snapshot:
-    """Who had bought twice by a day, and whether they bought in the days after; who had an offer since is left out."""
-    twice = purchases.twice_by(day)
-    if purchases.treated_on is not None:
-        twice = twice[purchases.treated_on[twice] <= day]
-    some = purchases.of(_thinned(twice))
+    """Who had bought twice by a day, and whether they bought in the days after, or until an offer was made to them.
+
+    Of several offers the latest is known: one after the days looked at says nothing of them.
+    """
+    some = purchases.of(_thinned(purchases.twice_by(day)))
     states = states_on(some, day)
-    returned = bought_between(some, states.customer, day, horizon_days) > 0
-    return Snapshot(states.counts, states.sum_log_gap, returned.astype(float))
+    seen = np.full(len(states.customer), horizon_days)
+    if purchases.treated_on is not None:
+        offered = purchases.treated_on[states.customer]
+        within = (offered > day) & (offered <= day + horizon_days)
+        seen[within] = offered[within] - 1 - day
+    returned = _bought_within(some, states.customer, day, seen)
+    unseen = np.where(returned, 0, horizon_days - seen) / 7.0
+    return Snapshot(states.customer, states.counts, states.sum_log_gap, returned.astype(float), unseen)
+
+
+def _bought_within(purchases: Purchases, customer: Whole, after: int, days: Whole) -> NDArray[np.bool_]:
+    """Whether each bought in so many days after a day (not on it), (customers,)."""
+    wide = int(purchases.day.max(initial=0)) + 2
+    keys = purchases.customer * wide + purchases.day
+    low, high = (customer * wide + np.minimum(after + each, wide - 1) for each in (0 * days, days))
+    return np.asarray(np.searchsorted(keys, high, "right") > np.searchsorted(keys, low, "right"))

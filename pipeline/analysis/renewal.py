@@ -97,7 +97,7 @@ def _first_spend(now: States, purchases: Purchases, notes: Notes) -> Spend:
     found = fit_spend(now.spend_days, now.mean_margin_minor)
     if isinstance(found, SpendFit):
         return _noted(found, notes)
-    notes.remarks.append(f"margin: {found}; every customer is taken for the average one")
+    notes.remarks.append(f"margin: {found}; how far it scatters is taken to be as in other shops")
     p, q = _PRIOR_SPEND
     earned = purchases.margin_minor[purchases.margin_minor > 0]
     mean = float(earned.mean()) if len(earned) else 1.0

@@ -12,7 +12,7 @@ from pipeline.analysis.chances import p_alive, p_return
 from pipeline.analysis.counts import Counts, Floats
 from pipeline.analysis.purchases import States
 from pipeline.core.history import WEEK_DAYS
-from pipeline.core.predict import HORIZON_DAYS, Model
+from pipeline.core.predict import EXACT_WEEKS, HORIZON_DAYS, Model
 from pipeline.core.season import factor
 from pipeline.core.spend import PRIOR_DAYS, Spend
 from pipeline.core.timing import Timing
@@ -64,13 +64,20 @@ def margins(spend: Spend, states: States) -> Floats:
 def outlooks(timing: Timing, counts: Counts, horizons: Sequence[tuple[float, float]]) -> Floats:
     """Orders of each customer if they have not left, within each of some (weeks, discount a week): (spans, customers).
 
-    Reckoned once for each frequency and whole week of tenure, then looked up.
+    Reckoned once for each frequency and tenure, by the day while it is short, then by the whole week; between whole
+    weeks the part between, as `core.predict` has it. Looked up then.
     """
-    weeks = np.rint(counts.tenure)
-    keys = counts.frequency * (weeks.max(initial=0.0) + 1.0) + weeks
+    low = np.where(counts.tenure < EXACT_WEEKS, np.rint(counts.tenure * WEEK_DAYS) / WEEK_DAYS, np.floor(counts.tenure))
+    part, count = np.where(counts.tenure < EXACT_WEEKS, 0.0, counts.tenure - low), len(low)
+    ends = np.concatenate([low, np.where(part > 0.0, low + 1.0, low)])
+    often = np.tile(counts.frequency, 2)
+    keys = often * (ends.max(initial=0.0) + 1.0) + ends
     _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    x, tenure = counts.frequency[places], weeks[places]
-    return np.array([orders_if_alive(timing, x, tenure, ahead, rate)[inverse] for ahead, rate in horizons])
+    found = []
+    for ahead, rate in horizons:
+        each = orders_if_alive(timing, often[places], ends[places], ahead, rate)[inverse]
+        found.append(each[:count] + (each[count:] - each[:count]) * part)
+    return np.array(found)
 
 
 def orders_if_alive(timing: Timing, frequency: Floats, tenure: Floats, weeks: float, discount: float = 0.0) -> Floats:

@@ -8,15 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.analysis.calibration import calibrated, features, log_loss
-from pipeline.analysis.chances import p_return
+from pipeline.analysis.calibration import surprises
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart
 from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.timing import TimingFit, fit_timing
-from pipeline.core.plausible import implausible
-from pipeline.core.predict import Model, to_parameters
+from pipeline.core.predict import Model, is_of_a_shop
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
@@ -53,11 +51,7 @@ def segment_models(
         scope: _corrected(replace(shop, timing=fit.timing), purchases.of(scopes[scope]), day)
         for scope, fit in found.items()
     }
-    return {
-        scope: (model, tables[scope].after.total)
-        for scope, model in models.items()
-        if implausible(to_parameters(model)) is None
-    }
+    return {scope: (model, tables[scope].after.total) for scope, model in models.items() if is_of_a_shop(model)}
 
 
 def _corrected(model: Model, own: Purchases, day: int) -> Model:
@@ -67,14 +61,11 @@ def _corrected(model: Model, own: Purchases, day: int) -> Model:
     """
     if model.calibration is None:
         return model
-    weeks = model.calibration.weeks
-    horizon = round(weeks * 7.0)
+    horizon = round(model.calibration.weeks * 7.0)
     check = snapshot(own, day - horizon, horizon)
     if len(check.returned) >= OUTCOMES_MIN:
-        alone = p_return(model.timing, check.counts, weeks)
-        looks = features(model.timing, model.rhythm, weeks, check.counts, check.sum_log_gap)
-        said = calibrated(model.calibration, looks, alone)
-        if log_loss(said, check.returned) < log_loss(alone, check.returned):
+        with_it, without = surprises(model.calibration, model.timing, model.rhythm, check)
+        if with_it < without:
             return model
     return replace(model, calibration=None)
 

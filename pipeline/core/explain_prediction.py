@@ -11,10 +11,9 @@ from pipeline.core.digits import DIGITS
 from pipeline.core.forecast import history_of, scope_of
 from pipeline.core.history import WEEK_DAYS, History
 from pipeline.core.lived import Life
-from pipeline.core.predict import HORIZON_DAYS, Model, margin_of, to_parameters
+from pipeline.core.predict import HORIZON_DAYS, Model, prospect, to_parameters
 from pipeline.core.reckoned import reckoned
 from pipeline.core.season import factor
-from pipeline.core.timing import orders_if_alive, p_alive
 from pipeline.schemas import logged
 
 
@@ -84,19 +83,18 @@ def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
 
     All as of the end of the day.
     """
-    x, tenure = history.frequency, max(history.tenure(day), history.recency)
-    margin = margin_of(model.spend, history)
+    expected = prospect(model, history, day)
     return {
-        "p_alive": round(p_alive(model.timing, x, history.recency, tenure), DIGITS),
+        "p_alive": round(expected.p_alive, DIGITS),
         "ahead": [
             {
                 "days": days,
-                "orders_if_they_stay": round(orders_if_alive(model.timing, x, round(tenure), days / WEEK_DAYS), DIGITS),
+                "orders_if_they_stay": round(orders, DIGITS),
                 "season_factor": round(factor(model.season, day, days / WEEK_DAYS), DIGITS),
             }
-            for days in HORIZON_DAYS
+            for days, orders in zip(HORIZON_DAYS, expected.orders_if_alive, strict=False)
         ],
-        "margin_an_order_minor": round(margin, DIGITS),
+        "margin_an_order_minor": round(expected.margin_minor, DIGITS),
         "margin_an_order_of_the_shop_minor": round(model.spend.mean_minor, DIGITS),
-        "is_calibrated": model.calibration is not None and x > 0,
+        "is_calibrated": model.calibration is not None and history.frequency > 0,
     }

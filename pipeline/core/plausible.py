@@ -10,7 +10,7 @@ from math import inf, isfinite
 from typing import Final
 
 _POSITIVE: Final = 1e-9
-_RATES: Final = {"r": (1e-3, 50.0), "alpha": (1e-3, 1e5), "a": (1e-4, 100.0), "b": (1e-4, 1e4)}
+_RATES: Final = {"r": (1e-3, 50.0), "alpha": (1e-3, 1e5), "a": (1e-4, 1e3), "b": (1e-4, 1e4)}
 ORDERS_A_WEEK_MAX: Final = 70.0
 """Of somebody unknown; a day's purchases count as one."""
 MONEY_MAX: Final = 1e11

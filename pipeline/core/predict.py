@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, log
+from math import inf, isfinite, log
 from typing import Final, Literal
 
 import msgspec
@@ -26,7 +26,9 @@ from pipeline.core.timing import Timing
 
 HORIZON_DAYS: Final = (30, 90, 365)
 OUTLOOKS_KEPT: Final = 65_536
-"""Outlooks remembered, by model, frequency and whole week of tenure."""
+"""Outlooks remembered, by model, frequency and tenure: by the day while it is short, then by the whole week."""
+EXACT_WEEKS: Final = 8.0
+"""So long every day of tenure counts for itself."""
 FACTORS_KEPT: Final = 1_024
 """Days whose seasonal factors are remembered."""
 BAND: Final = (0.1, 0.5, 0.9)
@@ -101,7 +103,7 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     tenure = max(history.tenure(day), recency)
     timing = model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
-    ahead = _outlook(timing, x, round(tenure), model.value_weeks, model.discount)
+    ahead = _ahead(model, x, tenure)
     margin = margin_of(model.spend, history)
     weeks = model.return_weeks if model.calibration is None else model.calibration.weeks
     chance = alive * irregular.p_return_if_alive(timing, x, tenure, weeks)
@@ -152,11 +154,26 @@ def overdue_after(model: Model, history: History) -> float:
     return regular.deadline(model.rhythm, history.gaps, model.level)
 
 
+def _ahead(model: Model, frequency: int, tenure: float) -> tuple[float, ...]:
+    """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left.
+
+    Of a tenure between whole weeks the part between: right to four thousandths once it is `EXACT_WEEKS`.
+    """
+    timing, of_value = model.timing, (model.value_weeks, model.discount)
+    if tenure < EXACT_WEEKS:
+        return _outlook(timing, frequency, tenure, *of_value)
+    week = int(tenure)
+    part, low = tenure - week, _outlook(timing, frequency, float(week), *of_value)
+    if not part:
+        return low
+    high = _outlook(timing, frequency, week + 1.0, *of_value)
+    return tuple([before + (after - before) * part for before, after in zip(low, high, strict=True)])
+
+
 @lru_cache(maxsize=OUTLOOKS_KEPT)
-def _outlook(timing: Timing, frequency: int, week: int, value_weeks: float, discount: float) -> tuple[float, ...]:
-    """Orders within each horizon, and those of the value's horizon discounted, of somebody who has not left."""
-    ahead = tuple(irregular.orders_if_alive(timing, frequency, week, days / WEEK_DAYS) for days in HORIZON_DAYS)
-    return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, week, value_weeks, discount))
+def _outlook(timing: Timing, frequency: int, tenure: float, value_weeks: float, discount: float) -> tuple[float, ...]:
+    ahead = tuple(irregular.orders_if_alive(timing, frequency, tenure, days / WEEK_DAYS) for days in HORIZON_DAYS)
+    return (*ahead, irregular.discounted_orders_if_alive(timing, frequency, tenure, value_weeks, discount))
 
 
 @lru_cache(maxsize=FACTORS_KEPT)
@@ -208,7 +225,7 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     first, second, third = of("rhythm", *(f"share_{k}" for k in REGULARITIES))
     months = tuple(of("season", *(f"month_{month + 1}" for month in range(MONTHS))))
     season = Season(months, numbers["season.level"], int(numbers.get("season.level_on", numbers["fitted_on"])))
-    return Model(
+    model = Model(
         timing=_timing(of("timing", "r", "alpha", "a", "b")),
         spend=_spend(numbers),
         rhythm=Rhythm(_timing(of("rhythm", "r", "alpha", "a", "b")), (first, second, third)),
@@ -217,6 +234,26 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
         fitted_on=int(numbers["fitted_on"]),
         **{name: numbers[name] for name in _PLAIN},
     )
+    for asked in _ASKED:
+        ahead = _ahead(model, asked.frequency, asked.recency)
+        if not all(isfinite(orders) and orders >= 0.0 for orders in ahead):
+            raise ValueError(
+                f"orders of somebody who came again {asked.frequency} times: expected numbers, got {ahead}"
+            )
+    return model
+
+
+def is_of_a_shop(model: Model) -> bool:
+    """Whether the model's numbers would be taken for a model where they arrive."""
+    try:
+        from_parameters(to_parameters(model))
+    except ValueError:
+        return False
+    return True
+
+
+_ASKED: Final = (History(0, 0), History(0, 1, 1), History(0, 7, 1), History(0, 60, 2), History(0, 100, 100))
+"""Whom a model is asked about before it counts: formulas give out first where least time has passed."""
 
 
 def _spend(numbers: Mapping[str, float]) -> Spend:

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from bench.histories import day
-from pipeline.analysis.calibration import Snapshot, brier, calibrated, features, fit_calibration, log_loss
+from pipeline.analysis.calibration import (
+    Snapshot,
+    brier,
+    calibrated,
+    features,
+    fit_calibration,
+    holds_for_others,
+    log_loss,
+)
 from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import counted, counts_of
+from pipeline.analysis.overdue import USUAL_LIMITS, deadlines, limited, spells_of
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.timing import TimingFit, fit_timing
@@ -135,10 +144,48 @@ def test_who_has_been_silent_for_years_is_not_likely_to_return(
     assert times < 50 or said[silences.index(365)] < 0.01
 
 
+@pytest.mark.parametrize(
+    ("which", "on", "horizon"), [("sample", day(1997, 12, 31), 90), ("weekly", day(2017, 8, 29), 28)]
+)
+def test_offers_that_change_nothing_change_little_of_what_is_learned(
+    request: pytest.FixtureRequest, which: str, on: int, horizon: int
+) -> None:
+    """Made to nine in ten at their own deadline, so to the silent: those who are left would be those who came."""
+    shop = request.getfixturevalue(which)
+    timing, rhythm = models(shop, on)
+    spells = spells_of(shop)
+    at = spells.day + np.rint(7 * limited(deadlines(rhythm, spells, 0.05), USUAL_LIMITS)).astype(int)
+    fires = (at < spells.ends) & (at <= on) & (spells.customer % 10 != 0)
+    treated_on = np.zeros(int(shop.customer.max()) + 1, np.int64)
+    np.maximum.at(treated_on, spells.customer[fires], at[fires])
+    check = snapshot(shop, on, horizon)
+    looks = features(timing, rhythm, horizon / 7, check.counts, check.sum_log_gap)
+    alone, said, surprise = p_return(timing, check.counts, horizon / 7), [], []
+    for each in (shop, replace(shop, treated_on=treated_on)):
+        learn = [snapshot(each, on - horizon - 30 * step, horizon) for step in range(4)]
+        fitted = fit_calibration(timing, rhythm, horizon / 7, learn)
+        assert isinstance(fitted, Calibration)
+        said.append(calibrated(fitted, looks, alone))
+        surprise.append(log_loss(said[-1], check.returned))
+    assert sum(each.unseen_weeks.astype(bool).sum() for each in learn) > 50
+    assert said[1].mean() == pytest.approx(said[0].mean(), abs=0.01)
+    assert surprise[1] == pytest.approx(surprise[0], abs=0.006)
+    assert surprise[1] < log_loss(alone, check.returned)
+
+
+def test_a_correction_that_holds_for_half_of_the_customers_only_is_not_relearned() -> None:
+    """Of even ones the frequent return, of odd ones the others: what either teaches is wrong for the other."""
+    rhythm, number = Rhythm(PLAIN, (1.0, 0.0, 0.0)), np.arange(2_000)
+    is_frequent = made_up(number).counts.frequency >= 4
+    alike, opposite = made_up(is_frequent), made_up(is_frequent ^ (number % 2 == 1))
+    assert holds_for_others(PLAIN, rhythm, 13.0, [alike], alike)
+    assert not holds_for_others(PLAIN, rhythm, 13.0, [opposite], opposite)
+
+
 def made_up(returned: np.ndarray) -> Snapshot:
     count = len(returned)
     counts = counts_of(np.arange(count) % 5 + 1, np.linspace(1, 20, count), np.linspace(21, 40, count))
-    return Snapshot(counts, np.zeros(count), returned.astype(float))
+    return Snapshot(np.arange(count), counts, np.zeros(count), returned.astype(float), np.zeros(count))
 
 
 @pytest.mark.parametrize(

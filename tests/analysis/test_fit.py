@@ -57,6 +57,19 @@ def test_a_young_shop_is_told_what_it_has_not_shown() -> None:
     assert found.model.spend.paying_fraction == 0.5, "one of three repeat days paid, and one is believed to"
 
 
+def test_a_small_shop_is_told_how_little_it_has_shown() -> None:
+    """Twenty customers, two repeats: from hardly any orders to several times as many; a hundredfold shop is surer."""
+    young = [[(0, 900.0)]] * 18 + [[(0, 900.0), (20, 1_200.0)], [(3, 700.0), (11, 0.0), (30, 0.0)]]
+    widths = []
+    for customers in (young, young * 100):
+        found = fit_model(purchases_of(customers), 42, alarms_a_week=1.0)
+        assert isinstance(found, Fitted)
+        low, high = (found.diagnostics[f"orders_90_days_{end}"] for end in ("low", "high"))
+        widths.append(high / max(low, 1.0))
+    assert widths[0] > 3.0
+    assert widths[1] < 1.5
+
+
 def test_a_budget_of_hardly_an_alarm_sets_no_level() -> None:
     customers = [[(0, 900.0)]] * 18 + [[(0, 900.0), (20, 1_200.0)], [(3, 700.0), (11, 0.0), (30, 0.0)]]
     found = fit_model(purchases_of(customers), 42, alarms_a_week=0.02)

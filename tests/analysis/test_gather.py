@@ -12,6 +12,7 @@ from pipeline.analysis.gather import Gathering, purchase_rows
 from pipeline.analysis.purchases import purchases_of, snapshot, states_on
 from pipeline.core.forecast import history_of
 from pipeline.core.policy import DEFAULT
+from pipeline.core.timing import Timing, p_return
 from pipeline.schemas import logged
 from tests.core.builders import consent, day, order, policy, said
 from tests.core.lives import STEADY, histories, live
@@ -70,8 +71,8 @@ def test_customers_are_counted_with_the_channel_that_won_them_and_their_cohort()
     assert (gathered.revenue_minor, gathered.brought_minor) == (11_000, 4_400)
 
 
-def test_who_had_an_offer_meanwhile_teaches_the_correction_nothing() -> None:
-    """Both bought twice and then again; one of them after an offer."""
+def test_who_had_an_offer_meanwhile_is_known_up_to_that_day() -> None:
+    """Both bought twice and, on day 72, again; one of them after an offer on day 70 or 71."""
     gathered = Gathering()
     for offers in ([], [consent(0)]):
         driver = live([*offers, order(0, "A"), order(10, "B")], Driver())
@@ -79,5 +80,12 @@ def test_who_had_an_offer_meanwhile_teaches_the_correction_nothing() -> None:
             driver.tick(day(on))
         driver.feed(order(72, "C"))
         gathered.add(driver.profiles["c"], DEFAULT)
-    assert snapshot(gathered.purchases, DAY_0 + 20, 90).counts.total == 1
-    assert snapshot(gathered.purchases, DAY_0 + 75, 90).counts.total == 2
+    early, late = (snapshot(gathered.purchases, DAY_0 + on, 90) for on in (20, 75))
+    assert early.returned.tolist() == [1.0, 0.0]
+    assert early.unseen_weeks[0] == 0.0
+    assert early.unseen_weeks[1] == pytest.approx((90 - 50) / 7, abs=0.2)
+    assert late.unseen_weeks.tolist() == [0.0, 0.0]
+    timing = Timing(0.525, 6.183, 0.891, 1.614)
+    silent = 90 / 7 - early.unseen_weeks[1]
+    expected = p_return(timing, 1, 10 / 7, 20 / 7 + silent, early.unseen_weeks[1])
+    assert early.came(timing, 90 / 7).tolist() == pytest.approx([1.0, expected])

@@ -18,7 +18,9 @@ from pipeline.analysis.purchases import Purchases, bought_between, states_on
 from pipeline.analysis.score import orders_if_alive
 from pipeline.analysis.spend import SpendFit, fit_spend
 from pipeline.analysis.timing import TimingFit, fit_timing
-from pipeline.core.spend import expected_margin
+from pipeline.core import timing as scalar
+from pipeline.core.spend import Spend, expected_margin
+from pipeline.core.timing import expected_orders
 from tests.conftest import REPOSITORY
 
 END = day(1997, 9, 30)
@@ -93,8 +95,39 @@ def test_spend_is_as_published(wheel: Path) -> None:
     assert found.dependence == pytest.approx(0.114, abs=0.0005)
     published = [24.6586, 18.9115, 35.171, 35.171, 35.171, 71.4629, 18.9115, 35.171, 27.2824, 35.171]
     assert [expected_margin(spend, int(a), b) for a, b in zip(x[:10], m[:10], strict=True)] == pytest.approx(
-        published, abs=0.02
+        published, abs=0.01
     )
+    unrounded = Spend(6.2496, 3.7442, 15.4435)
+    assert [expected_margin(unrounded, int(a), b) for a, b in zip(x[:10], m[:10], strict=True)] == pytest.approx(
+        published, abs=0.002
+    )
+
+
+def test_spend_of_all_of_cdnow_is_as_reckoned_elsewhere(master: Purchases) -> None:
+    """Of 9,450 customers with a margin at a repeat purchase, in dollars, without zero amounts."""
+    states = states_on(master, END)
+    found = fit_spend(states.spend_days, states.mean_margin_minor / 100.0, with_prior=False)
+    assert isinstance(found, SpendFit)
+    assert found.customers == 9_450
+    assert (found.spend.p, found.spend.q, found.spend.gamma) == pytest.approx((6.275, 3.624, 14.984), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("leaves_at_first", "of_new", "ahead", "alive"), [(False, 1.4440, 25.758, 0.96886), (True, 1.4189, 23.998, 0.96548)]
+)
+def test_what_is_expected_of_a_newcomer_and_of_the_busiest_customer_is_as_published(
+    sample: Purchases,
+    leaves_at_first: bool,  # noqa: FBT001 - a row of the table
+    of_new: float,
+    ahead: float,
+    alive: float,
+) -> None:
+    """Within 52 weeks: of somebody new; and of who came again 26 times in 30.857 of 31 weeks, with P(alive)."""
+    timing = fitted(states_on(sample, END).counts, leaves_at_first=leaves_at_first).timing
+    assert expected_orders(timing, 0, 0.0, 0.0, 52.0) == pytest.approx(of_new, abs=0.0005)
+    busiest = (26, 30.857, 31.0)
+    assert expected_orders(timing, *busiest, 52.0) == pytest.approx(ahead, abs=0.005)
+    assert scalar.p_alive(timing, *busiest) == pytest.approx(alive, abs=0.00005)
 
 
 @pytest.mark.parametrize("model", ["bg", "mbg"])

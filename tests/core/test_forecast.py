@@ -384,6 +384,7 @@ def test_what_no_fit_finds_by_orders_of_magnitude_is_refused_though_each_number_
     for wrong, problem in (
         ({"timing.alpha": 1e-3}, "timing: expected at most 70 orders a week"),
         ({"spend.gamma": 1e17}, "spend: expected a mean margin of at most 1e"),
+        ({"timing.a": 900.0}, "orders of somebody who came again 0 times: expected numbers, got"),
     ):
         with pytest.raises(BadModel, match=problem):
             model_of(logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **wrong}))

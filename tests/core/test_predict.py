@@ -68,16 +68,31 @@ def test_who_bought_once_gets_the_shops_average_and_is_told_so() -> None:
 
 
 def test_a_prediction_is_what_the_models_say_of_the_customer() -> None:
-    """To 3 %: tenure is taken to the whole week, so that what is alike can be remembered."""
+    """To four thousandths: of a day between whole weeks the part between, so that what is alike is remembered."""
     history = customer(9_900, 9_921, 9_963)
     found = predict(MODEL, history, 9_993)
     state = (2, 9.0, 93 / 7)
     assert found.p_alive == pytest.approx(buying.p_alive(TIMING, *state))
     for orders, days in zip(found.orders, (30, 90, 365), strict=True):
-        assert orders == pytest.approx(buying.expected_orders(TIMING, *state, days / 7), rel=0.03)
+        assert orders == pytest.approx(buying.expected_orders(TIMING, *state, days / 7), rel=0.004)
     margin = expected_margin(SPEND, 2, 3_000)
     assert found.margin_minor == pytest.approx([orders * margin for orders in found.orders])
     assert found.p_return == pytest.approx(buying.p_return(TIMING, *state, 90 / 7))
+
+
+@pytest.mark.parametrize(
+    "timing", [TIMING, Timing(0.7, 0.2, 0.9, 3.0), Timing(1.2, 1.2, 0.1, 1.0)], ids=["CDNOW", "coffee shop", "grocer"]
+)
+@pytest.mark.parametrize("silence", [0, 3, 4, 10, 52, 55, 56, 59, 200])
+@pytest.mark.parametrize("days", [(0,), (0, 1), (0, 2), (0, 1, 2, 3), tuple(range(0, 70, 7))])
+def test_orders_are_those_of_the_day_that_is_asked_about(timing: Timing, days: tuple[int, ...], silence: int) -> None:
+    """A customer of three days is no newcomer, and none of a week: by the formula, to four thousandths."""
+    history = customer(*(9_900 + day for day in days))
+    today, x = history.last_day + silence, history.frequency
+    found = predict(replace(MODEL, timing=timing), history, today)
+    for orders, ahead in zip(found.orders, (30, 90, 365), strict=True):
+        exact = buying.expected_orders(timing, x, history.recency, (silence + days[-1]) / 7, ahead / 7)
+        assert orders == pytest.approx(exact, rel=0.004)
 
 
 def test_value_is_discounted_and_looks_no_further_than_it_says() -> None:

@@ -23,14 +23,16 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
 from pipeline.core.guardrails import NEVER
-from pipeline.core.marks import mark
+from pipeline.core.marks import mark, short_mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
     CASES_MAX,
     CONSENTS_MAX,
     EVERY_CHANNEL,
+    LET_GO_MAX,
     Case,
     Consent,
+    Dealings,
     Ledger,
     Lifecycle,
     Order,
@@ -211,8 +213,10 @@ def _promised(profile: Profile, event: logged.OrderPromised, now: Moment) -> Cha
     after = owed.with_promise(
         profile.dealings, profile.ledger, event.order_id, promised_at=promised_at, at=now.at
     )  # fmt: skip
-    sales_at = max(profile.sales_at, owed.let_go_in_time_at(profile.dealings, after))
-    return {"dealings": after, "sales_at": sales_at}
+    late = owed.let_go_late(profile.dealings, after, now.at)
+    if not late:
+        return {"dealings": after}
+    return {"dealings": after, "ledger": ledgers.with_lateness(profile.ledger, late)}
 
 
 def _shipped(profile: Profile, event: logged.OrderShipped, now: Moment) -> Changes:
@@ -224,7 +228,7 @@ def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> C
     after = ledgers.with_delivery(profile.ledger, key, at=now.at, arrived_at=now.arrived_at)
     dealings = owed.with_delivery(profile.dealings, event.order_id, at=now.at)
     changes: Changes = {"ledger": after, "dealings": dealings}
-    if ledgers.find(after, key) is None and not owed.is_promised(profile.dealings, key):  # of an order that has folded
+    if ledgers.find(after, key) is None and not owed.was_late(dealings, key):  # of an order that has folded
         changes["sales_at"] = max(profile.sales_at, now.at)
     return changes
 
@@ -355,13 +359,19 @@ def _surveyed(profile: Profile, event: logged.SurveyAnswered, now: Moment) -> Ch
 
 
 def _ticket(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes | None:
-    """Any event of a ticket: what it cost, and what its case has become by it. Which came first changes nothing."""
+    """Any event of a ticket: what it cost, and what its case has become by it.
+
+    In any order of arrival and however often told, but for the channel of a ticket that is told to be opened twice.
+    """
     before = profile.dealings
-    after = cases.with_ticket(before, event, now.at)
-    was, case = cases.find(before, event.ticket_id), cases.find(after, event.ticket_id)
     changes = _service_time(profile, event, now)
     if event.service_cost_minor:
         changes["service_cost_minor"] = profile.service_cost_minor + event.service_cost_minor
+    if short_mark(event.ticket_id) in profile.tickets_let_go:
+        return changes or None
+    knows_all = len(profile.tickets_let_go) < LET_GO_MAX
+    was, case = cases.find(before, event.ticket_id), cases.told(before, event, now.at, knows_all=knows_all)
+    after = cases.with_case(before, case, now.at) if case is not None and case != was else before
     if case is None:  # too old to be told
         return changes
     if isinstance(event, logged.TicketOpened):
@@ -377,10 +387,21 @@ def _ticket(profile: Profile, event: logged.TicketEvent, now: Moment) -> Changes
     changes["dealings"] = after
     changes |= _complained(profile, was, case, now)
     if len(before.cases) >= CASES_MAX:
-        kept = {each.ticket for each in after.cases}
-        left = [each for each in before.cases if each.ticket not in kept and cases.was_served_well(each)]
-        changes["service_at"] = max([profile.service_at, *(each.solved_at for each in left)])
+        changes |= _let_go(profile, case, after)
     return changes
+
+
+def _let_go(profile: Profile, told: Case, after: Dealings) -> Changes:
+    """What stays of the tickets that are no longer kept one by one: their marks, and service's latest good deed."""
+    kept = {each.ticket for each in after.cases}
+    gone = [each for each in (*profile.dealings.cases, told) if each.ticket not in kept]
+    if not gone:
+        return {}
+    served_at = [each.solved_at for each in gone if cases.was_served_well(each)]
+    marks = dict.fromkeys((*profile.tickets_let_go, *(each.ticket for each in gone)))
+    return {
+        "service_at": max([profile.service_at, *served_at]), "tickets_let_go": tuple(marks)[-LET_GO_MAX:],
+    }  # fmt: skip
 
 
 def _complained(profile: Profile, was: Case | None, case: Case, now: Moment) -> Changes:

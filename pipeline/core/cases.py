@@ -36,17 +36,31 @@ _SOLVED: Final = ("solved", "closed")
 
 def with_ticket(dealings: Dealings, event: logged.TicketEvent, at: int) -> Dealings:
     """The dealings with what a ticket's event says; the same ones if it says nothing new."""
-    key = short_mark(event.ticket_id)
+    case = told(dealings, event, at)
+    return dealings if case is None or case == find(dealings, event.ticket_id) else with_case(dealings, case, at)
+
+
+def told(dealings: Dealings, event: logged.TicketEvent, at: int, *, knows_all: bool = False) -> Case | None:
+    """A ticket's case after one event of it; None where that is too old to be told.
+
+    `knows_all`: the marks of all that were let go are known, and this is none of them; so it is news, however old.
+    """
+    before = find(dealings, event.ticket_id)
+    if before is None:
+        settled = dealings.answers_settled
+        if settled is not None and not knows_all and at <= settled.through_at:
+            return None
+        before = Case(short_mark(event.ticket_id), Kind.UNSAID)
+    return _told(before, event, at)
+
+
+def with_case(dealings: Dealings, case: Case, at: int) -> Dealings:
+    """The dealings with a case, in its place if it has one; of too many the oldest are let go."""
     cases = dealings.cases
     for place, before in enumerate(cases):
-        if before.ticket == key:
-            after = _told(before, event, at)
-            if after == before:
-                return dealings
-            return replace(dealings, cases=(*cases[:place], after, *cases[place + 1 :]))
-    if dealings.answers_settled is not None and at <= dealings.answers_settled.through_at:
-        return dealings
-    dealings = replace(dealings, cases=(*cases, _told(Case(key, Kind.UNSAID), event, at)))
+        if before.ticket == case.ticket:
+            return replace(dealings, cases=(*cases[:place], case, *cases[place + 1 :]))
+    dealings = replace(dealings, cases=(*cases, case))
     while _is_too_many(dealings.cases):
         dealings = _settled(dealings, at)
     return dealings

@@ -19,7 +19,7 @@ from pipeline.core.folded import as_gaps, with_even_past
 from pipeline.core.marks import shortened
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
-from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Profile
+from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Needs, Profile
 from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
 VERSION: Final = 4
@@ -106,10 +106,12 @@ def _check(packed: bytes) -> None:
 
 
 def _with_cases(profile: Profile) -> Profile:
-    """The profile with what its open tickets said in their cases, and no bad deed of a department for a good one."""
+    """The profile with what its open tickets said in their cases, no bad deed for a good one, and offers by quarter."""
     known = {shortened(ticket.ticket): ticket for ticket in profile.tickets}
     cases = [
-        replace(
+        replace(case, kind=Kind.UNSAID)  # an update's default alone said it, and nobody counted it
+        if case.kind == Kind.COMPLAINT and not (case.opened_at or case.solved_after or case.ticket in known)
+        else replace(
             case, severity=known[case.ticket].severity,
             kind=Kind.COMPLAINT if known[case.ticket].is_complaint else case.kind,
         )
@@ -129,9 +131,22 @@ def _with_cases(profile: Profile) -> Profile:
     was_bad = any(case.solved_at == profile.service_at > 0 and not was_served_well(case) for case in cases)
     was_late = any(each.delivered_at == profile.sales_at > each.promised_at > 0 for each in profile.dealings.deliveries)
     return replace(
-        profile, tickets=(), tickets_solved=(), dealings=replace(profile.dealings, cases=tuple(cases)),
+        profile, tickets=(), tickets_let_go=(), needs=_with_offers(profile.needs),
+        dealings=replace(profile.dealings, cases=tuple(cases)),
         service_at=0 if was_bad else profile.service_at, sales_at=0 if was_late else profile.sales_at,
     )  # fmt: skip
+
+
+def _with_offers(needs: Needs) -> Needs:
+    """The needs with offers by quarter, which were one number: spread over the orders of each."""
+    orders, discounted = sum(needs.settled) + needs.settled_older, needs.settled_discounted
+    if not orders or not discounted:
+        return needs
+    by_quarter, left = [], discounted
+    for count in needs.settled:
+        by_quarter.append(min(count, -(-discounted * count // orders), left))
+        left -= by_quarter[-1]
+    return replace(needs, with_offer=tuple(by_quarter), settled_discounted=left)
 
 
 def _with_margins(ledger: Ledger) -> Ledger:

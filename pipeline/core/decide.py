@@ -24,6 +24,7 @@ from pipeline.core.moment import Changes
 from pipeline.core.needs import contacts_max, marketing_channel
 from pipeline.core.policy import Policy, Rule
 from pipeline.core.profile import (
+    ASKED,
     CONSIDERATIONS_MAX,
     LIFECYCLES,
     MESSAGES_MAX,
@@ -76,7 +77,7 @@ def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Polic
     if entry.delivered_at:
         not_before = entry.delivered_at + rule.wait_after_delivery_days * DAY_SECONDS
     cause = _Cause(event.order_id, event.id, event.source, entry.purchased_at, not_before)
-    asked = ledgers.put(profile.ledger, replace(entry, asked=1))
+    asked = ledgers.put(profile.ledger, replace(entry, noted=entry.noted | ASKED))
     return replace(profile, ledger=asked, considerations=_with(profile, FEEDBACK_REQUEST, policy, cause))
 
 

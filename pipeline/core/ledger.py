@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import as_gaps, folded_days, is_folded, with_day, with_mark
-from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, Ledger, Order, Refund
+from pipeline.core.marks import shortened
+from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, LATE, Ledger, Order, Refund
 from pipeline.core.worth import WHOLE, Worth, whole, worth
 from pipeline.core.worth import given_back as given_back_of
 
@@ -108,6 +109,16 @@ def with_delivery(ledger: Ledger, order: int, *, at: int, arrived_at: int) -> Le
     if not before.delivered_at or at < before.delivered_at:
         after = replace(after, delivered_at=at)
     return ledger if after == before else put(ledger, after)
+
+
+def with_lateness(ledger: Ledger, late: frozenset[int]) -> Ledger:
+    """The ledger with the orders of these short marks noted to have come late."""
+    if not any(shortened(order.order) in late for order in ledger.orders):
+        return ledger
+    orders = [
+        replace(order, noted=order.noted | LATE) if shortened(order.order) in late else order for order in ledger.orders
+    ]
+    return replace(ledger, orders=tuple(orders))
 
 
 def with_cost(ledger: Ledger, order: int, *, at: int, amount_minor: int, arrived_at: int) -> Ledger:

@@ -11,13 +11,13 @@ of each kind are kept one by one; older ones are counted, and news of them comes
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.days import HOUR_SECONDS
+from pipeline.core.folded import is_folded
 from pipeline.core.marks import mark, short_mark, shortened
 from pipeline.core.profile import (
     DELIVERIES_MAX,
@@ -84,7 +84,8 @@ def with_promise(dealings: Dealings, ledger: Ledger, order_id: str, *, promised_
     key = short_mark(order_id)
     before = _find(dealings, key)
     entry = ledgers.find(ledger, mark(order_id))
-    if before is None and (_is_too_late(dealings, at) or (entry is None and at <= ledger.folded_through_at)):
+    is_gone = entry is None and (at <= ledger.folded_through_at or is_folded(ledger, mark(order_id)))
+    if before is None and (_is_too_late(dealings, at) or is_gone):
         return dealings
     base = before or Delivery(key)
     delivered_at = base.delivered_at or (entry.delivered_at if entry is not None else 0)
@@ -289,15 +290,11 @@ def was_late(dealings: Dealings, order: int) -> bool:
     return any(each.order == key and each.delivered_at > each.promised_at > 0 for each in dealings.deliveries)
 
 
-def last_in_time_at(dealings: Dealings, *, but: Container[int] = ()) -> int:
-    """The latest delivery that came no later than promised, of those kept but for some orders'; 0: none."""
-    in_time = [each for each in dealings.deliveries if each.delivered_at <= each.promised_at]
-    return max((each.delivered_at for each in in_time if each.order not in but), default=0)
-
-
-def let_go_in_time_at(before: Dealings, after: Dealings) -> int:
-    """The latest delivery in time among those that are no longer kept one by one; 0: none."""
-    return last_in_time_at(before, but={each.order for each in after.deliveries})
+def let_go_late(before: Dealings, after: Dealings, at: int) -> frozenset[int]:
+    """Short marks of the orders whose promise is no longer kept one by one and was not held to."""
+    kept = {each.order for each in after.deliveries}
+    gone = [each for each in before.deliveries if each.order not in kept]
+    return frozenset(each.order for each in gone if 0 < each.promised_at < (each.delivered_at or at))
 
 
 def still_open(dealings: Dealings, as_of: int) -> list[Open]:

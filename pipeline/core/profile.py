@@ -82,6 +82,11 @@ def _told(content: Content) -> tuple[int, int]:
     return divmod(content if isinstance(content, int) else content[0], 1 << CONTENT_BITS)
 
 
+ASKED: Final = 1
+LATE: Final = 2
+"""What is noted of an order besides its own words."""
+
+
 class Order(_Entry, frozen=True):
     """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
 
@@ -97,8 +102,8 @@ class Order(_Entry, frozen=True):
     known: int = 0
     cancelled: int = 0
     delivered_at: int = 0
-    asked: int = 0
-    """Whether asking how it was has been considered: an order told again is not asked about twice."""
+    noted: int = 0
+    """`ASKED` and `LATE`, put together."""
     margin_minor: int = 0
     """What it leaves before discount, at the rates in force when it arrived."""
     commission_minor: int = 0
@@ -114,6 +119,16 @@ class Order(_Entry, frozen=True):
     """What was paid, in that currency."""
     offer: int = 0
     """Whether any version of it names an offer that was used, whatever it took off the price."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether asking how it was has been considered: an order told again is not asked about twice."""
+        return bool(self.noted & ASKED)
+
+    @property
+    def came_late(self) -> bool:
+        """Whether it came later than promised, by a promise that is no longer kept one by one."""
+        return bool(self.noted & LATE)
 
     @property
     def version_milli(self) -> int:
@@ -503,11 +518,12 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     event_marks: bytes = b""
     consents: tuple[Consent, ...] = ()
     tickets: tuple[Ticket, ...] = ()
-    """Empty, like `tickets_solved`, since cases tell what is open: their places are kept for what was packed before."""
+    """Empty since cases tell what is open: its place is kept for what was packed before."""
     complaints: int = 0
     complaint_closed_at: int = 0
     """The latest solution of a complaint."""
-    tickets_solved: tuple[int, ...] = ()
+    tickets_let_go: tuple[int, ...] = ()
+    """Short marks of the latest tickets that are no longer kept one by one: news of them comes too late."""
     considerations: tuple[Consideration, ...] = ()
     sent_at: tuple[int, ...] = ()
     """When the last messages were sent: as many as any cap or wish may look at, for both may grow."""
@@ -597,6 +613,7 @@ SAID_MAX: Final = 8
 """Of surveys, reviews and mentions, the latest of each."""
 DELIVERIES_MAX: Final = 8
 CASES_MAX: Final = 8
+LET_GO_MAX: Final = 8
 COMPLAINTS_MAX: Final = 16
 """Of open complaints, more are kept than of other cases."""
 UNPROMISED_MAX: Final = 4

@@ -72,7 +72,10 @@ def _known(rewards: Rewards, referral: int) -> Reward | None:
 def _with(rewards: Rewards, told: Reward) -> Rewards:
     """With what is known of a referral, in its place if there was something."""
     if _known(rewards, told.referral) is None:
-        return (*rewards, told)[-REFERRALS_MAX:]
+        if len(rewards) >= REFERRALS_MAX:  # what cost nothing goes first: told again, it cannot be counted twice
+            gone = next((each for each in rewards if not each.amount_minor), rewards[0])
+            rewards = tuple(each for each in rewards if each is not gone)
+        return (*rewards, told)
     return tuple(told if each.referral == told.referral else each for each in rewards)
 
 

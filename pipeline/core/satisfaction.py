@@ -196,7 +196,7 @@ def _judged(case: Case, as_of: int, policy: Policy) -> tuple[int, str] | None:
     if not cases.is_solved(case):
         if is_complaint:
             return as_of, "complaint_open"
-        is_overdue = not case.answered_at and 0 < case.promised_at < as_of
+        is_overdue = 0 < case.promised_at < (case.answered_at or as_of)
         return (case.promised_at, "answer_overdue") if is_overdue else None
     when = "late" if _is_slow(case, policy.satisfaction) else "in_time"
     return case.solved_at, f"complaint_solved_{when}" if is_complaint else f"solved_{when}"

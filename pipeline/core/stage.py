@@ -22,7 +22,6 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import older_quarters
-from pipeline.core.marks import shortened
 from pipeline.core.policy import Policy
 from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
 from pipeline.core.quarters import QUARTER_DAYS
@@ -44,8 +43,13 @@ def need_known_at(profile: Profile) -> int:
 
 def need_confirmed_at(profile: Profile) -> int:
     """When a need of theirs was last said, or seen in what they bought; 0: never."""
+    return max(_confirmed(profile))
+
+
+def _confirmed(profile: Profile) -> tuple[int, int, int]:
+    """What is known of when: the first word of a need, the last they said, the last purchase told by its lines."""
     bought_at = profile.ledger.last_at if profile.needs.categories else 0
-    return max(profile.need_at, profile.dealings.need_since_at, bought_at)
+    return profile.dealings.need_since_at, profile.need_at, bought_at
 
 
 def need_answered_at(profile: Profile) -> int:
@@ -77,7 +81,8 @@ def is_need_stale(profile: Profile, policy: Policy) -> bool:
     if profile.dealings.need_met_at:
         return False
     life_days = max(policy.needs.interests_life_days, policy.needs.reason_life_days)
-    return profile.answered_at - need_confirmed_at(profile) >= life_days * DAY_SECONDS
+    before = max((at for at in _confirmed(profile) if at <= profile.answered_at), default=0)
+    return profile.answered_at - before >= life_days * DAY_SECONDS
 
 
 def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:
@@ -103,10 +108,7 @@ def _service_at(profile: Profile) -> int:
 
 
 def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
-    sales_at, ledger, dealings = profile.sales_at, profile.ledger, profile.dealings
-    if dealings.deliveries:
-        here = {shortened(order.order) for order in ledger.orders}
-        sales_at = max(sales_at, owed.last_in_time_at(dealings, but=here))
+    sales_at, ledger = profile.sales_at, profile.ledger  # contacts, and deliveries of orders that have folded
     for order in ledger.orders:
         if order.delivered_at > sales_at and _was_delivered_well(profile, order):
             sales_at = order.delivered_at
@@ -129,7 +131,7 @@ def delivered_well_at(profile: Profile, orders: Iterable[Order]) -> int:
 
 def _was_delivered_well(profile: Profile, order: Order) -> bool:
     """Whether an order came, no later than promised if a day was, and they kept some of it."""
-    if not order.delivered_at:
+    if not order.delivered_at or order.came_late:
         return False
     return not owed.was_late(profile.dealings, order.order) and not ledgers.is_void(profile.ledger, order)
 

@@ -87,6 +87,34 @@ def test_open_complaints_are_kept_before_anything_else_and_no_more_than_sixteen_
     assert not has_open_complaint(solved)
 
 
+def test_every_complaint_of_many_is_counted_once_in_any_order_and_a_word_after_it_was_let_go_counts_nothing() -> None:
+    """Twelve, of which eight are kept one by one, and four by their marks; each closed again days later."""
+    told = [
+        each for number in range(12) for each in (ticket(1 + number, f"C{number}"), resolved(2 + number, f"C{number}"))
+    ]
+    closed = [updated(6 + number, f"C{number}", status="closed", kind="complaint") for number in range(12)]
+    for seed in range(20):
+        shuffled = list(told)
+        random.Random(seed).shuffle(shuffled)
+        profile = after(*shuffled)
+        assert (profile.complaints, has_open_complaint(profile)) == (12, False), seed
+    profile = after(*sorted([*told, *closed], key=lambda event: event.occurred_at))
+    assert profile.complaints == 12
+
+
+def test_service_is_remembered_of_a_question_that_was_let_go_whichever_of_its_words_came_first() -> None:
+    question = [ticket(3, "Q", "question"), resolved(3.5, "Q", "question")]
+    others = [ticket(5 + number, f"C{number}") for number in range(8)]
+    for first in ([*question, *others], [*others, question[1], question[0]]):
+        assert stages.dealt_at(after(*first), seconds(40), DEFAULT)["service"] == seconds(3.5)
+
+
+def test_an_answer_that_came_too_late_has_gone_badly_as_long_as_nothing_is_solved() -> None:
+    told = [ticket(1, kind="question", promised_at=day(4)), updated(20, status="pending")]
+    (evidence,) = satisfaction(after(*told), seconds(40), DEFAULT).evidence
+    assert (evidence.mean_fraction, evidence.latest_day) == (0.1, seconds(4) // 86_400)
+
+
 TICKETS = st.lists(
     st.builds(
         lambda kind, on, name, told, status: (

@@ -15,7 +15,7 @@ from pipeline.core.forecast import history_of
 from pipeline.core.ledger import folded_days, purchase_days, totals, worth_of
 from pipeline.core.lifecycle import ON_PURCHASE, ON_SILENCE, ON_VOID
 from pipeline.core.policy import DEFAULT, Rules
-from pipeline.core.profile import Consent, Ledger, Order, Past, Profile, Refund
+from pipeline.core.profile import Case, Consent, Dealings, Ledger, Needs, Order, Past, Profile, Refund
 from pipeline.core.stage import FALL_REASON, REASONS
 from pipeline.core.words import CODES_MAX, WORDS, short
 from tests.core.builders import seconds
@@ -183,10 +183,22 @@ VERSION_3: Final = bytes.fromhex(
 def test_a_profile_of_version_3_has_its_open_tickets_in_its_cases_and_no_bad_deed_as_a_good_one() -> None:
     profile = unpack(VERSION_3)
     assert VERSION_3[0] == 3
-    assert (profile.tickets, profile.tickets_solved) == ((), ())
+    assert (profile.tickets, profile.tickets_let_go) == ((), ())
     question, complaint = profile.dealings.cases
     assert (question.kind, question.solved_at, question.severity) == (Kind.OTHER, seconds(6), 0)
     assert (complaint.kind, complaint.opened_at, complaint.severity) == (Kind.COMPLAINT, seconds(7), 2)
     assert has_open_complaint(profile)
     assert (profile.sales_at, profile.service_at) == (0, 0)
     assert unpack(pack(profile)) == profile
+
+
+def test_offers_of_version_3_are_spread_over_the_quarters_and_no_ticket_is_a_complaint_by_default_alone() -> None:
+    """Version 3 had one number of all folded orders with a discount, and took an update that says nothing for one."""
+    needs = Needs(quarter=225, settled=(4, 2), settled_older=2, settled_discounted=8)
+    by_default = Case(7, kind=Kind.COMPLAINT, reopened_at=5)
+    old = Profile(first_seen_at=1, as_of=9, needs=needs, dealings=Dealings(cases=(by_default,)))
+    read = unpack(b"\x03" + pack(old)[1:])
+    assert (read.needs.with_offer, read.needs.settled_discounted) == ((4, 2), 2)
+    assert not has_open_complaint(read)
+    half = replace(old, needs=replace(needs, settled_discounted=4))
+    assert unpack(b"\x03" + pack(half)[1:]).needs.with_offer == (2, 1)

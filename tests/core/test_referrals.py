@@ -157,6 +157,13 @@ def test_a_reward_is_a_cost_of_marketings_once_a_referral_and_the_most_that_was_
     ]  # fmt: skip
 
 
+def test_a_reward_is_not_counted_again_for_all_that_is_told_of_others_without_one() -> None:
+    first = refers(0, None, "first", reward_minor=500)
+    others = [refers(1 + number, None, f"r{number}") for number in range(REFERRALS_MAX)]
+    driver = lived(("a", first), *(("a", each) for each in others), ("a", replace(first, id="again")))
+    assert driver.profiles["a"].retention_cost_minor == 500
+
+
 def test_rewards_are_remembered_as_long_as_their_referrals() -> None:
     driver = lived(*(("a", refers(0, None, f"f{number}", reward_minor=10)) for number in range(REFERRALS_MAX + 1)))
     assert len(driver.profiles["a"].rewards) == len(driver.profiles["a"].referrals) == REFERRALS_MAX

@@ -220,6 +220,35 @@ def test_a_delivery_counts_after_its_order_has_folded_and_not_if_all_of_it_came_
     assert stages.dealt_at(driver.profiles["c"], seconds(90), DEFAULT)["sales"] < seconds(80)
 
 
+@pytest.mark.parametrize("count", [8, 9, 12])
+def test_late_deliveries_are_none_to_sales_credit_when_their_promise_is_let_go(count: int) -> None:
+    """Each a day and a half late; the latest eight promises are kept one by one."""
+    driver = bought()
+    for number in range(count):
+        for event in (
+            order(1 + number, f"o{number}"),
+            said(logged.OrderPromised, 1.1 + number, order_id=f"o{number}", promised_at=day(2 + number)),
+            said(logged.OrderDelivered, 3.5 + number, order_id=f"o{number}"),
+        ):
+            driver.feed(event)
+    driver.tick(day(30))
+    assert stages.dealt_at(driver.profiles["c"], seconds(30), DEFAULT)["sales"] == 0
+
+
+def test_a_delivery_in_time_that_was_all_sent_back_is_no_credit_after_its_order_has_folded_either() -> None:
+    driver = bought(0)
+    told = [
+        order(1, "A"), said(logged.OrderPromised, 1, order_id="A", promised_at=day(5)),
+        said(logged.OrderDelivered, 4, order_id="A"), refund(6, "A"),
+    ]  # fmt: skip
+    for event in told:
+        driver.feed(event)
+    for on in (40, 130):
+        driver.tick(day(on))
+        assert stages.dealt_at(driver.profiles["c"], seconds(on), DEFAULT)["sales"] != seconds(4)
+    assert not driver.profiles["c"].ledger.orders
+
+
 def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_lifted() -> None:
     """An interest holds for 365 days: who first answers on day 1,000 must say again what they need."""
     wants = said(logged.PreferenceStated, 0, interests=("jazz",))
@@ -230,6 +259,7 @@ def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_l
     assert driver.profiles["c"].stage == Stage.EXPLORATORY
     assert evidence(driver)["missing"] == ["need"]
     driver.feed(said(logged.PreferenceStated, 1_001, interests=("blues",)))
+    assert driver.profiles["c"].stage == Stage.EXPLORATORY, "what they say after it makes no older answer one to it"
     driver.feed(opened(1_002))
     assert driver.profiles["c"].stage == Stage.BASIC
     driver = Driver()

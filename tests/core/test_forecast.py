@@ -29,7 +29,7 @@ from pipeline.core.view import view
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
-from tests.core.test_invariants import ordinary_year, uuid
+from tests.core.test_invariants import lived_daily, ordinary_year, uuid
 from tests.core.test_population import measured
 from tests.driver import Driver
 
@@ -396,3 +396,9 @@ def test_parameters_that_are_no_model_are_not_guessed_at() -> None:
     driver.feed(order(0))
     assert driver.controls.models.shop is None
     assert forecast(driver.profiles["c"], driver.controls, DAY_0) is None
+
+
+def test_a_model_and_tiers_in_force_take_some_thirty_bytes_of_an_ordinary_customer_more() -> None:
+    for has_lines, most in ((False, 1_056), (True, 1_136)):
+        _, largest = lived_daily(ordinary_year(has_lines=has_lines), 366, fitted(-1), measured(-1))
+        assert largest <= most, f"{largest} bytes"

@@ -463,9 +463,11 @@ def uuid(name: str) -> str:
     return str(uuid5(NAMESPACE_URL, name))
 
 
-def lived_daily(year: list[Any], days: int) -> tuple[Profile, int]:
+def lived_daily(year: list[Any], days: int, *controls: logged.ModelFitted) -> tuple[Profile, int]:
     """The customer at the end of it with a Tick a day, and the largest they were on the way, packed."""
     driver, largest = Driver(), 0
+    for control in controls:
+        driver.control(control)
     waiting = [replace(event, id=uuid(f"{number} {event.id}")) for number, event in enumerate(year)]
     for today in range(days):
         driver.tick(day(today))

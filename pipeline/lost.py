@@ -58,6 +58,11 @@ class Lost:
 def find(settings: Settings) -> list[Lost]:
     """The tasks whose position is outside their log. Raises as reading Kafka does."""
     need_topics(settings, *LOOKED_AT, *_CHANGELOGS)
+    found = _outside(settings)
+    return _outside(settings) if found else []  # once more: a worker at work may have gone on while its log was cut
+
+
+def _outside(settings: Settings) -> list[Lost]:
     consumer = Consumer({**librdkafka_config(settings), "group.id": "wafa-reader-lost"})
     found = []
     try:

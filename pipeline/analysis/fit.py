@@ -15,7 +15,7 @@ from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
 from pipeline.core.calibration import Calibration
-from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, is_of_a_shop
+from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, not_of_a_shop
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import PRIOR_DAYS, Spend
 
@@ -104,7 +104,7 @@ def fit_model(
         buys, season=season, level=_level(purchases, day, (alarms_a_week, terms.limits), buys.rhythm, notes)
     )
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
-    if not is_of_a_shop(follows):
+    if not_of_a_shop(follows) is not None:
         return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
     return Fitted(follows, seen, tuple(remarks))
 

@@ -9,7 +9,8 @@ last, would follow a busy month all the way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.analysis.counts import counted
@@ -18,8 +19,9 @@ from pipeline.analysis.purchases import Purchases, States, some_of, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.spend import DEPENDENCE_MAX, SpendFit, fit_spend
 from pipeline.analysis.timing import Refusal, TimingFit, fit_timing
-from pipeline.core.predict import Model
+from pipeline.core.predict import Model, not_of_a_shop
 from pipeline.core.rhythm import Rhythm
+from pipeline.core.season import NO_SEASON
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
 
@@ -32,6 +34,9 @@ NEW_WEEKS: Final = 4
 _WORSE: Final = "the new one is worse on the held-out weeks"
 _WORSE_LATELY: Final = "the new one is worse on the last of the held-out weeks"
 _PRIOR_SPEND: Final = (4.0, 3.5)
+COUNTED_DAYS: Final = 182
+COUNTED_MIN: Final = 50
+"""Where no scatter is learned, the mean margin is that of the latest so many days, if so many purchases were then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def first(purchases: Purchases, day: int, notes: Notes) -> Buying | Refusal:
         return timing
     if not isinstance(rhythm, RhythmFit):
         return rhythm
-    return Buying(timing.timing, rhythm.rhythm, _first_spend(now, purchases, notes), day)
+    return Buying(timing.timing, rhythm.rhythm, _first_spend(now, purchases, day, notes), day)
 
 
 def renewed(in_force: Model, purchases: Purchases, day: int, notes: Notes) -> Buying:
@@ -81,11 +86,25 @@ def renewed(in_force: Model, purchases: Purchases, day: int, notes: Notes) -> Bu
     gains = [judge(timing.timing, in_force.timing, since, tables[-1]).gain for since in tables[:-1]]
     of_rhythm = [gain_of_rhythm(rhythm.rhythm, in_force.rhythm, since, samples[-1]) for since in samples[:-1]]
     notes.seen |= {"held_out_gain": gains[0], "held_out_gain_rhythm": of_rhythm[0]}
+    found = replace(in_force, timing=timing.timing, rhythm=rhythm.rhythm, season=NO_SEASON, calibration=None)
+    why = _worse(gains, of_rhythm) or not_of_a_shop(found)
+    if why is not None:
+        return _kept(before, why, notes)
+    spend = _counted(purchases, day) if is_counted(in_force.spend) else in_force.spend
+    spend = _renewed_spend(spend, (then, lately, now), notes)
+    return Buying(timing.timing, rhythm.rhythm, spend, held_out)
+
+
+def _worse(gains: Sequence[float], of_rhythm: Sequence[float]) -> str | None:
+    """Why a candidate is not taken, by what it foretold of all held-out weeks and of the last; None if it may be."""
     if min(gains[0], of_rhythm[0]) < -WORSE_BY:
-        return _kept(before, _WORSE, notes)
-    if min(gains[1], of_rhythm[1]) < -WORSE_BY:
-        return _kept(before, _WORSE_LATELY, notes)
-    return Buying(timing.timing, rhythm.rhythm, _renewed_spend(in_force.spend, (then, lately, now), notes), held_out)
+        return _WORSE
+    return _WORSE_LATELY if min(gains[1], of_rhythm[1]) < -WORSE_BY else None
+
+
+def is_counted(spend: Spend) -> bool:
+    """Whether nothing was learned of margin but its mean."""
+    return (spend.p, spend.q) == _PRIOR_SPEND
 
 
 def _kept(before: Buying, why: str, notes: Notes) -> Buying:
@@ -93,13 +112,20 @@ def _kept(before: Buying, why: str, notes: Notes) -> Buying:
     return before
 
 
-def _first_spend(now: States, purchases: Purchases, notes: Notes) -> Spend:
+def _first_spend(now: States, purchases: Purchases, day: int, notes: Notes) -> Spend:
     found = fit_spend(now.spend_days, now.mean_margin_minor)
     if isinstance(found, SpendFit):
         return _noted(found, notes)
     notes.remarks.append(f"margin: {found}; how far it scatters is taken to be as in other shops")
+    return _counted(purchases, day)
+
+
+def _counted(purchases: Purchases, day: int) -> Spend:
+    """The mean of what paying days left, of the last half a year where there were some; scattered as in other shops."""
     p, q = _PRIOR_SPEND
-    earned = purchases.margin_minor[purchases.margin_minor > 0]
+    is_known = (purchases.day <= day) & (purchases.margin_minor > 0)
+    lately = purchases.margin_minor[is_known & (purchases.day > day - COUNTED_DAYS)]
+    earned = lately if len(lately) >= COUNTED_MIN else purchases.margin_minor[is_known]
     mean = float(earned.mean()) if len(earned) else 1.0
     return Spend(p, q, mean * (q - 1.0) / p)
 
@@ -110,6 +136,8 @@ def _renewed_spend(in_force: Spend, states: tuple[States, States, States], notes
     found = fit_spend(then.spend_days, then.mean_margin_minor)
     if not isinstance(found, SpendFit):
         why: str = found
+    elif is_counted(in_force):
+        return _noted(found, notes)  # nothing was learned that it could be held against
     else:
         gains = [gain_of_margins(found.spend, in_force, since, now) for since in (then, lately)]
         notes.seen["held_out_gain_margin"] = gains[0]

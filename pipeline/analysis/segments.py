@@ -14,7 +14,7 @@ from pipeline.analysis.judge import Segment, fit_segments
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.renewal import HELD_OUT_WEEKS
 from pipeline.analysis.timing import TimingFit, fit_timing
-from pipeline.core.predict import Model, is_of_a_shop
+from pipeline.core.predict import Model, not_of_a_shop
 
 CUSTOMERS_MIN: Final = 50
 """A segment of fewer says too little to be looked at."""
@@ -51,7 +51,7 @@ def segment_models(
         scope: _corrected(replace(shop, timing=fit.timing), purchases.of(scopes[scope]), day)
         for scope, fit in found.items()
     }
-    return {scope: (model, tables[scope].after.total) for scope, model in models.items() if is_of_a_shop(model)}
+    return {scope: (model, tables[scope].after.total) for scope, model in models.items() if not not_of_a_shop(model)}
 
 
 def _corrected(model: Model, own: Purchases, day: int) -> Model:

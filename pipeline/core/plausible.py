@@ -1,6 +1,6 @@
 """What the numbers of a model can be in any shop. Beyond, formulas end in no number, or in orders by the million.
 
-Wide of what a fit finds by orders of magnitude: a model is refused for what it says of nobody, not for being odd.
+A model is refused for what it says of nobody, not for being odd.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from math import inf, isfinite
 from typing import Final
 
 _POSITIVE: Final = 1e-9
-_RATES: Final = {"r": (1e-3, 50.0), "alpha": (1e-3, 1e5), "a": (1e-4, 1e3), "b": (1e-4, 1e4)}
+_RATES: Final = {"r": (1e-6, 1e6), "alpha": (1e-6, 1e8), "a": (1e-6, 1e6), "b": (1e-6, 1e6)}
+"""As wide as a fit may search: r and alpha are in the thousands where customers are alike, as subscribers are."""
 ORDERS_A_WEEK_MAX: Final = 70.0
 """Of somebody unknown; a day's purchases count as one."""
 MONEY_MAX: Final = 1e11

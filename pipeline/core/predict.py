@@ -243,13 +243,13 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     return model
 
 
-def is_of_a_shop(model: Model) -> bool:
-    """Whether the model's numbers would be taken for a model where they arrive."""
+def not_of_a_shop(model: Model) -> str | None:
+    """Why the model's numbers would be taken for none where they arrive, in words; None if they would not."""
     try:
         from_parameters(to_parameters(model))
-    except ValueError:
-        return False
-    return True
+    except ValueError as problem:
+        return str(problem)
+    return None
 
 
 _ASKED: Final = (History(0, 0), History(0, 1, 1), History(0, 7, 1), History(0, 60, 2), History(0, 100, 100))

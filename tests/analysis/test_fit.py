@@ -326,3 +326,52 @@ def test_scores_for_many_are_predictions_for_each(sample: Purchases, fitted: Fit
 def test_the_shops_cells_are_the_tables(sample: Purchases) -> None:
     counts = states_on(sample, SEPTEMBER).counts
     assert counted(counts).total == len(histories(sample, SEPTEMBER))
+
+
+def subscribers(customers: int, until: int, seed: int = 1) -> Purchases:
+    """Who buys every thirty days, a day more or less, and leaves after one purchase in twenty."""
+    chance = np.random.default_rng(seed)
+    shop = []
+    for _ in range(customers):
+        day, days = until - int(chance.integers(0, 700)), []
+        while day <= until:
+            days.append((day, 1_000.0))
+            if chance.random() < 0.05:
+                break
+            day += max(1, round(chance.normal(30, 1)))
+        shop.append(days)
+    return purchases_of(shop)
+
+
+def test_a_shop_of_subscribers_has_a_model_and_goes_on_having_one() -> None:
+    """Their rates differ so little that r is in the hundreds. One order a month is expected of who just bought."""
+    until = 20_000
+    shop = subscribers(1_000, until)
+    found = fit_model(shop, until - 120, alarms_a_week=20.0)
+    for night in range(until - 90, until + 1, 30):
+        assert isinstance(found, Fitted), found
+        found = fit_model(shop, night, found.model, alarms_a_week=20.0)
+    assert isinstance(found, Fitted), found
+    assert found.model.timing.r > 100.0
+    assert found.model.fitted_on >= until - 60, "it has moved on"
+    loyal = of_days({until - 30 * back: 1_000 for back in range(13)})
+    assert predict.predict(found.model, loyal, until).orders[0] == pytest.approx(1.0, rel=0.15)
+
+
+def test_where_all_margins_are_alike_their_mean_follows_the_price() -> None:
+    """Ten a day, until the price doubles; half a year later the mean is the new one."""
+    doubled, until = 19_000, 19_400
+    chance = np.random.default_rng(2)
+    shop = purchases_of([
+        [(day, 1_000.0 if day < doubled else 2_000.0) for day in range(start, until, 45)]
+        for start in chance.integers(doubled - 400, doubled, 200).tolist()
+    ])  # fmt: skip
+    before = fit_model(shop, doubled - 1, alarms_a_week=20.0)
+    assert isinstance(before, Fitted)
+    assert before.model.spend.mean_minor == pytest.approx(1_000.0, rel=0.01)
+    found = before
+    for night in range(doubled + 30, doubled + 211, 30):
+        told = fit_model(shop, night, found.model, alarms_a_week=20.0)
+        assert isinstance(told, Fitted)
+        found = told
+    assert found.model.spend.mean_minor > 1_400.0

@@ -365,7 +365,7 @@ def test_whatever_the_numbers_of_a_model_no_event_fails_and_no_figure_is_beyond_
     ("name", "number"),
     [
         ("level", 0.0), ("level", 1.0), ("return_weeks", -5.0), ("value_weeks", 0.0), ("discount", -50.0),
-        ("revenue_rate", -3.0), ("timing.b", 1e300), ("timing.r", 500.0), ("spend.paying_fraction", 0.0),
+        ("revenue_rate", -3.0), ("timing.b", 1e300), ("timing.r", 2e6), ("spend.paying_fraction", 0.0),
         ("season.level", 0.0), ("fitted_on", -1.0), ("second_order_weeks", -5.0),
     ],
 )  # fmt: skip

@@ -39,6 +39,7 @@ _READ_RECORDS: Final = 2_000
 _ANSWER_SECONDS: Final = 10.0
 _NOT_YET: Final = (
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH,
 )  # fmt: skip
 _IDENTIFY_PARTITIONS: Final = topics.UNIDENTIFIED_EVENTS.partitions
 
@@ -192,7 +193,7 @@ class _Reader:
         try:
             self._ends = {place.partition: future.result(_ANSWER_SECONDS).offset for place, future in found.items()}
         except KafkaException as error:
-            if error.args[0].code() in _NOT_YET:  # so new a topic that its leader does not know yet
+            if error.args[0].code() in _NOT_YET:  # its leader does not know yet, or has just been elected
                 return False
             raise
         return True

@@ -19,7 +19,7 @@ from pipeline.core.folded import as_gaps, with_even_past
 from pipeline.core.marks import shortened
 from pipeline.core.money import portion
 from pipeline.core.policy import DEFAULT
-from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Needs, Profile
+from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Needs, Profile, Ticket
 from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
 VERSION: Final = 4
@@ -65,7 +65,7 @@ def unpack(packed: bytes) -> Profile:
     """The profile of these bytes. Raises UnknownVersion."""
     _check(packed)
     profile = _decode(memoryview(packed)[_HEADER.size :])
-    if packed[0] != VERSION:
+    if packed[0] <= _BEFORE_CASES:
         profile = _with_cases(profile)
     if packed[0] > _BEFORE_WORDS:
         return _with_words(profile, WORD_BY_CODE, _HEADER.unpack_from(packed)[1] or profile.next_review_at)
@@ -108,17 +108,7 @@ def _check(packed: bytes) -> None:
 def _with_cases(profile: Profile) -> Profile:
     """The profile with what its open tickets said in their cases, no bad deed for a good one, and offers by quarter."""
     known = {shortened(ticket.ticket): ticket for ticket in profile.tickets}
-    cases = [
-        replace(case, kind=Kind.UNSAID)  # an update's default alone said it, and nobody counted it
-        if case.kind == Kind.COMPLAINT and not (case.opened_at or case.solved_after or case.ticket in known)
-        else replace(
-            case, severity=known[case.ticket].severity,
-            kind=Kind.COMPLAINT if known[case.ticket].is_complaint else case.kind,
-        )
-        if case.ticket in known
-        else case
-        for case in profile.dealings.cases
-    ]  # fmt: skip
+    cases = [_with_ticket(case, known.get(case.ticket)) for case in profile.dealings.cases]
     there = {case.ticket for case in cases}
     cases += [
         Case(
@@ -135,6 +125,16 @@ def _with_cases(profile: Profile) -> Profile:
         dealings=replace(profile.dealings, cases=tuple(cases)),
         service_at=0 if was_bad else profile.service_at, sales_at=0 if was_late else profile.sales_at,
     )  # fmt: skip
+
+
+def _with_ticket(case: Case, ticket: Ticket | None) -> Case:
+    """A case with what its ticket said, if that was open."""
+    if ticket is not None:
+        kind = Kind.COMPLAINT if ticket.is_complaint else case.kind
+        return replace(case, severity=ticket.severity, kind=kind)
+    if case.kind == Kind.COMPLAINT and not case.opened_at and not case.solved_after:
+        return replace(case, kind=Kind.UNSAID)  # an update's default alone said it, and nobody counted it
+    return case
 
 
 def _with_offers(needs: Needs) -> Needs:

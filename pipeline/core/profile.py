@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -82,12 +82,31 @@ def _told(content: Content) -> tuple[int, int]:
     return divmod(content if isinstance(content, int) else content[0], 1 << CONTENT_BITS)
 
 
+class _HasContent(Protocol):
+    @property
+    def content(self) -> Content: ...
+
+
+class _Versioned(_Entry, frozen=True):
+    """An entry of which several versions may be told: what its `content` says of the one that counts."""
+
+    @property
+    def version_milli(self: _HasContent) -> int:
+        """The thousandths of its second."""
+        return _told(self.content)[0]
+
+    @property
+    def content_mark(self: _HasContent) -> int:
+        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
+        return _told(self.content)[1]
+
+
 ASKED: Final = 1
 LATE: Final = 2
 """What is noted of an order besides its own words."""
 
 
-class Order(_Entry, frozen=True):
+class Order(_Versioned, frozen=True):
     """An order in the ledger. Known 0: something about it came first (a cancellation, a delivery)."""
 
     order: int
@@ -131,22 +150,12 @@ class Order(_Entry, frozen=True):
         return bool(self.noted & LATE)
 
     @property
-    def version_milli(self) -> int:
-        """Of the version that counts: the thousandths of its second."""
-        return _told(self.content)[0]
-
-    @property
-    def content_mark(self) -> int:
-        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
-        return _told(self.content)[1]
-
-    @property
     def kinds(self) -> tuple[int, ...]:
         """Its lines by category, at their margin rates, as `lines` keeps them; empty where the rate is one for all."""
         return () if isinstance(self.content, int) else self.content[1:]
 
 
-class Refund(_Entry, frozen=True):
+class Refund(_Versioned, frozen=True):
     """A refund in the ledger, its order there or not. `amount_minor` -1: whatever is left of the order."""
 
     refund: int
@@ -163,16 +172,6 @@ class Refund(_Entry, frozen=True):
     paid_currency: str = ""
     """The currency it says how much in, if not the shop's, and how much that is."""
     paid_minor: int = 0
-
-    @property
-    def version_milli(self) -> int:
-        """Of the version that counts: the thousandths of its second."""
-        return _told(self.content)[0]
-
-    @property
-    def content_mark(self) -> int:
-        """A mark of its lines: of two versions alike but for these the same one counts in any order of arrival."""
-        return _told(self.content)[1]
 
     @property
     def named(self) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ _DELETE_SECONDS: Final = 3.0
 _KEYS: Final = 500
 _LOOK_SECONDS: Final = 0.25
 _COMMAND_SECONDS_MAX: Final = 120.0
+_COMPLAINT_CHARS: Final = 500
 _JAVA_OPTIONS: Final = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
@@ -99,10 +100,10 @@ class Cast:
         """What a command of ours says, run to its end in these settings. Raises ServerFailed."""
         folder = self.folder / command
         folder.mkdir(parents=True, exist_ok=True)
-        said = folder / "said"
-        with said.open("wb") as file:
+        said, complained = folder / "said", folder / "complained"
+        with said.open("wb") as file, complained.open("wb") as problems:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", command, *arguments], cwd=folder, stdout=file, stderr=file,
+                [sys.executable, "-m", "pipeline", command, *arguments], cwd=folder, stdout=file, stderr=problems,
                 stdin=subprocess.DEVNULL, env={**BARE_ENVIRONMENT, **environment(self.settings)},
             )  # fmt: skip
         deadline = time.monotonic() + _COMMAND_SECONDS_MAX
@@ -114,10 +115,10 @@ class Cast:
         finally:
             process.kill()
             process.wait()
-        found = said.read_text("utf-8", "replace")
         if process.returncode not in ((0, 1) if refused_is_fine else (0,)):
-            raise ServerFailed(f"wafa {command} ended with {process.returncode}\nThe end of {said}:\n{found[-500:]}")
-        return found
+            end = complained.read_text("utf-8", "replace")[-_COMPLAINT_CHARS:]
+            raise ServerFailed(f"wafa {command} ended with {process.returncode}\nThe end of {complained}:\n{end}")
+        return said.read_text("utf-8", "replace")
 
     def metrics_url(self, command: str) -> str:
         """Where the worker's or the views' metrics are."""

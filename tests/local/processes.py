@@ -14,8 +14,13 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+    if not Path("/proc/self/stat").exists():
+        return True
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it was reaped between the question and the answer
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def comes_true(claim: Callable[[], bool], *, seconds: float = 10.0) -> bool:

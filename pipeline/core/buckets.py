@@ -1,9 +1,10 @@
 """Rolling figures: how much of what happened on which day, for windows of 7, 30, 90 and 365 days.
 
-For each measure one series of numbers, the newest day first: the day, its value, then the gap in days to the one before
-and its value, and so on. Small numbers pack into a byte each, and empty days take none. Days are kept for 90 days, then
-merged into weeks, for 40 weeks: so the figures over 365 days are exact to a week. Older ones are gone from here;
-lifetime totals stand elsewhere. A late event counts on its own day while that is kept.
+For each measure one series of numbers, the newest day first, then the gap in days to the one before, and so on: as it
+is where the day's value is 1, as most are; below zero with the value behind it where it is another. Small numbers pack
+into a byte each, and empty days take none. Days are kept for 90 days, then merged into weeks, each whole, for 40 weeks:
+so the figures over 365 days are exact to a week. Older ones are gone from here; lifetime totals stand elsewhere. A late
+event counts on its own day while that is kept.
 """
 
 from __future__ import annotations
@@ -48,18 +49,18 @@ def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buc
     """The buckets with `value` more of `measure` on `day`. A day no longer kept changes nothing."""
     if value == 0:
         return buckets
-    if day < today - _DAYS_KEPT:
+    if day < _first_day(today):
         day = _week(day)
-        if day < _oldest(today):
+        if day < _first_week(today):
             return buckets
     missing = measure + 1 - len(buckets)
     if missing > 0:
         buckets += ((),) * missing
     series = buckets[measure]
-    if not series or day > series[0]:  # a new day
-        after = (day, value, day - series[0], *series[1:]) if series else (day, value)
-    elif day == series[0] and series[1] + value:  # the newest day again
-        after = (day, series[1] + value, *series[2:])
+    last = abs(series[0]) if series else 0
+    if day > last:  # a new day
+        gap = day - last
+        after = (*_told(day, value), *((gap if series[0] > 0 else -gap, *series[1:]) if series else ()))
     else:
         days = dict(_days(series))
         days[day] = days.get(day, 0) + value
@@ -69,25 +70,37 @@ def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buc
     return tuple(kept)
 
 
+def ages(since: int, today: int) -> bool:
+    """Whether what was kept on one day is kept otherwise on another: weeks have passed out of the days."""
+    return _first_day(since) != _first_day(today)
+
+
 def aged(buckets: Buckets, today: int) -> Buckets:
-    """The buckets as they are kept on `today`: days past 90 merged into weeks, weeks past 40 gone."""
-    return tuple(_aged(series, today - _DAYS_KEPT, _oldest(today)) for series in buckets)
+    """The buckets as they are kept on `today`: weeks whose days are past 90 merged, those past 40 weeks gone."""
+    return tuple(_aged(series, _first_day(today), _first_week(today)) for series in buckets)
 
 
-def _aged(series: Series, cut: int, oldest: int) -> Series:
-    if not series or series[0] - sum(series[2::2]) >= cut:
-        return series
+def _aged(series: Series, first_day: int, first_week: int) -> Series:
     days: dict[int, int] = {}
     for day, value in _days(series):
-        kept = day if day >= cut else _week(day)
-        if kept >= oldest:
+        kept = day if day >= first_day else _week(day)
+        if kept >= first_week:
             days[kept] = days.get(kept, 0) + value
+    return _series(days)
+
+
+def from_pairs(series: Series) -> Series:
+    """The series of one that has a value behind every day, as it was kept before."""
+    days, day = {}, 2 * series[0] if series else 0  # the first step, a day and no gap, leads to it
+    for gap, value in zip(series[::2], series[1::2], strict=True):
+        day -= gap
+        days[day] = value
     return _series(days)
 
 
 def newest(buckets: Buckets, measure: int) -> int:
     """The latest day, or week's first, with anything of a measure; 0: none is kept."""
-    return buckets[measure][0] if measure < len(buckets) and buckets[measure] else 0
+    return abs(buckets[measure][0]) if measure < len(buckets) and buckets[measure] else 0
 
 
 def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
@@ -95,9 +108,10 @@ def figures(buckets: Buckets, today: int) -> dict[int, list[int]]:
     sums, longest = [[0] * _MEASURES for _ in WINDOWS], WINDOWS[-1]
     for measure, series in enumerate(buckets):
         if series:
-            age, numbers = today - 2 * series[0], iter(series)  # `_days`, without a generator
-            for gap, value in zip(numbers, numbers, strict=True):
-                age += gap
+            age, numbers = today - 2 * abs(series[0]), iter(series)  # `_days`, without a generator
+            for gap in numbers:
+                age += abs(gap)
+                value = 1 if gap > 0 else next(numbers)
                 if 0 <= age < longest:
                     sums[_SHORTEST[age]][measure] += value
             for shorter, longer in pairwise(sums):  # a longer window holds the shorter one
@@ -131,10 +145,10 @@ def days_with(buckets: Buckets, measure: int) -> list[int]:
 
 def _days(series: Series) -> Iterator[tuple[int, int]]:
     """(day, value) of a series, the newest first."""
-    day, numbers = 2 * series[0] if series else 0, iter(series)  # the first step, a day and no gap, leads to it
-    for gap, value in zip(numbers, numbers, strict=True):
-        day -= gap
-        yield day, value
+    day, numbers = 2 * abs(series[0]) if series else 0, iter(series)  # the first step, a day and no gap, leads to it
+    for gap in numbers:
+        day -= abs(gap)
+        yield day, 1 if gap > 0 else next(numbers)
 
 
 def _series(days: dict[int, int]) -> Series:
@@ -143,14 +157,23 @@ def _series(days: dict[int, int]) -> Series:
     numbers: list[int] = []
     before = 0
     for day in newest_first:
-        numbers += (before - day if numbers else day, days[day])
+        numbers += _told(before - day if numbers else day, days[day])
         before = day
     return tuple(numbers)
+
+
+def _told(gap: int, value: int) -> Series:
+    return (gap,) if value == 1 else (-gap, value)
 
 
 def _week(day: int) -> int:
     return day - (day - _MONDAY) % 7
 
 
-def _oldest(today: int) -> int:
-    return _week(today - _DAYS_KEPT) - 7 * _WEEKS_KEPT
+def _first_day(today: int) -> int:
+    """The first that is kept by itself: a Monday, for weeks are merged whole."""
+    return _week(today - _DAYS_KEPT)
+
+
+def _first_week(today: int) -> int:
+    return _first_day(today) - 7 * _WEEKS_KEPT

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.buckets import from_pairs
 from pipeline.core.cases import Kind, has_open_complaint, was_served_well
 from pipeline.core.folded import as_gaps, with_even_past
 from pipeline.core.marks import shortened
@@ -22,7 +23,10 @@ from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import LIFECYCLES, STAGES, Case, Ledger, Needs, Profile, Ticket
 from pipeline.core.words import CODE_BY_WORD, WORD_BY_CODE, short
 
-VERSION: Final = 4
+VERSION: Final = 5
+_BEFORE_ONES: Final = 4
+"""Packed when rolling figures had a value behind every day, open considerations their rule in full, and a ledger the
+instant through which it is folded."""
 _BEFORE_CASES: Final = 3
 """Packed when open tickets stood beside their cases: read with how grave they are in the cases."""
 _BEFORE_WORDS: Final = 2
@@ -65,6 +69,8 @@ def unpack(packed: bytes) -> Profile:
     """The profile of these bytes. Raises UnknownVersion."""
     _check(packed)
     profile = _decode(memoryview(packed)[_HEADER.size :])
+    if packed[0] <= _BEFORE_ONES:
+        profile = _with_ones(profile)
     if packed[0] <= _BEFORE_CASES:
         profile = _with_cases(profile)
     if packed[0] > _BEFORE_WORDS:
@@ -103,6 +109,16 @@ def _with_words(profile: Profile, told: Mapping[str, str], next_review_at: int) 
 def _check(packed: bytes) -> None:
     if not _BEFORE_MARGINS <= packed[0] <= VERSION:
         raise UnknownVersion(f"packed profile: expected version {_BEFORE_MARGINS} to {VERSION}, got {packed[0]}")
+
+
+def _with_ones(profile: Profile) -> Profile:
+    ledger = profile.ledger
+    return replace(
+        profile,
+        ledger=replace(ledger, folded_through_after=ledger.folded_through_after - ledger.folded_last_at),
+        buckets=tuple(map(from_pairs, profile.buckets)),
+        considerations=tuple(replace(each, rule_code=short(each.rule_code)) for each in profile.considerations),
+    )
 
 
 def _with_cases(profile: Profile) -> Profile:

@@ -36,6 +36,7 @@ from pipeline.core.profile import (
     Order,
     Profile,
 )  # fmt: skip
+from pipeline.core.words import short
 from pipeline.schemas import logged
 
 RETENTION_OFFER: Final = "retention_offer"
@@ -118,7 +119,7 @@ def _with(profile: Profile, name: str, policy: Policy, cause: _Cause) -> tuple[C
         return profile.considerations
     expires_at = cause.not_before_at + rule.expires_after_days * DAY_SECONDS
     new = Consideration(
-        name, rule.edition, cause.key, packed_id(cause.event_id), cause.source, cause.at, profile.as_of,
+        short(name), rule.edition, cause.key, packed_id(cause.event_id), cause.source, cause.at, profile.as_of,
         cause.not_before_at, expires_at,
     )  # fmt: skip
     return (*profile.considerations, new)

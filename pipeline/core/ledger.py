@@ -304,14 +304,16 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
     orders = ledger.orders[:place] + ledger.orders[place + 1 :]
     through = max(ledger.folded_through_at, _told_last(order))
     if not order.known:  # its refunds wait on
-        return replace(ledger, orders=orders, folded_through_at=through)
+        return replace(ledger, orders=orders, folded_through_after=through - ledger.folded_last_at)
     refunds = ledger.refunds
     if refunds:
         refunds = tuple(refund for refund in refunds if refund.order != order.order)
     marks = with_mark(ledger, order.order)
     if order.cancelled:
-        return replace(ledger, orders=orders, refunds=refunds, folded_through_at=through, folded_marks=marks)
+        after = through - ledger.folded_last_at
+        return replace(ledger, orders=orders, refunds=refunds, folded_through_after=after, folded_marks=marks)
     kept = worth(order, ledger.refunds)
+    last_at = max(ledger.folded_last_at, order.purchased_at)
     days, past = with_day(ledger, day_of(order.purchased_at, zone), kept.brought_minor)
     return replace(
         ledger,
@@ -321,10 +323,10 @@ def _fold(ledger: Ledger, order: Order, zone: str) -> Ledger:
         folded_revenue_minor=ledger.folded_revenue_minor + order.revenue_minor,
         folded_refunded_minor=ledger.folded_refunded_minor + kept.refunded_minor,
         folded_discount_minor=ledger.folded_discount_minor + order.discount_minor,
-        folded_through_at=through,
+        folded_through_after=through - last_at,
         folded_marks=marks,
         folded_first_at=min(ledger.folded_first_at or order.purchased_at, order.purchased_at),
-        folded_last_at=max(ledger.folded_last_at, order.purchased_at),
+        folded_last_at=last_at,
         folded_days=as_gaps(days),
         past=past,
         folded_margin_minor=ledger.folded_margin_minor + kept.margin_minor,

@@ -214,7 +214,8 @@ class Ledger(_Entry, frozen=True):
     folded_revenue_minor: int = 0
     folded_refunded_minor: int = 0
     folded_discount_minor: int = 0
-    folded_through_at: int = 0
+    folded_through_after: int = 0
+    """How many seconds after the latest folded order the latest word of a folded entry is dated."""
     folded_first_at: int = 0
     folded_last_at: int = 0
     folded_days: tuple[int, ...] = ()
@@ -234,6 +235,11 @@ class Ledger(_Entry, frozen=True):
     past: Past | None = None
     folded_marks: bytes = b""
     """Of the latest folded orders, one after the other: see `folded.is_folded`."""
+
+    @property
+    def folded_through_at(self) -> int:
+        """Of entries dated so far it is no more known one by one whether they came; 0: none is folded."""
+        return self.folded_last_at + self.folded_through_after
 
 
 EVERY_CHANNEL: Final = "*"
@@ -273,7 +279,8 @@ class Ticket(_Entry, frozen=True):
 class Consideration(_Entry, frozen=True):
     """A trigger whose cause has come and whose end has not."""
 
-    rule: str
+    rule_code: str
+    """In short, as `words` has it."""
     edition: int
     business_key: str
     cause_id: str | tuple[int, int]
@@ -285,6 +292,11 @@ class Consideration(_Entry, frozen=True):
     expires_at: int
     announced: int = 0
     """Whether its being held has been said."""
+
+    @property
+    def rule(self) -> str:
+        """Whose trigger it is."""
+        return full(self.rule_code)
 
 
 class Touched(_Entry, frozen=True):

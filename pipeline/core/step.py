@@ -143,8 +143,9 @@ def _applied(
     if event.simulated:
         changes["simulated"] = 1
     if now.today != before.bucket_day:
-        changes["buckets"] = buckets.aged(changes.get("buckets", before.buckets), now.today)
         changes["bucket_day"] = now.today
+        if buckets.ages(before.bucket_day, now.today):
+            changes["buckets"] = buckets.aged(changes.get("buckets", before.buckets), now.today)
     outcome = Outcome.LATE if as_of - at > _LATE_SECONDS else Outcome.ACCEPTED
     return replace(before, **changes), outcome, tuple(now.notes)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.buckets import Buckets, Measure, add, aged, days_with, figures
+from pipeline.core.buckets import Buckets, Measure, add, aged, ages, days_with, figures, from_pairs
 from tests.core.lives import STEADY
 
 FIRST = 20_000
@@ -68,6 +68,39 @@ def test_the_order_of_adding_is_of_no_matter(adds: list[tuple[int, int, Measure,
 
 
 @STEADY
+@given(st.lists(ADDED, max_size=30))
+def test_ageing_once_a_week_is_ageing_every_day(adds: list[tuple[int, int, Measure, int, bool]]) -> None:
+    """So what a customer's state is does not hang on which days they were heard of."""
+    daily: Buckets = ()
+    weekly: Buckets = ()
+    today = kept_on = FIRST
+    for later, late, measure, value, _ in adds:
+        for _ in range(later):
+            today += 1
+            daily = aged(daily, today)
+        daily = add(daily, today - late, measure, value, today)
+        weekly = add(weekly, today - late, measure, value, today)
+        if ages(kept_on, today):
+            weekly = aged(weekly, today)
+        kept_on = today
+    assert weekly == daily
+
+
+@STEADY
+@given(st.dictionaries(st.integers(19_910, 20_000), st.integers(-5, 5).filter(bool), max_size=20))
+def test_a_series_kept_with_a_value_behind_every_day_is_read(days: dict[int, int]) -> None:
+    newest_first = sorted(days, reverse=True)
+    gaps = [after - before for before, after in zip(newest_first[1:], newest_first, strict=False)]
+    pairs = [number for step, day in zip(newest_first[:1] + gaps, newest_first, strict=True)
+             for number in (step, days[day])]  # fmt: skip
+    expected: Buckets = ()
+    for day, value in days.items():
+        expected = add(expected, day, Measure.ORDERS, value, 20_000)
+    assert (from_pairs(tuple(pairs)),) == (expected or ((),))
+    assert days_with((from_pairs(tuple(pairs)),), Measure.ORDERS) == newest_first
+
+
+@STEADY
 @given(st.lists(ADDED, max_size=20))
 def test_what_is_taken_back_leaves_nothing(adds: list[tuple[int, int, Measure, int, bool]]) -> None:
     buckets, naive, today = filled([(*each[:4], False) for each in adds])
@@ -83,10 +116,12 @@ def test_days_are_kept_for_ninety_then_weeks_for_forty_then_nothing() -> None:
     for day in range(FIRST, FIRST + 800):
         buckets = aged(add(buckets, day, Measure.ORDERS, 1, day), day)
     days = days_with(buckets, Measure.ORDERS)
-    assert days[:91] == list(range(FIRST + 799, FIRST + 799 - 91, -1))
-    weeks = days[91:]
-    assert len(weeks) in (40, 41)
-    assert all((day - 4) % 7 == 0 for day in weeks), "day 4 since 1970-01-01 was Monday 5 January"
+    today = FIRST + 799
+    monday = next(day for day in range(today - 90, 0, -1) if (day - 4) % 7 == 0)  # 5 January 1970 was one, and day 4
+    assert days[: today - monday + 1] == list(range(today, monday - 1, -1)), "90 days, and the rest of their first week"
+    weeks = days[today - monday + 1 :]
+    assert len(weeks) == 40
+    assert weeks[0] == monday - 7
     assert all(newer - older == 7 for newer, older in pairwise(weeks))
 
 

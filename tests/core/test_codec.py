@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import stage as stages
+from pipeline.core.buckets import Measure, figures
 from pipeline.core.cases import Kind, has_open_complaint
 from pipeline.core.codec import _HEADER, VERSION, pack, peek, unpack
 from pipeline.core.decisions import Outcome, Reason
@@ -202,3 +203,30 @@ def test_offers_of_version_3_are_spread_over_the_quarters_and_no_ticket_is_a_com
     assert not has_open_complaint(read)
     half = replace(old, needs=replace(needs, settled_discounted=4))
     assert unpack(b"\x03" + pack(half)[1:]).needs.with_offer == (2, 1)
+
+
+VERSION_4: Final = bytes.fromhex(
+    "0469f1a477000200dc0048ce695661c0ce69e8b84000000200ce69e766c0a0a108ce69de2c40000000000000000000dc001491dc0012cf7f"
+    "da61456c25ed39ce69e766c000cd1388000001000001cd07d0000000a00000009001cd27100000ce6957b340ce6957b340ce6957b34091cd"
+    "4fe70000ce6957b340ce69e766c0cd0fa000000093cd0fa0cd0fa0c0c404e53e28239494cd505401710194cd5054cd138871cd27109098cd"
+    "5055010f0138022b01cd5055c41e92eaa7aaf0079fd8f76d8e73cc7098ab36b9facec21c7359cdc5b0245ef59195a122a12301ce695661c0"
+    "0090000090919ab0666565646261636b5f7265717565737401a142d93d4f72646572436f6d706c65746564203131302063757272656e6379"
+    "3d555344206f726465725f69643d4220726576656e75655f6d696e6f723d35303030a473686f70ce69e766c0ce69e766c0ce69f9dbc0ce6a"
+    "2168c00191ce696a284081a10ece696a284094a10ea110a116ce69e766c0c0c09000c0c090c00000000000050000000000a12f0000cd4fe7"
+    "ce69f9dbc0ce1f82bae3000090a00090909000c0c0dc001600000000a0000000a000a000909000cce190920001000000909a9090c090c000"
+    "900000000090"
+)
+"""As version 4 packed a customer at 113 days: A 100.00 of day 1, folded, and B 50.00 of day 110, whose feedback request
+waits; e-mails on days 0, 96 and 111, and two on day 40."""
+
+
+def test_a_profile_of_version_4_keeps_its_days_its_open_triggers_and_how_far_its_ledger_is_folded() -> None:
+    profile = unpack(VERSION_4)
+    assert VERSION_4[0] == 4
+    shown = figures(profile.buckets, 20_454 + 113)
+    assert [shown[days][Measure.EMAILS_DELIVERED] for days in (7, 30, 90, 365)] == [1, 2, 4, 5]
+    assert [shown[days][Measure.REVENUE_MINOR] for days in (7, 30, 90, 365)] == [5_000, 5_000, 5_000, 15_000]
+    assert [(each.rule, each.business_key) for each in profile.considerations] == [("feedback_request", "B")]
+    assert profile.ledger.folded_through_at == profile.ledger.folded_last_at == seconds(1)
+    assert unpack(pack(profile)) == profile
+    assert len(pack(profile)) < len(VERSION_4)

@@ -79,7 +79,7 @@ def test_unread_input_that_was_deleted_stops_its_partition_with_the_offsets(
 
 def fill(job: Job, records: int) -> None:
     """Records in partition 0."""
-    producer = Producer({"bootstrap.servers": job.bootstrap, "log_level": 0})
+    producer = Producer({"bootstrap.servers": job.bootstrap, "enable.idempotence": True, "log_level": 0})
     for _ in range(records):
         producer.produce(f"{job.prefix}in", b"", b"key", 0)
     assert producer.flush(30) == 0
@@ -122,7 +122,7 @@ def test_who_comes_back_after_another_did_its_work_is_fenced_and_goes_on_from_th
         await other.engine.stop()
         delete(job, 50)
         zombie.engine.take(run_of(zombie.place.topic, range(50, 60), 0))
-        await until(lambda: zombie.status.position == 60)
+        await until(lambda: zombie.status.phase is Phase.RUNNING and zombie.status.position == 60)
         await zombie.take(range(60, 70), 60)
         await zombie.engine.stop()
         return positions(job.bootstrap, f"{job.prefix}state", PARTITIONS)[0]

@@ -67,7 +67,8 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer = Producer({**librdkafka_config(settings), "linger.ms": 5})
+        # Idempotent: on topics made a moment ago a first batch is often sent again, past the ones behind it.
+        self._producer = Producer({**librdkafka_config(settings), "linger.ms": 5, "enable.idempotence": True})
 
     def send(self, topic: Topic, key: str, value: bytes | None, headers: dict[str, bytes] | None = None) -> None:
         """Queue one record, on the partition its key belongs to."""

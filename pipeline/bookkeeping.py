@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +45,7 @@ def document(books: Audit) -> dict[str, Any]:
         "customers": customers.count,
         "adds_up": books.adds_up,
         "value_to_date_minor": customers.value.value_to_date_minor,
-        "parts": customers.value._asdict(),
+        "parts": asdict(customers.value),
         "by_channel": [
             {"channel": channel or None, "customers": round(parts / WHOLE, 6),
              "value_minor": customers.value_by_channel[channel]}

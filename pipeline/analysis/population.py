@@ -35,7 +35,7 @@ ALIKE_MIN: Final = 50
 BEST: Final = 900
 """Thousandths who stay below the best tenth."""
 _WHOLE: Final = 1000
-_NUMBERS: Final = len(Outlook._fields) - 1 + len(Habits._fields)
+_NUMBERS: Final = len(Outlook.__struct_fields__) - 1 + len(Habits._fields)
 """Numbers kept of a customer, eight bytes each; their segment is one more."""
 _GAMMA: Final = (1.0 + ACCURACY) / (1.0 - ACCURACY)
 """Each bin of a sketch ends at so many times its beginning."""
@@ -76,7 +76,10 @@ class Customers:
     def add(self, outlook: Outlook, habits: Habits) -> None:
         """One customer more."""
         self._segment.append(self._segments.setdefault(outlook.segment, len(self._segments)))
-        self._numbers.extend([*outlook[:7], *outlook[8:], *habits])
+        self._numbers.extend([
+            outlook.actual_minor, outlook.expected_minor, outlook.orders_ahead, outlook.p_return, outlook.orders,
+            outlook.upkeep_minor, outlook.serve_minor, outlook.tenure, outlook.categories, *habits,
+        ])  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._segment)

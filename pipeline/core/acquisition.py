@@ -90,7 +90,7 @@ def shares(profile: Profile, rules: ValueRules) -> dict[str, int]:
 
 def won_by(profile: Profile, rules: ValueRules) -> str | None:
     """The channel that had the largest part in winning them, of equal ones the first by name; None if none had."""
-    parts = shares(profile, rules)
+    parts = shares(profile, rules) if profile.touched else None
     return max(sorted(parts), key=lambda each: parts[each]) if parts else None
 
 

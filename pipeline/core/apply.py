@@ -23,6 +23,7 @@ from pipeline.core import ledger as ledgers
 from pipeline.core.buckets import Buckets, Measure
 from pipeline.core.days import day_of
 from pipeline.core.guardrails import NEVER
+from pipeline.core.live import days_bought
 from pipeline.core.marks import mark, short_mark
 from pipeline.core.moment import Changes, Moment, Note
 from pipeline.core.profile import (
@@ -171,7 +172,7 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
     state, reason = lifecycle.silent(
         Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy, profile.pace
     )
-    days = ledgers.all_days(after, zone) if state == Lifecycle.NEW or now.models.shop is not None else ()
+    days = days_bought(after, zone, now.customer_id) if state == Lifecycle.NEW or now.models.shop is not None else ()
     if state != Lifecycle.NEW or len(days) >= now.policy.lifecycle.active_from_purchases:
         state, reason = lifecycle.ON_PURCHASE[state]
     changes: Changes = {

@@ -33,7 +33,7 @@ PARTS: Final = {
     "service_recorded_cost_minor": "service",
 }
 """The line of each part of a value."""
-assert tuple(PARTS) == Value._fields, "every part has its line"
+assert tuple(PARTS) == Value.__struct_fields__, "every part has its line"
 
 
 class Line(NamedTuple):
@@ -80,7 +80,7 @@ class Sums:
         """One customer more, with what winning them cost, channel by channel."""
         self.count += 1
         self.net_revenue_minor += net_revenue_minor
-        self.value = Value(*(mine + theirs for mine, theirs in zip(self.value, worth, strict=True)))
+        self.value += worth
         left, parts_left = worth.value_to_date_minor, WHOLE
         for channel, share, cost_minor in costs:
             parts, minor = self.spread.get((channel, month or ""), (0, 0))

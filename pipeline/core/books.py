@@ -194,7 +194,7 @@ def _account(told: _Told, controls: Controls) -> Account:
     month = acquisition.month_of_first(first_at, controls.policy.shop.time_zone)
     shares = acquisition.shares_in(first_at, sorted(told.touches), controls.policy.value)
     costs = acquisition.costs_of(shares, month, controls)
-    of_orders = Worth(*map(sum, zip(NOTHING, *(each.worth for each in orders), strict=True)))
+    of_orders = sum([each.worth for each in orders], start=NOTHING)
     value = Value(
         margin_minor=of_orders.margin_minor,
         channel_cost_minor=sum(each.cost_minor for each in costs),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import astuple
+
 from pipeline.core.acquisition import WHOLE, channel_costs, channel_view, cohort_month, parts_of
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, instant
@@ -117,7 +119,7 @@ def _entries(before: Value, after: Value, event: logged.Logged) -> list[Entry]:
         return []
     return [
         _entry(part, new - old, event)
-        for part, old, new in zip(Value._fields, before, after, strict=True)
+        for part, old, new in zip(Value.__struct_fields__, astuple(before), astuple(after), strict=True)
         if new != old
     ]
 

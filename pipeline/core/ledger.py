@@ -204,7 +204,7 @@ def worth_of(ledger: Ledger) -> Worth:
     """What all orders are worth, folded ones included."""
     back = {refund.order for refund in ledger.refunds}
     live = [worth(order, ledger.refunds) if order.order in back else whole(order) for order in purchases(ledger)]
-    return Worth(*map(sum, zip(folded_worth(ledger), *live, strict=True)))
+    return sum(live, start=folded_worth(ledger))
 
 
 def folded_worth(ledger: Ledger) -> Worth:

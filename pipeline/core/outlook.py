@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -30,7 +30,7 @@ NO_SEGMENT: Final = "none"
 _WHOLE: Final = 1000
 
 
-class Outlook(NamedTuple):
+class Outlook(msgspec.Struct, frozen=True, gc=False):
     """A customer's figures that are compared with others'; money in minor units."""
 
     actual_minor: int
@@ -67,12 +67,12 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     """Of what they gave back."""
 
 
-def facts(profile: Profile, controls: Controls, day: int) -> Facts | None:
-    """What is known and expected of a customer on a day; None before a purchase or a model."""
+def facts(profile: Profile, controls: Controls, day: int, customer_id: str = "") -> Facts | None:
+    """What is known and expected of a customer on a day; None before a purchase or a model. Quicker with their id."""
     rules = controls.policy
     scope = scope_of(profile, controls.models, rules)
     ledger, zone = profile.ledger, rules.shop.time_zone
-    live = live_of(ledger, zone) if scope else None
+    live = live_of(ledger, zone, customer_id) if scope else None
     history = history_with(ledger, zone, live) if live else None
     if scope is None or live is None or history is None:
         return None

@@ -78,10 +78,10 @@ def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
 
     `analysis` names only groups that are large enough.
     """
-    for key in (alike(segment, tenure), alike(EVERY, tenure), alike(EVERY, EVERY)):
-        if key in found:
-            return found[key]
-    return 0
+    figure = found.get(alike(segment, tenure))
+    if figure is None:
+        figure = found.get(alike(EVERY, tenure))
+    return found.get(alike(EVERY, EVERY), 0) if figure is None else figure
 
 
 def at(cuts: tuple[int, ...], permille: int) -> float:

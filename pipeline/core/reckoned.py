@@ -33,14 +33,14 @@ class Reckoned(NamedTuple):
     """What winning them cost."""
 
 
-def reckoned(profile: Profile, controls: Controls) -> Reckoned:
-    """What a view needs more than once."""
+def reckoned(profile: Profile, controls: Controls, customer_id: str = "") -> Reckoned:
+    """What a view needs more than once; with the customer's id quicker."""
     zone, ledger = controls.policy.shop.time_zone, profile.ledger
     today = day_of(profile.as_of, zone)
     return Reckoned(
         today=today,
         purchases=ledgers.purchases(ledger),
-        live=live_of(ledger, zone),
+        live=live_of(ledger, zone, customer_id),
         purchase_days=ledgers.purchase_days(ledger, zone),
         windows=buckets.figures(profile.buckets, today),
         cohort_month=cohort_month(profile, zone),

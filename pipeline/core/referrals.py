@@ -46,6 +46,8 @@ class Told(NamedTuple):
 
 def referral_value_minor(profile: Profile, rules: ValueRules) -> int:
     """The stated share of what friends brought, its square of what theirs did, its cube of the third step's."""
+    if not profile.credited_minor:
+        return 0
     share = rules.referral_share_permille
     weighed = 0
     for depth, amount in enumerate(profile.credited_minor, 1):

@@ -19,6 +19,7 @@ from pipeline.core.timing import next_order_quantile
 from pipeline.schemas import logged
 
 _WHOLE: Final = 1000
+_TIER: Final = tuple(Tier)
 _TIERS: Final = len(Tier)
 _OLDEST: Final = _TIERS**MONTH_ENDS_MAX
 """The leading 1 of as many months as are kept."""
@@ -35,21 +36,21 @@ _MAY_TAKE_TIME: Final = frozenset(
 )
 
 
-def after(profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
+def after(customer_id: str, profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
     """The customer with their tier looked at, if the event moved money or is a review: not at every e-mail."""
     kind = type(event)
     if kind in _MOVES_MONEY:
-        return checked(profile, controls)
+        return checked(customer_id, profile, controls)
     if kind not in _MAY_TAKE_TIME:
         return profile
     if isinstance(event, logged.TicketEvent) and (event.service_minutes or event.service_cost_minor):
-        return checked(profile, controls)
+        return checked(customer_id, profile, controls)
     if isinstance(event, logged.ContactMade) and event.service_minutes:
-        return checked(profile, controls)
+        return checked(customer_id, profile, controls)
     return profile
 
 
-def checked(profile: Profile, controls: Controls) -> Profile:
+def checked(customer_id: str, profile: Profile, controls: Controls) -> Profile:
     """The customer with their tier looked at, and what it was at the ends of the months since the last look."""
     population, before = controls.population, profile.standing
     if not profile.ledger.last_at and before is None:
@@ -57,7 +58,7 @@ def checked(profile: Profile, controls: Controls) -> Profile:
     today = day_of(profile.as_of, controls.policy.shop.time_zone)
     if not profile.ledger.last_at and before is not None:
         return replace(profile, standing=_without_purchase(before, today))
-    known = None if population is None else facts(profile, controls, today)
+    known = None if population is None else facts(profile, controls, today, customer_id)
     if population is None or known is None:
         return profile
     return replace(profile, standing=_standing(before, known, controls, today))
@@ -66,7 +67,7 @@ def checked(profile: Profile, controls: Controls) -> Profile:
 def _standing(before: Standing | None, known: Facts, controls: Controls, today: int) -> Standing:
     population, rules = controls.population, controls.policy.tiers
     assert population is not None, "figures are told by it"
-    held, since_days = (Tier(before.tier), _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
+    held, since_days = (_TIER[before.tier], _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
     told = figures(known, population, rules, held)
     found = tiers.told(told, population, rules, held)
     tier = tiers.settled(held, since_days, found, rules)
@@ -117,7 +118,7 @@ def _doubted(told: Figures, known: Facts, lines: tuple[Population, TierRules], h
         refunds=known.refunded_margin_minor,
         keeping=worth.send_cost_minor + worth.marketing_cost_minor,
     )
-    return told._replace(p_below_zero=below, p_below_zero_usual=usual, drags=drags)
+    return replace(told, p_below_zero=below, p_below_zero_usual=usual, drags=drags)
 
 
 def _is_doubtful(known: Facts, population: Population) -> bool:

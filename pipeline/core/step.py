@@ -87,7 +87,7 @@ def step(
     if not isinstance(event, logged.Tick):
         after, told, odd = referrals.told_on(customer_id, profile, after, event)
         notes += odd
-    after = standing.after(after, event, controls)
+    after = standing.after(customer_id, after, event, controls)
     if not tick_at:
         return Step(replace(after, next_review_at=0), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.

@@ -15,6 +15,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Final, NamedTuple
 
+import msgspec
+
 from pipeline.core.outlook import gap_minor
 from pipeline.core.policy import TierRules
 from pipeline.core.population import Population, at
@@ -69,7 +71,7 @@ _BELOW: Final = Drags(
 """The reason that each of them is."""
 
 
-class Figures(NamedTuple):
+class Figures(msgspec.Struct, frozen=True, gc=False):
     """What a tier is told from; money in minor units."""
 
     actual_minor: int

@@ -9,9 +9,10 @@ International Journal of Research in Marketing 24(3), 201-209 (MBG/NBD, in which
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, expm1, inf, log, log1p
 from typing import Final
+
+import msgspec
 
 SERIES_TERMS_MAX: Final = 20_000
 """Terms of a hypergeometric series at most."""
@@ -32,8 +33,7 @@ _NODES: Final = (
 """Gauss-Legendre on 0..1: where to look, and how much it counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, gc=False):
     """How the shop's customers buy and leave: rates a week ~ Gamma(r, alpha), chance of leaving ~ Beta(a, b)."""
 
     r: float

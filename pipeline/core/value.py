@@ -7,7 +7,10 @@ number of minor units, rounded once, and the sum is the sum of what is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import add
+
+import msgspec
+from msgspec.structs import astuple
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.acquisition import ChannelCost, channel_costs
@@ -18,7 +21,7 @@ from pipeline.core.profile import Profile
 from pipeline.core.worth import Worth
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """A customer's value to date, in minor units."""
 
     margin_minor: int
@@ -41,6 +44,10 @@ class Value(NamedTuple):
     """Handling what they gave back."""
     service_recorded_cost_minor: int
     """Recorded by service, and what tickets cost."""
+
+    def __add__(self, other: Value) -> Value:
+        """The sum, part by part."""
+        return Value(*map(add, astuple(self), astuple(other)))
 
     @property
     def acquisition_cost_minor(self) -> int:
@@ -86,4 +93,4 @@ def value_of(worth: Worth, profile: Profile, controls: Controls, costs: Sequence
     )
 
 
-NOTHING = Value(*(0,) * len(Value._fields))
+NOTHING = Value(*(0,) * len(Value.__struct_fields__))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from pipeline.core import cases
 from pipeline.core import ledger as ledgers
 from pipeline.core import stage as stages
@@ -32,7 +34,7 @@ def view(customer_id: str, profile: Profile, controls: Controls, *, partition: i
     first, last = ledgers.first_and_last(profile.ledger)
     first_seen_at = instant(profile.first_seen_at)
     stage, lifecycle = labels(profile.stage, profile.lifecycle)
-    known = reckoned(profile, controls)
+    known = reckoned(profile, controls, customer_id)
     return {
         "customer_id": customer_id,
         "partition": partition,
@@ -108,7 +110,7 @@ def _value(profile: Profile, controls: Controls, known: Reckoned) -> dict[str, A
         "value_to_date_minor": worth_minor,
         "referral_value_minor": referred,
         "value_with_referrals_minor": worth_minor + referred,
-        **to_date._asdict(),
+        **asdict(to_date),
         "cohort_month": known.cohort_month,
         "acquisition_channels": [
             channel_view(each, controls, known.cohort_month or "") for each in known.channel_costs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from pipeline.core.days import instant
 from pipeline.core.explain import ValueEntries, channels
 from pipeline.core.explain_dealings import DealingsTold, owed_document, satisfaction_document
@@ -66,7 +68,7 @@ def _value(life: Life, gathered: ValueEntries) -> dict[str, Any] | None:
         "value_to_date_minor": gathered.value.value_to_date_minor,
         "referral_value_minor": gathered.referral_minor,
         "net_revenue_minor": gathered.revenue_minor,
-        "parts": gathered.value._asdict(),
+        "parts": asdict(gathered.value),
         "entries": [entry._asdict() for entry in gathered.entries],
         "channels": channels(life.profile, life.controls),
     }

@@ -50,6 +50,7 @@ def forms(word: str) -> tuple[str, ...]:
     return (short(word),) if len(word) == 1 else (short(word), word)
 
 
+@lru_cache(maxsize=FORMS_KEPT)
 def full(code: str) -> str:
     """The word that is packed so."""
     return code[1:] if code.startswith(_AS_IT_IS) else WORD_BY_CODE.get(code, code)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import lcm
 from typing import NamedTuple
 
+import msgspec
+
 from pipeline.core import lines
 from pipeline.core.money import portion, rounded
 from pipeline.core.policy import ValueRules
@@ -20,7 +22,7 @@ WHOLE = -1
 """A refund of whatever is left of its order."""
 
 
-class Worth(NamedTuple):
+class Worth(msgspec.Struct, frozen=True, gc=False):
     """Of one order, or summed over some: in minor units, after refunds. What is void is worth nothing."""
 
     revenue_minor: int = 0
@@ -35,9 +37,21 @@ class Worth(NamedTuple):
     returns_minor: int = 0
     """Handling of what was given back."""
 
-    def __add__(self, other: tuple[int, ...]) -> Worth:  # type: ignore[override]  # a sum, not a longer tuple
+    def __add__(self, other: Worth) -> Worth:
         """The sum, figure by figure."""
-        return Worth(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Worth(
+            self.revenue_minor + other.revenue_minor, self.refunded_minor + other.refunded_minor,
+            self.discount_minor + other.discount_minor, self.margin_minor + other.margin_minor,
+            self.commission_minor + other.commission_minor, self.returns_minor + other.returns_minor,
+        )  # fmt: skip
+
+    def __sub__(self, other: Worth) -> Worth:
+        """The difference, figure by figure."""
+        return Worth(
+            self.revenue_minor - other.revenue_minor, self.refunded_minor - other.refunded_minor,
+            self.discount_minor - other.discount_minor, self.margin_minor - other.margin_minor,
+            self.commission_minor - other.commission_minor, self.returns_minor - other.returns_minor,
+        )  # fmt: skip
 
     @property
     def brought_minor(self) -> int:

@@ -8,6 +8,7 @@ from math import floor
 import numpy as np
 import pytest
 from ddsketch import DDSketch
+from msgspec.structs import replace
 
 from bench.histories import day as date_of
 from pipeline.analysis.fit import Fitted, fit_model
@@ -122,7 +123,7 @@ def test_gaps_by_the_array_are_those_of_the_core_customer_by_customer() -> None:
     chance = random.Random(12)
     people = [somebody(chance, ("email", "search", "rare")[number % 3]) for number in range(3_000)]
     people = [
-        (each._replace(categories=chance.randrange(4), upkeep_minor=chance.randrange(30_000)), bought)
+        (replace(each, categories=chance.randrange(4), upkeep_minor=chance.randrange(30_000)), bought)
         for each, bought in people
     ]
     population = measured(divided(people, 1), 20_500)
@@ -134,7 +135,7 @@ def test_gaps_by_the_array_are_those_of_the_core_customer_by_customer() -> None:
     assert (ahead < 0).any()
     assert (gaps > 0).any()
     for (each, _), mine, gap in zip(people, ahead.tolist(), gaps.tolist(), strict=True):
-        core = each._replace(segment=each.segment if each.segment in apart else EVERY)
+        core = replace(each, segment=each.segment if each.segment in apart else EVERY)
         assert mine == ahead_minor(core, 300)
         assert gap == gap_minor(core.p_return, mine, potential_minor(core, mine, population))
 
@@ -191,7 +192,7 @@ def test_of_very_many_segments_the_largest_are_told_apart_however_customers_are_
     """A hundred channels, the lower numbers larger, each large enough for cuts: 64 have them, the rest are in all's."""
     chance = random.Random(8)
     people = [somebody(chance, f"channel-{number:02}") for number in range(100) for _ in range(160 - number)]
-    people = [(outlook._replace(tenure=0), bought) for outlook, bought in people]
+    people = [(replace(outlook, tenure=0), bought) for outlook, bought in people]
     found = measured(divided(people, 1), 20_500)
     assert isinstance(found, Population)
     named = {group.rpartition("/")[0] for group in found.best_categories} - {EVERY}
@@ -216,7 +217,7 @@ def told_of(figures: list[tuple[int, int]]) -> tuple[Population, list[tuple[Tier
     found = []
     for outlook, habits in people:
         seen = Figures(outlook.actual_minor, 0, 0, 0.6, outlook.serve_minor, 0.95, None, Drags(1_000, 0, 0, 0, 0))
-        seen = seen._replace(p_below_zero=None if outlook.serve_minor == 0 else 0.95)
+        seen = replace(seen, p_below_zero=None if outlook.serve_minor == 0 else 0.95)
         found.append((told(seen, population, DEFAULT.tiers, Tier.UNKNOWN)[0], rfm(population, habits).monetary))
     return population, found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from pipeline.core.audit import Customers
 from pipeline.core.value import Value, value
@@ -87,7 +88,7 @@ def test_a_sum_over_customers_is_the_sum_of_each_part_by_part_and_channel_by_cha
         alone.add(profile, driver.controls)
         single.append(alone)
     values = [value(profile, driver.controls) for profile in driver.profiles.values()]
-    assert both.value == Value(*(sum(parts) for parts in zip(*values, strict=True)))
+    assert both.value == Value(*(sum(parts) for parts in zip(*map(astuple, values), strict=True)))
     assert both.net_revenue_minor == sum(each.net_revenue_minor for each in single)
     for channel in both.value_by_channel:
         assert both.value_by_channel[channel] == sum(each.value_by_channel.get(channel, 0) for each in single)

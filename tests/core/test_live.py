@@ -7,11 +7,19 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.days import day_of
-from pipeline.core.ledger import purchases, worth_of
-from pipeline.core.live import live_of
-from pipeline.core.profile import Ledger
+from pipeline.core.ledger import all_days, purchases, worth_of
+from pipeline.core.live import (
+    CUSTOMERS_REMEMBERED,
+    REMEMBERED_FROM_ORDERS,
+    Live,
+    _remembered,
+    days_bought,
+    live_of,
+)
+from pipeline.core.profile import Ledger, Order, Refund
 from pipeline.core.worth import NOTHING, worth
 from tests.core.builders import day
 from tests.core.lives import HASTY, STEADY, histories, live
@@ -40,5 +48,69 @@ def test_orders_come_to_the_same_in_one_pass_and_one_by_one(history: list[Any], 
     assert found.orders == len(purchases(ledger))
 
 
+AMOUNTS = st.integers(0, 3) | st.integers(0, 9_000)
+ENTRIES = st.builds(
+    lambda mark, hours, *money, known, cancelled: Order(
+        mark, 1_767_225_600 + hours * 3_600, 0, money[0], money[1], 0, known, cancelled, margin_minor=money[2]
+    ),
+    st.integers(1, 2**62), st.integers(0, 72), AMOUNTS, AMOUNTS, AMOUNTS,
+    known=st.sampled_from((1, 1, 1, 0)), cancelled=st.sampled_from((0, 0, 0, 1)),
+)  # fmt: skip
+MOVES = st.tuples(st.sampled_from(("come", "come", "go", "change", "refund", "zone", "pack")), st.randoms())
+
+
+@STEADY
+@given(st.lists(ENTRIES, min_size=8, max_size=40, unique_by=lambda each: each.order), st.lists(MOVES, max_size=8))
+def test_what_is_remembered_of_a_busy_customer_is_what_is_reckoned_anew(
+    orders: list[Order], moves: list[tuple[str, Random]]
+) -> None:
+    zone, ledger = "UTC", Ledger(tuple(orders[8:]), folded_revenue_minor=70_000, folded_margin_minor=9)
+    waiting = orders[:8]
+    for move, chance in [("", Random(0)), *moves]:
+        entries, refunds = [*ledger.orders], ledger.refunds
+        if move == "come" and waiting:
+            entries += [waiting.pop() for _ in range(chance.randint(1, len(waiting)))]
+        elif move == "go" and entries:
+            entries.remove(chance.choice(entries))
+        elif move == "change" and entries:
+            place = chance.randrange(len(entries))
+            entries[place] = replace(entries[place], noted=1, margin_minor=chance.randrange(9_000))
+        elif move == "refund" and entries:
+            of = chance.choice(entries)
+            refunds = (
+                *refunds,
+                Refund(chance.getrandbits(62), of.order, of.purchased_at + 9, of.revenue_minor // 2, 0),
+            )
+        elif move == "zone":
+            zone = chance.choice(("UTC", ZONE))
+        elif move == "pack":
+            entries = [replace(entry) for entry in entries]
+        ledger = replace(ledger, orders=tuple(entries), refunds=refunds)
+        assert live_of(ledger, zone, "busy") == live_of(ledger, zone)
+        assert live_of(ledger, zone, "busy") == live_of(ledger, zone), "the second time as the first"
+        assert days_bought(ledger, zone, "busy") == all_days(ledger, zone)
+
+
+def test_a_day_is_forgotten_with_its_last_order_and_stays_with_one_that_leaves_nothing() -> None:
+    at = 1_767_225_600
+    many = [Order(number, at, known=1, margin_minor=5) for number in range(REMEMBERED_FROM_ORDERS)]
+    gone, free, other = (Order(number, at + 86_400, known=1, margin_minor=number - 101) for number in (100, 101, 102))
+    for orders, days in (([gone, free], 2), ([free], 2), ([], 1), ([other], 2), ([], 1)):
+        ledger = Ledger((*many, *orders))
+        found = live_of(ledger, "UTC", "day by day")
+        assert found == live_of(ledger, "UTC")
+        assert len(found.brought_by_day) == days
+
+
+def test_no_more_customers_are_remembered_than_is_said() -> None:
+    ledger = Ledger(tuple(Order(number, 1_767_225_600, known=1) for number in range(REMEMBERED_FROM_ORDERS)))
+    for number in range(2 * CUSTOMERS_REMEMBERED):
+        live_of(ledger, ZONE, f"customer {number}")
+        assert len(_remembered) <= CUSTOMERS_REMEMBERED
+    few = replace(ledger, orders=ledger.orders[1:])
+    live_of(few, ZONE, "few orders")
+    assert "few orders" not in _remembered
+
+
 def test_nothing_bought_is_worth_nothing() -> None:
-    assert live_of(Ledger(), ZONE) == (0, NOTHING, {})
+    assert live_of(Ledger(), ZONE) == Live(0, NOTHING, {})

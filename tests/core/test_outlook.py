@@ -17,7 +17,7 @@ KNOWN = Outlook(
 
 def test_upkeep_is_as_so_far_drawn_to_the_usual_by_two_orders() -> None:
     assert upkeep_minor(KNOWN, 100) == (900 + 2 * 100) / (3 + 2)
-    assert upkeep_minor(KNOWN._replace(orders=300, upkeep_minor=90_000), 100) == pytest.approx(300, abs=2)
+    assert upkeep_minor(replace(KNOWN, orders=300, upkeep_minor=90_000), 100) == pytest.approx(300, abs=2)
 
 
 def test_what_is_expected_has_its_upkeep_taken_off() -> None:
@@ -27,8 +27,8 @@ def test_what_is_expected_has_its_upkeep_taken_off() -> None:
 def test_potential_is_that_of_the_best_tenth_of_those_alike_and_never_less_than_expected() -> None:
     """5,000 through e-mail and as long here; 6,000 as long here; 7,000 of all."""
     assert potential_minor(KNOWN, 3_450, SHOP) == 5_000
-    assert potential_minor(KNOWN._replace(segment="search"), 3_450, SHOP) == 6_000
-    assert potential_minor(KNOWN._replace(tenure=4), 3_450, SHOP) == 7_000
+    assert potential_minor(replace(KNOWN, segment="search"), 3_450, SHOP) == 6_000
+    assert potential_minor(replace(KNOWN, tenure=4), 3_450, SHOP) == 7_000
     assert potential_minor(KNOWN, 8_000, SHOP) == 8_000
 
 
@@ -47,7 +47,7 @@ def test_who_buys_in_few_categories_might_buy_in_as_many_as_the_broadest(
     categories: int, ahead: int, potential: int
 ) -> None:
     """The broadest tenth buy in four. At what is spent in each of three, a fourth makes 4,500 to 6,000."""
-    assert potential_minor(KNOWN._replace(categories=categories), ahead, SHOP) == potential
+    assert potential_minor(replace(KNOWN, categories=categories), ahead, SHOP) == potential
 
 
 def test_a_gap_counts_as_far_as_they_are_likely_to_come_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given
+from msgspec.structs import asdict
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.days import day_of
@@ -51,7 +52,9 @@ def test_a_view_says_what_its_parts_say_by_themselves(life: list[Any]) -> None:
         seen = view("c", profile, driver.controls, partition=0, offset=0)
         told = tuple(seen["value"][name] for name in ("orders", "revenue_minor", "refunded_minor", "discount_minor"))
         assert told == ledgers.totals(profile.ledger)
-        assert {name: seen["value"][name] for name in Value._fields} == value(profile, driver.controls)._asdict()
+        assert {name: seen["value"][name] for name in Value.__struct_fields__} == asdict(
+            value(profile, driver.controls)
+        )
         found = forecast(profile, driver.controls, day_of(profile.as_of, ZONE))
         assert (found is None) == (seen["prediction"] is None)
         if found is not None:

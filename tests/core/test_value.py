@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple, replace
 
 from pipeline.core import ledger as ledgers
 from pipeline.core.door import Admitted, Shop, admit
@@ -107,7 +108,7 @@ def test_a_refund_takes_its_share_of_margin_discount_and_commission_and_costs_it
     assert worth.commission_cost_minor == 560 * 3 // 4
     assert worth.return_cost_minor == 350
     whole = after(bought, refund(1, "A", "R", 2_000), refund(2, "A", "S"))
-    assert whole == NO_VALUE._replace(return_cost_minor=700)
+    assert whole == replace(NO_VALUE, return_cost_minor=700)
 
 
 def test_a_refund_that_names_its_lines_takes_their_margin() -> None:
@@ -218,7 +219,7 @@ def test_an_order_all_given_back_in_the_currency_it_was_paid_in_leaves_nothing_w
     for told in permutations([abroad(0, 10_000), abroad(on, 3_333, "R"), abroad(on, 6_667, "S")]):
         driver = live(told, Driver(RATES))
         ledger = driver.profiles["c"].ledger
-        assert ledgers.worth_of(ledger) == (12_500, 12_500, 0, 0, 0, 2 * 350)
+        assert ledgers.worth_of(ledger) == Worth(12_500, 12_500, 0, 0, 0, 2 * 350)
         assert ledgers.standing(ledger) == []
         assert driver.notes == []
 
@@ -386,7 +387,9 @@ def test_the_value_of_two_customers_who_are_one_is_the_sum_of_theirs(history: li
         order_id = getattr(each, "order_id", None)
         theirs[of_whom[order_id] if order_id else chance.random() < 0.5].append(each)
     one, other = (after(*part) if part else NO_VALUE for part in theirs.values())
-    for name, whole, mine, yours in zip(Value._fields, after(*history), one, other, strict=True):
+    for name, whole, mine, yours in zip(
+        Value.__struct_fields__, *map(astuple, (after(*history), one, other)), strict=True
+    ):
         assert abs(whole - (mine + yours)) <= (name in _IN_THOUSANDTHS), name
 
 
@@ -528,7 +531,7 @@ def test_the_entries_behind_a_value_add_up_to_it(life: list[Any]) -> None:
     made_of = explained("c", records)
     expected = value(driver.profiles["c"], driver.controls) if "c" in driver.profiles else NO_VALUE
     assert made_of.value == expected
-    for part, amount in zip(Value._fields, expected, strict=True):
+    for part, amount in zip(Value.__struct_fields__, astuple(expected), strict=True):
         assert sum(entry.amount_minor for entry in made_of.entries if entry.part == part) == amount
 
 

@@ -33,7 +33,6 @@ from pipeline.core.acquisition import WHOLE
 from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
 from pipeline.core.profile import Dealings
-from pipeline.core.value import Value
 
 _BAD: Final = ("complaint", "low rating", "refund", "cancellation")
 _SILENT: Final = ("at_risk", "lapsed")
@@ -240,7 +239,7 @@ class _Taken:
     def standing(self) -> None:
         """Their value to date, by where they stand, by who won them and when."""
         tally, who = self.tally, self.who
-        tally.value = Value(*(mine + theirs for mine, theirs in zip(tally.value, who.value, strict=True)))
+        tally.value += who.value
         for department, owed in who.owed.items():
             tally.owed[department] = tally.owed.get(department, Owed()).plus(owed)
         if not self.first_at:

@@ -1,6 +1,7 @@
 """What an event costs, stage by stage: microseconds of processor time, in this process, without Kafka.
 
     python -m bench.stages [--events 40000] [--customers 20000] [--profile]
+    valgrind --tool=cachegrind --cache-sim=no python -m bench.stages --steps tiers --rounds 2   # and --rounds 1
 
 The doors and the customers' processor run on the reference load as the worker runs them, in batches. The best of three
 rounds is printed: what the code costs, not what else the machine was doing.
@@ -8,6 +9,8 @@ rounds is printed: what the code costs, not what else the machine was doing.
 `step` is also given for purchases alone, each from the customer as it found them. What value, stage, tier and
 prediction cost is what `step` takes with a model and tiers in force more than with none, and what looking at the stage
 of every customer after every event takes by itself: the one is not in `step` before a model, the other always is.
+Where the clock is not to be trusted, count instructions: `--steps` does nothing but these steps, so the difference of
+two counts is what a round takes, to a hundredth.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -72,6 +75,7 @@ POPULATION = Population(
 MEASURED = logged.ModelFitted(
     fitted_at=NOW - timedelta(hours=2), scope=POPULATION_SCOPE, parameters=as_numbers(POPULATION)
 )
+_IN_FORCE = {"none": (), "model": (FITTED,), "tiers": (FITTED, MEASURED)}
 SHOP = Shop("EUR", Rates())
 
 
@@ -234,8 +238,8 @@ class Stages:
             state.changed.clear()
         return time.process_time() - before
 
-    def steps(self, *fitted: logged.ModelFitted) -> Stepped:
-        """`step` alone, nothing packed in between, with what is given in force."""
+    def ready(self, *fitted: logged.ModelFitted) -> tuple[Controls, dict[bytes, Profile], list[tuple[str, bytes, Any]]]:
+        """What is given in force, everybody known, and the events, each with its customer as text and as key."""
         controls = self.controls()
         for control in fitted:
             controls = adopt(controls, control)
@@ -243,7 +247,20 @@ class Stages:
         for each in self.before:
             key = each.key or b""
             profiles[key] = step(key.decode(), profiles.get(key), logged.decode(each.value), controls).profile
-        ready = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
+        events = [((each.key or b"").decode(), each.key or b"", logged.decode(each.value)) for each in self.log]
+        return controls, profiles, events
+
+    def step_only(self, rounds: int, *fitted: logged.ModelFitted) -> None:
+        """Nothing but `step`, so many rounds, each from the same customers."""
+        controls, profiles, ready = self.ready(*fitted)
+        for _ in range(rounds):
+            found = dict(profiles)
+            for name, key, event in ready:
+                found[key] = step(name, found.get(key), event, controls).profile
+
+    def steps(self, *fitted: logged.ModelFitted) -> Stepped:
+        """`step` alone, nothing packed in between, with what is given in force."""
+        controls, profiles, ready = self.ready(*fitted)
         everybody, purchases, afters = dict(profiles), [], []
         before = time.process_time()
         for name, key, event in ready:
@@ -287,13 +304,16 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true", help="also where the time goes, function by function")
+    parser.add_argument("--steps", choices=_IN_FORCE, help="only `step`, with this in force: to count instructions")
+    parser.add_argument("--rounds", type=int, default=1, help="so many times")
     given = parser.parse_args()
     stages = Stages(given.events, given.customers)
     collect_rarely()
+    if given.steps:
+        stages.step_only(given.rounds, *_IN_FORCE[given.steps])
+        return
     print(f"{given.events} events of {given.customers} customers; microseconds an event:")
-    none, model, tiers = (
-        Stepped.best([stages.steps(*fitted) for _ in range(ROUNDS)]) for fitted in ((), (FITTED,), (FITTED, MEASURED))
-    )
+    none, model, tiers = (Stepped.best([stages.steps(*fitted) for _ in range(ROUNDS)]) for fitted in _IN_FORCE.values())
     rows = [
         ("the door, in all", best(ROUNDS, stages.ingest)),
         ("  of it: parse, all checks", best(ROUNDS, stages.parse)),

@@ -19,7 +19,7 @@ from pipeline.core.timing import next_order_quantile
 from pipeline.schemas import logged
 
 _WHOLE: Final = 1000
-_TIER: Final = tuple(Tier)
+_TIER_BY_CODE: Final = tuple(Tier)
 _TIERS: Final = len(Tier)
 _OLDEST: Final = _TIERS**MONTH_ENDS_MAX
 """The leading 1 of as many months as are kept."""
@@ -67,7 +67,7 @@ def checked(customer_id: str, profile: Profile, controls: Controls) -> Profile:
 def _standing(before: Standing | None, known: Facts, controls: Controls, today: int) -> Standing:
     population, rules = controls.population, controls.policy.tiers
     assert population is not None, "figures are told by it"
-    held, since_days = (_TIER[before.tier], _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
+    held, since_days = (_TIER_BY_CODE[before.tier], _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
     told = figures(known, population, rules, held)
     found = tiers.told(told, population, rules, held)
     tier = tiers.settled(held, since_days, found, rules)

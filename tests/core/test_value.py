@@ -380,7 +380,7 @@ _IN_THOUSANDTHS = ("send_cost_minor", "service_time_cost_minor")
 @OFTEN
 @given(histories, st.randoms(use_true_random=False))
 def test_the_value_of_two_customers_who_are_one_is_the_sum_of_theirs(history: list[Any], chance: random.Random) -> None:
-    """Every part of it but what winning them cost: channels are asked for one customer then, not for two."""
+    """Of who came by no channel: those that won two customers would have won one."""
     of_whom = {order_id: chance.random() < 0.5 for order_id in "ABCD"}
     theirs: dict[bool, list[Any]] = {True: [], False: []}
     for each in history:

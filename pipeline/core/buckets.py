@@ -61,6 +61,8 @@ def add(buckets: Buckets, day: int, measure: int, value: int, today: int) -> Buc
     if day > last:  # a new day
         gap = day - last
         after = (*_told(day, value), *((gap if series[0] > 0 else -gap, *series[1:]) if series else ()))
+    elif day == last and (more := value + _newest_value(series)):  # the newest day again
+        after = (*_told(day, more), *series[1 if series[0] > 0 else 2 :])
     else:
         days = dict(_days(series))
         days[day] = days.get(day, 0) + value
@@ -141,6 +143,10 @@ def reaches(buckets: Buckets, measure: int, least: int, since: int) -> bool:
 def days_with(buckets: Buckets, measure: int) -> list[int]:
     """The days that have some of `measure`, the newest first; of days merged into weeks, the week's first."""
     return [day for day, _ in _days(buckets[measure])] if measure < len(buckets) else []
+
+
+def _newest_value(series: Series) -> int:
+    return 1 if series[0] > 0 else series[1]
 
 
 def _days(series: Series) -> Iterator[tuple[int, int]]:

@@ -55,7 +55,7 @@ check: lint ## the quick part: lint, types, core, contracts
 
 .PHONY: test
 test: lint ## everything the continuous integration runs
-	@$(BIN)/python -m pytest -q --durations=15 --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -q --durations=15 --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup-dev ## style and types

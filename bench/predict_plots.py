@@ -42,8 +42,10 @@ def draw(folder: Path) -> None:
         if "sample" not in name:
             (folder / f"calibration-{name.split(',')[0].lower().replace(' ', '-')}.svg").write_text(plot, "utf-8")
     rules("Complete Journey", weekly, (day(2017, 8, 29), day(2017, 12, 3), 28, 2), (0.05, 0.1, 0.2))
-    rules("CDNOW sample", sample, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
-    rules("CDNOW all", master, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (0.1, 0.2))
+    for name, bought in (("CDNOW sample", sample), ("CDNOW all", master)):
+        for repeats in (1, 2, 5):
+            window = (day(1997, 9, 30), day(1998, 4, 1), 90, repeats)
+            rules(f"{name}, {repeats} repeats or more", bought, window, (0.05, 0.1, 0.2))
     season("CDNOW sample", sample, day(1997, 9, 30), day(1998, 6, 30))
     season("Complete Journey", weekly, day(2017, 8, 29), day(2017, 12, 31))
     (folder / "weeks-cdnow.svg").write_text(season("CDNOW", master, day(1997, 9, 30), day(1998, 6, 30)), "utf-8")

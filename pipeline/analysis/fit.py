@@ -10,7 +10,7 @@ from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
 from pipeline.analysis.band import forecast_band
 from pipeline.analysis.counts import Counts, counted
-from pipeline.analysis.overdue import USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
+from pipeline.analysis.overdue import LEVEL_WEEKS, USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
@@ -19,8 +19,6 @@ from pipeline.core.predict import HORIZON_DAYS, YEARLY_DISCOUNT, Model, not_of_a
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import PRIOR_DAYS, Spend
 
-LEVEL_WEEKS: Final = 6
-"""Weeks on which the level of "overdue" is set: more lag behind a shop that grows older, fewer are noise."""
 SNAPSHOTS: Final = 4
 """Earlier days whose predictions, matured since, teach the calibration; a month between them."""
 DOUBT_CUSTOMERS_MAX: Final = 2_000
@@ -133,7 +131,7 @@ def _level(purchases: Purchases, day: int, alarms: tuple[float, Limits], rhythm:
     if budget * LEVEL_WEEKS < ALARMS_MIN:
         remarks.append(f"overdue: a budget of fewer than {ALARMS_MIN:g} alarms in {LEVEL_WEEKS} weeks sets no level")
         return DEFAULT_LEVEL
-    level, raised = level_for(rhythm, spells, (day - LEVEL_WEEKS * 7 + 1, day), budget, limits)
+    level, raised = level_for(rhythm, spells, day, budget, limits)
     notes.seen["alarms_a_week"] = raised
     if raised > budget * OVER_BUDGET:
         remarks.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from pipeline.analysis.counts import Floats, Whole
 from pipeline.analysis.purchases import Purchases, bought_between
 from pipeline.analysis.rhythm import heaviest, tails
-from pipeline.core.rhythm import REGULARITIES, Rhythm
+from pipeline.core.rhythm import LONGEST_COUNTS, REGULARITIES, Rhythm
 from pipeline.core.timing import Timing
 
 HALVINGS: Final = 40
+LEVEL_WEEKS: Final = 6
+"""The level is set for so many weeks to come, by as many before: more know less of next month, fewer are noise."""
 LEVEL_LEAST: Final = 1e-9
 LEVEL_MOST: Final = 0.5
 """A deadline that half of a customer's own gaps exceed warns of nothing."""
 FIRST_REPEATS_MIN: Final = 20
 """Second orders seen before the shop's own curve of them is used."""
+_NEVER: Final = np.iinfo(np.int64).max // 4
+"""A day far in the future."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +76,7 @@ def spells_of(purchases: Purchases, frequency_min: int = 1) -> Spells:
     first = np.concatenate([[True], who[1:] != who[:-1]])
     starts = np.maximum.accumulate(np.where(first, np.arange(len(who)), 0))
     gaps = np.cumsum(np.log(np.where(first, 7, np.diff(day, prepend=0)) / 7.0))
-    ends = np.where(np.append(~first[1:], False), np.append(day[1:], 0), np.iinfo(np.int64).max // 4)
+    ends = np.where(np.append(~first[1:], False), np.append(day[1:], 0), _NEVER)
     times = np.arange(len(who)) - starts
     known = times >= frequency_min
     rows = (times.astype(float), (day - day[starts]) / 7.0, gaps - gaps[starts])
@@ -84,8 +88,15 @@ def open_between(spells: Spells, first_day: int, last_day: int) -> Spells:
     return _only(spells, (spells.ends >= first_day) & (spells.day <= last_day))
 
 
-def deadlines(rhythm: Rhythm, spells: Spells, level: float) -> Floats:
+def deadlines(rhythm: Rhythm, spells: Spells, level: float, limits: Limits = USUAL_LIMITS) -> Floats:
     """`core.rhythm.deadline` for many."""
+    own = spells.frequency / (spells.frequency + LONGEST_COUNTS)
+    longest = limits.longest_days / 7.0
+    return np.asarray(_rare_silences(rhythm, spells, level) ** own * longest ** (1.0 - own))
+
+
+def _rare_silences(rhythm: Rhythm, spells: Spells, level: float) -> Floats:
+    """`core.rhythm.rare_silence` for many."""
     timing = rhythm.timing
     regular = heaviest(rhythm, spells.frequency, spells.recency, spells.sum_log_gap)
     n = timing.r + regular * spells.frequency
@@ -146,7 +157,7 @@ def tuned(
     return _level_of(lambda level: int(alarms(spells, rule(level), *days)[0].sum()), budget, ends)
 
 
-def _level_of(alarms_at: Callable[[float], int], budget: float, ends: tuple[float, float]) -> float:
+def _level_of(alarms_at: Callable[[float], float], budget: float, ends: tuple[float, float]) -> float:
     """The level that raises so many alarms, found by halving."""
     fewest, most = ends
     for _ in range(HALVINGS):
@@ -159,21 +170,37 @@ def _level_of(alarms_at: Callable[[float], int], budget: float, ends: tuple[floa
 
 
 def level_for(
-    rhythm: Rhythm, spells: Spells, days: tuple[int, int], alarms_a_week: float, limits: Limits = USUAL_LIMITS
+    rhythm: Rhythm, spells: Spells, day: int, alarms_a_week: float, limits: Limits = USUAL_LIMITS
 ) -> tuple[float, float]:
-    """The level of "overdue" that would have kept to a weekly budget between two days, and the alarms a week it raised.
+    """The level of "overdue" that should keep to a weekly budget in the weeks after a day, and the alarms a week by it.
 
-    The least level where the policy's longest silence alone raises more.
+    Counted, not modelled. Of the silences that last on that day, those whose deadline falls in the weeks to come count
+    as far as such lasted until theirs in as many weeks before; beside them as many as silences raised that began in
+    these. So a crowd that came in one month is foreseen when its deadlines near. The least level where the policy's
+    longest silence alone raises more.
     """
-    open_then = open_between(spells, *days)
-    begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, open_then, days, limits))
+    since, until = day - LEVEL_WEEKS * 7 + 1, day + LEVEL_WEEKS * 7
+    seen = open_between(spells, since, day)
+    older, younger = _only(seen, seen.day < since), _only(seen, seen.day >= since)
+    open_now = _only(spells, (spells.day <= day) & (spells.ends > day))
 
-    def alarms_at(level: float) -> int:
-        return int(np.searchsorted(begin, level, "right") - np.searchsorted(end, level, "right"))
+    def raised_by(some: Spells, first: int, last: int) -> Callable[[float], int]:
+        begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, some, (first, last), limits))
+        return lambda level: int(np.searchsorted(begin, level, "right") - np.searchsorted(end, level, "right"))
 
-    weeks = (days[1] - days[0] + 1) / 7.0
-    level = _level_of(alarms_at, alarms_a_week * weeks, (LEVEL_LEAST, LEVEL_MOST))
-    return level, alarms_at(level) / weeks
+    due_then, raised_then = raised_by(_lasting(older), since, day), raised_by(older, since, day)
+    due, begun = raised_by(_lasting(open_now), day + 1, until), raised_by(younger, since, day)
+
+    def alarms_at(level: float) -> float:
+        return due(level) * (raised_then(level) + 1) / (due_then(level) + 1) + begun(level)
+
+    level = _level_of(alarms_at, alarms_a_week * LEVEL_WEEKS, (LEVEL_LEAST, LEVEL_MOST))
+    return level, alarms_at(level) / LEVEL_WEEKS
+
+
+def _lasting(spells: Spells) -> Spells:
+    """The same, if nobody had bought again."""
+    return replace(spells, ends=np.full(len(spells.day), _NEVER))
 
 
 def levels_of_alarms(
@@ -181,9 +208,10 @@ def levels_of_alarms(
 ) -> tuple[Floats, Floats]:
     """From which level on, and below which, each silence raises its alarm within these days; both (spells,).
 
-    A deadline falls as the level rises: it is within a silence from that silence's own tail on. So each is reckoned
-    once, not once for every level that is tried. One shorter than the policy's shortest is beyond no deadline, one as
-    long as its longest beyond every. From infinity on: never; from 0 on, or below infinity: always.
+    A deadline falls as the level rises: it is within a silence from the tail on of the rare silence that is drawn to
+    it. So each is reckoned once, not once for every level that is tried. One shorter than the policy's shortest is
+    beyond no deadline, one as long as its longest beyond every. From infinity on: never; from 0 on, or below infinity:
+    always.
     """
     regular = heaviest(rhythm, spells.frequency, spells.recency, spells.sum_log_gap)
     n = rhythm.timing.r + regular * spells.frequency
@@ -195,7 +223,9 @@ def levels_of_alarms(
         found = np.full(len(n), np.inf)
         for k in REGULARITIES:
             these = (regular == k) & (silent_days >= max(1, limits.shortest_days))
-            found[these] = tails(k, n[these], start[these], silent_days[these] / 7.0)
+            silence, frequency = silent_days[these] / 7.0, spells.frequency[these]
+            rare = silence * (silence * 7.0 / limits.longest_days) ** (LONGEST_COUNTS / frequency)
+            found[these] = tails(k, n[these], start[these], rare)
         found[silent_days >= limits.longest_days] = 0.0
         return found
 

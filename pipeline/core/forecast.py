@@ -130,7 +130,8 @@ def pace_after(ledger: Ledger, days: Sequence[int], models: Models, policy: Poli
     if models.shop is None or not days:
         return None
     rules = policy.forecast
-    weeks = overdue_after(models.shop, _bought(ledger, days, policy.shop.time_zone))
+    longest_weeks = rules.at_risk_max_days / WEEK_DAYS
+    weeks = overdue_after(models.shop, _bought(ledger, days, policy.shop.time_zone), longest_weeks)
     silent_days = ceil(min(weeks * WEEK_DAYS, rules.at_risk_max_days))
     return Pace(max(rules.at_risk_min_days, silent_days), models.mark)
 

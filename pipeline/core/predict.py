@@ -47,7 +47,7 @@ class Model:
     spend: Spend
     rhythm: Rhythm
     level: float
-    """Of a customer's own gaps this fraction is longer than their deadline: set by the shop's budget of alarms."""
+    """Of a customer's own gaps this fraction is rare enough to be news: set by the shop's budget of alarms."""
     fitted_on: int
     """The day (since 1970) up to which buying was learned from."""
     second_order_weeks: float
@@ -144,14 +144,15 @@ def predict(model: Model, history: History, day: int) -> Prediction:
     )
 
 
-def overdue_after(model: Model, history: History) -> float:
+def overdue_after(model: Model, history: History, longest_weeks: float) -> float:
     """Weeks of silence after which a customer is overdue: reckoned once, at each purchase.
 
-    By their own rhythm and the shop's level. Who bought once has no rhythm yet: the shop's own curve of second orders.
+    By their own rhythm, the shop's level and the longest silence that may pass. Who bought once has no rhythm yet: the
+    shop's own curve of second orders.
     """
     if history.frequency == 0:
         return model.second_order_weeks
-    return regular.deadline(model.rhythm, history.gaps, model.level)
+    return regular.deadline(model.rhythm, history.gaps, model.level, longest_weeks)
 
 
 def _ahead(model: Model, frequency: int, tenure: float) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ from pipeline.core.timing import Timing
 
 REGULARITIES: Final = (1, 2, 4)
 """The k there are; sums over k have at most four terms."""
+LONGEST_COUNTS: Final = 2.0
+"""A deadline is drawn to the longest silence that counts as if so many of the customer's own purchases spoke for it."""
 STEPS_MAX: Final = 100
 _CLOSE: Final = 1e-12
 RHYTHMS_KEPT: Final = 256
@@ -104,7 +106,17 @@ def chances(rhythm: Rhythm, gaps: Gaps, silence: float, weeks: float) -> tuple[f
     return returns, fsum(w * a for w, a in zip(before, now, strict=True))
 
 
-def deadline(rhythm: Rhythm, gaps: Gaps, level: float) -> float:
+def deadline(rhythm: Rhythm, gaps: Gaps, level: float, longest: float) -> float:
+    """Weeks of silence after which somebody who bought again is overdue, where no more than `longest` may pass in all.
+
+    Their `rare_silence`, drawn to the longest the more the less they bought: a few gaps, close together by chance, do
+    not yet make a rhythm whose silence is news. A mean of the two, weighed by purchases, of logarithms.
+    """
+    own = gaps.frequency / (gaps.frequency + LONGEST_COUNTS)
+    return float(rare_silence(rhythm, gaps, level) ** own * longest ** (1.0 - own))
+
+
+def rare_silence(rhythm: Rhythm, gaps: Gaps, level: float) -> float:
     """Weeks of silence that only a fraction `level` of their own gaps would exceed, by the k that fits them best.
 
     In closed form for k = 1; for a regular customer in a few steps.

@@ -141,7 +141,7 @@ def silent_days(driver: Driver) -> int:
     """How many days of silence put them at risk, by the library's own word."""
     history = history_of(driver.profiles["c"].ledger, "UTC")
     assert history is not None
-    return ceil(overdue_after(MODEL, history) * 7)
+    return ceil(overdue_after(MODEL, history, 365 / 7) * 7)
 
 
 def test_a_silence_is_news_at_the_customers_own_deadline_to_the_second() -> None:

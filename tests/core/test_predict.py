@@ -120,11 +120,11 @@ def test_the_band_of_the_next_order_holds_its_median() -> None:
 def test_who_buys_more_often_is_overdue_sooner() -> None:
     weekly = customer(*range(9_900, 9_970, 7))
     monthly = customer(*range(9_900, 10_200, 30))
-    assert overdue_after(MODEL, weekly) < overdue_after(MODEL, monthly)
+    assert overdue_after(MODEL, weekly, 52.0) < overdue_after(MODEL, monthly, 52.0)
 
 
 def test_who_bought_once_is_overdue_by_the_shops_curve() -> None:
-    assert overdue_after(MODEL, customer(9_900)) == 28.6
+    assert overdue_after(MODEL, customer(9_900), 52.0) == 28.6
 
 
 def test_a_busy_month_raises_the_orders_and_not_the_chance_that_they_stay() -> None:

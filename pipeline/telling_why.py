@@ -239,12 +239,20 @@ def _print_prediction(answer: Document, console: Console) -> None:
     without = f", {poor} in all on {seen['poor_days']} others" if seen["poor_days"] else ""
     own = f"{money(seen['mean_margin_minor'], answer['currency'])} on {seen['spend_days']} days"
     table.add_row("[bold]margin of an order[/]", f"{margin} (the shop's {shops}; theirs so far {own}{without})")
+    low, high = (money(answer["band"][f"value_ahead_{end}_minor"], answer["currency"]) for end in ("low", "high"))
+    ahead, share = money(found["value_ahead_minor"], answer["currency"]), f"{answer['band']['share']:.0%}"
+    table.add_row("[bold]value ahead[/]", f"{ahead} within {found['value_ahead_days']} days, discounted; "
+                  f"{share} of those like them end up with {low} to {high}")  # fmt: skip
     console.print(table)
-    table = Table("within", "orders if they stay", "season", "orders expected", "margin", title="Made of")
-    for factors, ahead in zip(made["ahead"], found["ahead"], strict=True):
+    band, currency = answer["band"], answer["currency"]
+    mostly = f"{band['share']:.0%} end up with"
+    table = Table("within", "orders if they stay", "season", "orders expected", "margin", mostly, title="Made of")
+    for factors, ahead, of in zip(made["ahead"], found["ahead"], band["ahead"], strict=True):
+        low, high = (money(of[name], currency) for name in ("margin_low_minor", "margin_high_minor"))
         table.add_row(
             f"{factors['days']} days", f"{factors['orders_if_they_stay']:.3f}", f"{factors['season_factor']:.3f}",
-            f"{ahead['orders']:.3f}", money(ahead["margin_minor"], answer["currency"]),
+            f"{ahead['orders']:.3f}", money(ahead["margin_minor"], currency),
+            f"{of['orders_low']} to {of['orders_high']}, {low} to {high}",
         )  # fmt: skip
     console.print(table)
     numbers = ", ".join(f"{name} {number:.6g}" for name, number in model["parameters"].items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.core import view_forecast
+from pipeline.core.ahead import SHARE
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.digits import DIGITS
@@ -14,6 +15,7 @@ from pipeline.core.lived import Life
 from pipeline.core.predict import HORIZON_DAYS, Model, prospect, to_parameters
 from pipeline.core.reckoned import reckoned
 from pipeline.core.season import factor
+from pipeline.core.width import width
 from pipeline.schemas import logged
 
 
@@ -31,6 +33,7 @@ def prediction_document(life: Life) -> dict[str, Any]:
             "model": None,
             "purchases": None,
             "made_of": None,
+            "band": None,
             "prediction": None,
         }
     day = day_of(profile.as_of, zone)
@@ -41,6 +44,7 @@ def prediction_document(life: Life) -> dict[str, Any]:
         "model": _model(model, scope, controls),
         "purchases": _purchases(history, day),
         "made_of": _made_of(model, history, day),
+        "band": _band(model, history, day),
         "prediction": view_forecast.prediction(profile, controls, reckoned(profile, controls)),
     }
 
@@ -97,4 +101,24 @@ def _made_of(model: Model, history: History, day: int) -> dict[str, Any]:
         "margin_an_order_minor": round(expected.margin_minor, DIGITS),
         "margin_an_order_of_the_shop_minor": round(model.spend.mean_minor, DIGITS),
         "is_calibrated": model.calibration is not None and history.frequency > 0,
+    }
+
+
+def _band(model: Model, history: History, day: int) -> dict[str, Any]:
+    """Where what comes of customers like this one ends up, `share` of them within."""
+    found = width(model, history, day)
+    return {
+        "share": SHARE,
+        "ahead": [
+            {
+                "days": days,
+                "orders_low": orders[0],
+                "orders_high": orders[1],
+                "margin_low_minor": round(margin.low),
+                "margin_high_minor": round(margin.high),
+            }
+            for days, orders, margin in zip(HORIZON_DAYS, found.orders, found.margin_minor, strict=True)
+        ],
+        "value_ahead_low_minor": round(found.value_minor.low),
+        "value_ahead_high_minor": round(found.value_minor.high),
     }

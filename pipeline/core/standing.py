@@ -7,7 +7,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from pipeline.core import tier as tiers
-from pipeline.core.below_zero import Known, p_below_zero
+from pipeline.core.ahead import Known
+from pipeline.core.below_zero import p_below_zero
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of, running_month
 from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
@@ -147,10 +148,10 @@ def _p_below_zero(known: Facts, population: Population, *, less_minor: int) -> f
         mean_margin_minor=history.mean_margin_minor,
         poor_days=history.poor_days,
         poor_minor=history.poor_minor,
-        actual_minor=known.outlook.actual_minor + less_minor,
         upkeep_minor=upkeep_minor(known.outlook, population.upkeep_minor, less_minor=less_minor),
     )
-    return p_below_zero(model.timing, model.spend, of, model.value_weeks, model.discount)
+    actual_minor, horizon = known.outlook.actual_minor + less_minor, (model.value_weeks, model.discount)
+    return p_below_zero(model.timing, model.spend, of, actual_minor, horizon)
 
 
 def _without_purchase(before: Standing, today: int) -> Standing:

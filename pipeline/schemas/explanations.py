@@ -199,6 +199,25 @@ class MadeOf(Outbound):
     is_calibrated: bool = Field(description="Whether the chance of return is corrected by what came of earlier ones.")
 
 
+class HorizonBand(Outbound):
+    """Within what comes of customers like this one; one in ten ends up below, one in ten above, or fewer."""
+
+    days: int = Field(description="Within so many.")
+    orders_low: int = Field(description="Purchase days.")
+    orders_high: int = Field(description="Purchase days.")
+    margin_low_minor: int = Field(description="What they leave.")
+    margin_high_minor: int = Field(description="What they leave.")
+
+
+class PredictionBand(Outbound):
+    """How far what comes may lie from what is expected, if the model is right."""
+
+    share: float = Field(description="Of customers like this one so many end up within, at the least.")
+    ahead: tuple[HorizonBand, ...] = Field(description="By horizon.")
+    value_ahead_low_minor: int = Field(description="Of the value ahead.")
+    value_ahead_high_minor: int = Field(description="Of the value ahead.")
+
+
 class PredictionWhy(Outbound):
     """The inputs behind a prediction; without one, why there is none."""
 
@@ -207,6 +226,7 @@ class PredictionWhy(Outbound):
     model: ModelUsed | None = Field(description="Whose numbers they are.")
     purchases: PurchasesSeen | None = Field(description="What is known of the customer.")
     made_of: MadeOf | None = Field(description="The factors.")
+    band: PredictionBand | None = Field(description="How far what comes may lie from it.")
     prediction: dict[str, Any] | None = Field(description="As in the profile's view.")
 
 

@@ -24,7 +24,6 @@ from pipeline.analysis.population import (
 )
 from pipeline.analysis.purchases import Purchases, bought_between, states_on
 from pipeline.analysis.score import score
-from pipeline.core.below_zero import Known, p_below_zero
 from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor
 from pipeline.core.policy import DEFAULT
 from pipeline.core.population import (
@@ -37,12 +36,9 @@ from pipeline.core.population import (
     tenure_class,
     to_parameters,
 )
-from pipeline.core.predict import YEARLY_DISCOUNT
 from pipeline.core.profile import Tier
 from pipeline.core.rfm import Habits, rfm
-from pipeline.core.spend import Spend
 from pipeline.core.tier import Drags, Figures, told
-from pipeline.core.timing import Timing, p_alive
 
 NO_DRAGS = Drags(0, 0, 0, 0, 0)
 
@@ -260,54 +256,6 @@ def test_a_line_is_reached_by_whom_the_exact_one_says_and_by_a_hundredth_below(s
     ):
         true = exact(figures, permille)
         assert true - 2 * ACCURACY * abs(true) - 1 <= reached <= true <= exceeded <= true + 2 * ACCURACY * abs(true) + 1
-
-
-# -- against simulation ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("known", "recency", "paying"),
-    [
-        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 1.0),
-        (Known(2, 30.0, 0.0, 2, 900.0, -100, 1_500), 20.0, 1.0),
-        (Known(10, 32.0, 0.0, 10, 1_200.0, -2_000, 1_300), 30.0, 1.0),
-        (Known(30, 52.0, 0.0, 30, 800.0, -4_000, 790), 50.0, 1.0),
-        (Known(0, 10.0, 0.0, 0, 0.0, -500, 200), 0.0, 0.6),
-        (Known(4, 30.0, 0.0, 1, 900.0, -400, 200, 3, -300), 20.0, 0.9),
-        (Known(20, 52.0, 0.0, 8, 1_200.0, -2_000, 300, 12, -2_400), 50.0, 0.9),
-        (Known(30, 52.0, 0.0, 25, 900.0, -4_000, 500, 5, -2_000), 50.0, 1.0),
-        (Known(12, 40.0, 0.0, 0, 0.0, -500, 0, 12, 0), 39.0, 0.9),
-    ],
-)
-def test_the_chance_of_being_worth_less_than_nothing_is_what_simulated_customers_do(
-    known: Known, recency: float, paying: float
-) -> None:
-    """Rates, leaving, times, whether a day pays and margins drawn one by one, 200,000 futures of three years.
-
-    To two hundredths.
-    """
-    timing, weeks, futures = Timing(0.525, 6.183, 0.891, 1.614), 156.0, 200_000
-    spend = Spend(6.25, 3.74, 1_544.0, paying, -50.0)
-    known = known._replace(p_alive=p_alive(timing, known.frequency, recency, known.tenure))
-    chance = np.random.default_rng(9)
-    rate = chance.gamma(timing.r + known.frequency, size=futures) / (timing.alpha + known.tenure)
-    leaving = chance.beta(timing.a, timing.b + known.frequency + 1, size=futures)
-    scale = chance.gamma(spend.q + spend.p * known.spend_days, size=futures)
-    scale /= spend.gamma + known.spend_days * known.mean_margin_minor
-    rich, poor = known.spend_days + paying, known.poor_days + 1.0 - paying
-    pays = chance.beta(rich, poor, size=futures) if poor else np.ones(futures)
-    loss = (known.poor_minor - 50.0) / (known.poor_days + 1.0)
-    worth, at = np.full(futures, float(known.actual_minor)), np.zeros(futures)
-    there = chance.random(futures) < known.p_alive
-    while there.any():
-        at += chance.exponential(size=futures) / rate
-        there &= at < weeks
-        left = chance.gamma(spend.p, size=futures) / scale
-        left = np.where(chance.random(futures) < pays, left, loss) - known.upkeep_minor
-        worth += np.where(there, left * np.exp(-YEARLY_DISCOUNT * at), 0.0)
-        there &= chance.random(futures) >= leaving
-    found = p_below_zero(timing, spend, known, weeks, YEARLY_DISCOUNT)
-    assert found == pytest.approx((worth < 0).mean(), abs=0.02)
 
 
 # -- on real shops -----------------------------------------------------------------------------------------------------

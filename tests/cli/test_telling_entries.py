@@ -13,7 +13,7 @@ from pipeline.schemas import logged
 from pipeline.telling_why import print_explanation
 from tests.core.builders import day, opened, order, refund, resolved, said, ticket
 from tests.core.test_population import SHOP, measured
-from tests.core.test_why import Told, asked, tick
+from tests.core.test_why import Told, asked, fitted, tick
 
 _CUTS: dict[str, Any] = {
     "recency": (-200, -100, -50, -10), "frequency": (1, 2, 3, 4), "monetary": (500, 900, 2_000, 9_000),
@@ -78,3 +78,15 @@ def test_of_somebody_of_whom_little_is_known_little_is_told(question: str) -> No
     lines = told(question, [tick(0), said(logged.CustomerIdentified, 1), tick(9)])
     assert any("as of 2026-01-10" in each for each in lines)
     assert "Nothing is known of them in the log yet" in told(question, [tick(0)])[1]
+
+
+def test_a_prediction_is_told_with_the_band_that_most_end_up_in() -> None:
+    """The model's numbers, and a customer of five weeks: four in five of those like them end up within."""
+    life: Told = [fitted(-1), tick(0), *(order(7 * n, f"o{n}", 1_000 * (n + 1)) for n in range(5)), tick(40)]
+    band, lines = asked("prediction", life)["prediction"]["band"], told("prediction", life)
+    year = band["ahead"][2]
+    line(
+        lines, "365 days", f"{year['orders_low']} to {year['orders_high']}, ", f"{year['margin_high_minor'] / 100:,.2f}"
+    )
+    line(lines, "value ahead", "80% of those like them end up with", f"{band['value_ahead_high_minor'] / 100:,.2f}")
+    line(lines, "80% end up with")

@@ -263,10 +263,22 @@ def test_a_prediction_is_the_product_of_what_it_is_said_to_be_made_of() -> None:
     assert answer["model"]["parameters"]["timing.r"] > 0
 
 
+def test_a_prediction_says_within_what_most_of_those_like_them_end_up() -> None:
+    told = [fitted(-1), tick(0), *(order(7 * n, f"o{n}", 1_000 * (n + 1)) for n in range(5)), tick(40)]
+    answer = asked("prediction", told)["prediction"]
+    band, found = answer["band"], answer["prediction"]
+    assert band["share"] == 0.8
+    for of, ahead in zip(band["ahead"], found["ahead"], strict=True):
+        assert of["days"] == ahead["days"]
+        assert of["orders_low"] <= ahead["orders"] <= of["orders_high"]
+        assert of["margin_low_minor"] <= ahead["margin_minor"] <= of["margin_high_minor"]
+    assert band["value_ahead_low_minor"] <= found["value_ahead_minor"] <= band["value_ahead_high_minor"]
+
+
 @pytest.mark.parametrize(("told", "absent"), [([order(0)], "no_model"), ([fitted(-1), opened(0)], "no_purchase")])
 def test_where_there_is_no_prediction_the_reason_is_told(told: Told, absent: str) -> None:
     answer = asked("prediction", [*told, tick(1)])["prediction"]
-    assert (answer["absent"], answer["prediction"]) == (absent, None)
+    assert (answer["absent"], answer["prediction"], answer["band"]) == (absent, None, None)
 
 
 # -- tier -------------------------------------------------------------------------------------------------------------

@@ -74,8 +74,8 @@ _add(
         "brought about",
         (
             "Newly known: their first event of all lies in this time, and a channel touched them first. Customers "
-            "won: by the policy's model of touches. E-mails answered: opened or clicked, each once. Orders kept: "
-            "placed in this time, and something of them is left. Tickets solved: and not opened again."
+            "won: by the policy's model of touches. E-mails answered: opened or clicked by a person, each once. Orders "
+            "kept: placed in this time, and something of them is left. Tickets solved: and not opened again."
         ),
     ),
     unit=("unit", "Minor units of the shop's currency, a share, or a count."),

@@ -89,7 +89,7 @@ class Life:
 
     def __init__(self) -> None:
         self.answered: dict[int, int] = {}
-        """An e-mail's mark to when it was first opened or clicked."""
+        """An e-mail's mark to when a person first opened or clicked it."""
         self.first_at = 0
         self.marks = b""
         self.orders: dict[int, OrderTold] = {}

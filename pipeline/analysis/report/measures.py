@@ -37,7 +37,7 @@ class Measure(IntEnum):
     REWARDS = 21
     """For sending a friend: of what is under `MARKETING`."""
     ANSWERED = 22
-    """E-mails opened or clicked, each once."""
+    """E-mails opened or clicked by a person, each once."""
     KEPT = 23
     """Orders of which something is left."""
     SOLVED = 24

@@ -193,6 +193,8 @@ def _mailed(lives: Lives, life: Life, event: logged.EmailDelivered, at: int) -> 
 
 
 def _answered(lives: Lives, life: Life, event: logged.EmailOpened | logged.EmailClicked, at: int) -> None:
+    if event.is_machine:
+        return  # a mail proxy or scanner: nobody answered
     key = mark(event.email_id)
     if key in life.answered or len(life.answered) < ANSWERS_MAX:
         life.answered[key] = min(life.answered.get(key, at), at)

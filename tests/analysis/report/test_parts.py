@@ -259,6 +259,18 @@ def test_each_department_is_held_to_what_it_brought_about() -> None:
     assert [row[4] for row in by_period if row[0] == "2026-02"] == [0, 0.0, 0, 0, 0, None, 0, None]
 
 
+def test_an_e_mail_that_a_machine_opened_or_clicked_is_not_answered() -> None:
+    """Of three, a scanner went through two, and a person opened one of these as well."""
+    told: list[Told] = [("a", said(logged.EmailDelivered, 1, email_id=each)) for each in "mno"]
+    for each in "mn":
+        told += [
+            ("a", said(kind, 2, email_id=each, is_machine=True)) for kind in (logged.EmailOpened, logged.EmailClicked)
+        ]
+    told.append(("a", opened(3, "n")))
+    found = report(told).part("inputs").table("department_outputs")
+    assert found.rows[2] == ("marketing", "e-mails answered", "count", 1, 30)  # of three sent at 10.00 a thousand
+
+
 def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
     """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
     fair = ShopCost(

@@ -112,7 +112,10 @@ _add(
     age_days=("median age, days", "Half of the pieces are no older, as of the log's last moment."),
     promoting=(
         "promoting",
-        "People who sent a friend, praised us in public, or gave a recommendation score of nine tenths or more.",
+        (
+            "People who sent a friend (a referral told again counts once, on its earliest date), praised us in public, "
+            "or gave a recommendation score of nine tenths or more."
+        ),
     ),
     customers=("customers", "People with a purchase."),
     buyers=("buyers", "People with an order in the period."),

@@ -12,6 +12,8 @@ from pipeline.core.referrals import Rewards
 
 ANSWERS_MAX: Final = 1_024
 """E-mails answered that are kept of a customer, the first told."""
+REFERRALS_MAX: Final = 1_024
+"""Referrals kept of a customer, the first told."""
 TOUCHES_MAX: Final = 256
 """Touches kept of a customer, the latest."""
 WISHES_MAX: Final = 64
@@ -77,14 +79,15 @@ class Said:
         self.dealings = Dealings()
         """Surveys, reviews and mentions, as profiles keep them."""
         self.is_reached = self.is_promoting = False
+        """Promoting: by what they said; whom they sent is kept by referral."""
 
 
 class Life:
     """One customer, as far as their log has been read."""
 
     __slots__ = (
-        "answered", "first_at", "first_touch", "low_rating", "marks", "orders", "referred_at", "rewards", "said",
-        "spent", "tickets", "touches", "wishes",
+        "answered", "first_at", "first_touch", "low_rating", "marks", "orders", "referrals", "referred_at", "rewards",
+        "said", "spent", "tickets", "touches", "wishes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -96,6 +99,8 @@ class Life:
         self.touches: list[tuple[int, str]] = []
         self.first_touch: tuple[int, str] | None = None
         """The earliest of all, kept or not."""
+        self.referrals: dict[int, int] = {}
+        """A referral's mark to the earliest date it was told with."""
         self.referred_at = 0
         self.rewards: Rewards = ()
         self.spent: dict[Place, Row] = {}

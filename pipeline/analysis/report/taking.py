@@ -167,12 +167,13 @@ class _Taken:
         for period, said in life.said.items():
             if said.is_reached:
                 count("reached", period)
-            if said.is_promoting:
-                count("promoting", period)
-        everything = life.said.values()
-        if any(said.is_reached for said in everything):
+        if any(said.is_reached for said in life.said.values()):
             count("reached", WHOLE_TIME)
-        if any(said.is_promoting for said in everything):
+        promoting = {self.calendar.place(at).period for at in life.referrals.values()} - {OUTSIDE}
+        promoting |= {period for period, said in life.said.items() if said.is_promoting}
+        for period in sorted(promoting):
+            count("promoting", period)
+        if promoting:
             count("promoting", WHOLE_TIME)
 
     def _count(self, step: str, period: int, channel: str = "", people: int = 1) -> None:

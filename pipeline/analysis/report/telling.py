@@ -12,6 +12,7 @@ from typing import Any, Final
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar
 from pipeline.analysis.report.life import (
     ANSWERS_MAX,
+    REFERRALS_MAX,
     TOUCHES_MAX,
     WISHES_MAX,
     Life,
@@ -222,12 +223,12 @@ def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> 
 
 
 def _referred(lives: Lives, life: Life, event: logged.ReferralMade, at: int) -> None:
-    life.rewards, more = rewarded(life.rewards, mark(event.referral_id), event.reward_minor or 0)
+    key = mark(event.referral_id)
+    life.rewards, more = rewarded(life.rewards, key, event.reward_minor or 0)
     lives.count(life, at, Measure.MARKETING, more)
     lives.count(life, at, Measure.REWARDS, more)
-    said = lives.said(life, at)
-    if said is not None:
-        said.is_promoting = True
+    if key in life.referrals or len(life.referrals) < REFERRALS_MAX:
+        life.referrals[key] = min(life.referrals.get(key, at), at)
 
 
 def _came_by_friend(lives: Lives, life: Life, event: logged.CustomerReferred, at: int) -> None:

@@ -126,6 +126,14 @@ def test_a_recommendation_of_nine_in_ten_promotes_and_a_mark_for_service_does_no
     assert cells(report(told), "funnel", "funnel", step="promoting (word of mouth)")["people"] == 1
 
 
+def test_a_referral_told_again_promotes_once_on_its_earliest_date() -> None:
+    """As publishers are asked to, once the friend is known; whichever date comes first."""
+    one, other = (("a", said(logged.ReferralMade, on, referral_id="r")) for on in (JANUARY + 5, FEBRUARY + 5))
+    for told in ([one, other], [other, one]):
+        periods = report_of([known("a", 1), *told], rules=RULES).part("funnel").table("funnel_by_period")
+        assert periods.column("promoting") == [1, 0, 0]
+
+
 # -- channels ---------------------------------------------------------------------------------------------------------
 
 WON = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from pipeline.analysis.report.calendar import Place
 from pipeline.analysis.report.measures import Row
+from pipeline.core.cases import Kind
 from pipeline.core.profile import Case, Dealings, Ledger
 from pipeline.core.referrals import Rewards
 
@@ -42,12 +44,14 @@ class Word(NamedTuple):
 class OrderTold:
     """One order, its refunds, what was promised, and what was said of it."""
 
-    __slots__ = ("cancelled_at", "delivered_at", "items", "ledger", "promised_at", "words")
+    __slots__ = ("cancelled_at", "delivered_at", "items", "items_as_of", "ledger", "promised_at", "words")
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.items: tuple[tuple[str, str], ...] = ()
-        """(product, category) of its lines, the first few."""
+        """(product, category) of its lines, the first few: of its latest version that has lines."""
+        self.items_as_of: tuple[datetime, int] | None = None
+        """That version's date, and its revenue."""
         self.cancelled_at = 0
         self.promised_at = 0
         self.delivered_at = 0
@@ -55,19 +59,26 @@ class OrderTold:
 
 
 class TicketTold:
-    """One ticket, by the profiles' own rule; since when it is known, and what it is about, as was told last."""
+    """One ticket, by the profiles' own rule; since when it is known, and what it is about, whichever event said it.
 
-    __slots__ = ("case", "heard_at", "is_opened", "kind", "order", "product_id", "reason", "told_at")
+    Of each thing the latest word, with its instant: an event that says nothing of it takes nothing back, and one that
+    arrives late is heard all the same.
+    """
+
+    __slots__ = ("called", "case", "heard_at", "is_opened", "of_order", "of_product", "with_reason")
 
     def __init__(self, case: Case, heard_at: int) -> None:
         self.case, self.heard_at = case, heard_at
         self.is_opened = False
         """Whether its opening has been told, and counted."""
-        self.kind = self.product_id = self.reason = ""
-        self.order = 0
+        self.called = self.of_product = self.with_reason = (0, "")
+        self.of_order = (0, 0)
         """The mark of the order it is about; 0: of none."""
-        self.told_at = 0
-        """When the last of these was told."""
+
+    @property
+    def kind(self) -> str:
+        """What wish it is, if any. Called a complaint once, it is one, as profiles have it."""
+        return "complaint" if self.case.kind == Kind.COMPLAINT else self.called[1]
 
 
 class Said:
@@ -118,8 +129,8 @@ class Life:
                 for product_id, category in word.items or order.items or _NO_PRODUCT:
                     yield word.at, Wish(word.kind, product_id, category, word.reason)
         for ticket in self.tickets.values():
-            told = self.orders.get(ticket.order)
-            items = ((ticket.product_id, ""),) if ticket.product_id else told.items if told else ()
+            told, product = self.orders.get(ticket.of_order[1]), ticket.of_product[1]
+            items = ((product, ""),) if product else told.items if told else ()
             if ticket.kind:
                 for product_id, category in items or _NO_PRODUCT:
-                    yield ticket.heard_at, Wish(ticket.kind, product_id, category, ticket.reason)
+                    yield ticket.heard_at, Wish(ticket.kind, product_id, category, ticket.with_reason[1])

@@ -156,7 +156,9 @@ def _contacted(lives: Lives, life: Life, event: logged.ContactMade, at: int) -> 
 def _ordered(lives: Lives, life: Life, event: logged.OrderCompleted, at: int) -> None:
     order = lives.order(life, event.order_id)
     order.ledger = ledgers.with_order(order.ledger, order_entry(event, lives.moment(at)))
-    order.items = lives.items(event.items)[:_ITEMS_KEPT] or order.items
+    items, version = lives.items(event.items)[:_ITEMS_KEPT], (event.occurred_at, event.revenue_minor)
+    if items and (order.items_as_of is None or version >= order.items_as_of):
+        order.items, order.items_as_of = items, version
 
 
 def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) -> None:
@@ -250,15 +252,15 @@ def _ticket(lives: Lives, life: Life, event: logged.TicketEvent, at: int) -> Non
     if isinstance(event, logged.TicketOpened) and not ticket.is_opened:
         ticket.is_opened = True
         lives.count(life, at, Measure.TICKETS)
-    if at >= ticket.told_at:
-        ticket.told_at = at
-        if event.kind is not None:
-            ticket.kind = event.kind.replace("_", " ") if event.kind in _TICKET_WISHES else ""
-        ticket.product_id = event.product_id or ticket.product_id
-        ticket.order = mark(event.order_id) if event.order_id else ticket.order
-        ticket.reason = event.category or ticket.reason
-    if ticket.case.kind == cases.Kind.COMPLAINT:  # as profiles have it: called one once, it is one
-        ticket.kind = "complaint"
+    if event.kind is not None:
+        wish = event.kind.replace("_", " ") if event.kind in _TICKET_WISHES else ""
+        ticket.called = max(ticket.called, (at, wish))
+    if event.product_id:
+        ticket.of_product = max(ticket.of_product, (at, event.product_id))
+    if event.order_id:
+        ticket.of_order = max(ticket.of_order, (at, mark(event.order_id)))
+    if event.category:
+        ticket.with_reason = max(ticket.with_reason, (at, event.category))
 
 
 def _told(life: Life, event: logged.TicketEvent, at: int) -> TicketTold:

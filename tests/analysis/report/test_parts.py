@@ -455,6 +455,7 @@ def test_losses_tell_what_was_said_last_before_the_silence() -> None:
 
 
 BOOT = logged.Item(product_id="boot", category="shoes", amount_minor=1)
+HAT = logged.Item(product_id="hat", category="hats", amount_minor=1)
 
 
 def test_losses_are_told_by_product_and_category_as_what_was_said_is() -> None:
@@ -510,6 +511,26 @@ def test_a_ticket_is_what_it_was_called_last_and_counts_once_on_the_day_it_was_f
     assert [row[:5] for row in rows] == [("complaint", "", "", "late", 1), ("product idea", "", "boot", "colour", 1)]
     of_february = report(told, last=date(2026, 2, 28)).part("needs").table("needs")
     assert of_february.column("kind") == ["product idea"]
+
+
+@pytest.mark.parametrize("kind", ["suggestion", "product_idea", "complaint"])
+def test_what_a_ticket_is_about_is_known_from_an_opening_that_arrives_late_too(kind: str) -> None:
+    opening = ("a", ticket(2, "t", kind, order_id="A", category="size"))
+    later: list[Told] = [
+        ("a", said(logged.TicketUpdated, 3, ticket_id="t", kind=None, status="pending")),
+        ("a", said(logged.TicketResolved, 4, ticket_id="t", kind=None)),
+    ]
+    for told in ([opening, *later], [*later, opening]):
+        rows = report_of([("a", order(1, "A", items=(BOOT,))), *told], rules=RULES).part("needs").table("needs").rows
+        assert [row[:5] for row in rows] == [(kind.replace("_", " "), "shoes", "boot", "size", 1)]
+
+
+def test_what_is_said_of_an_order_is_of_its_latest_version_whichever_arrives_last() -> None:
+    before, after = (("a", order(on, "A", items=(item,))) for on, item in ((1, BOOT), (2, HAT)))
+    word = ("a", refund(3, "A", "R", 10, reason="damaged"))
+    for told in ([before, after, word], [after, before, word]):
+        table = report_of(told, rules=RULES).part("needs").table("needs")
+        assert table.column("product_id") == ["hat"]
 
 
 def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:

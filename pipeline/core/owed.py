@@ -3,7 +3,7 @@
 Three kinds of promise. *Sales*: an order delivered by the day promised. *Service*: a ticket answered by the time
 promised. *Marketing*: no message without consent; it never should be broken, so that it is gives the count. A promise
 is made once: of several days named for one thing the earliest counts. Broken is what was not done when its time had
-passed, whether it was done later or not. An order cancelled before its day was owed no more.
+passed, whether it was done later or not. An order cancelled before its day, and before it came, was owed no more.
 
 Kept, broken and open are told from the promises as of an instant, so time needs no event to break one. The latest eight
 of each kind are kept one by one; older ones are counted, and news of them comes too late to change the count.
@@ -24,6 +24,7 @@ from pipeline.core.profile import (
     EVERY_CHANNEL,
     UNCONSENTED_MAX,
     UNPROMISED_MAX,
+    Case,
     Consent,
     Dealings,
     Delivery,
@@ -168,7 +169,7 @@ def _without_oldest(dealings: Dealings, at: int) -> Dealings:
     promised = [each for each in dealings.deliveries if each.promised_at]
     over = [each for each in promised if each.delivered_at or each.cancelled_at] or promised
     oldest = min(over, key=lambda each: (each.promised_at, each.order))
-    known, ended = dealings.deliveries_settled or Settled(), _delivery(oldest, at)
+    known, ended = dealings.deliveries_settled or Settled(), of_delivery(oldest, at)
     ended_at = min(oldest.promised_at, oldest.delivered_at or oldest.cancelled_at or at)
     settled = Settled(known.kept + ended.kept, known.broken + ended.broken, max(known.through_at, ended_at))
     kept = tuple(each for each in dealings.deliveries if each is not oldest)
@@ -230,10 +231,9 @@ def by_department(profile: Profile, as_of: int) -> dict[str, Owed]:
     broken = dealings.unconsented + len(dealings.unconsented_at)
     sales, service = _of(dealings.deliveries_settled), _of(dealings.answers_settled)
     for delivery in dealings.deliveries:
-        sales = sales.plus(_delivery(delivery, as_of))
+        sales = sales.plus(of_delivery(delivery, as_of))
     for case in dealings.cases:
-        if case.promised_at:
-            service = service.plus(_owed(case.promised_at, case.answered_at, as_of))
+        service = service.plus(of_answer(case, as_of))
     return {"marketing": Owed(max(profile.messages - broken, 0), broken), "sales": sales, "service": service}
 
 
@@ -241,12 +241,12 @@ def one_by_one(dealings: Dealings, as_of: int) -> list[Promise]:
     """The promises remembered one by one, the one due last first; of messages those sent without consent."""
     found = [Promise("marketing", "message", at, at, at, "broken") for at in dealings.unconsented_at]
     for each in dealings.deliveries:
-        owed = _delivery(each, as_of)
+        owed = of_delivery(each, as_of)
         if owed.made:
             found.append(Promise("sales", "delivery", each.order, each.promised_at, each.delivered_at, _outcome(owed)))
     for case in dealings.cases:
         if case.promised_at:
-            outcome = _outcome(_owed(case.promised_at, case.answered_at, as_of))
+            outcome = _outcome(of_answer(case, as_of))
             found.append(Promise("service", "answer", case.ticket, case.promised_at, case.answered_at, outcome))
     return sorted(found, key=lambda each: (-each.due_at, each.what, each.key))
 
@@ -270,7 +270,7 @@ def deliveries_ended(dealings: Dealings, as_of: int) -> list[tuple[int, int, boo
     """(order, when it was decided, whether it was kept) of each delivery promised, of those told one by one."""
     ended = []
     for each in dealings.deliveries:
-        kept, broken, _ = _delivery(each, as_of)
+        kept, broken, _ = of_delivery(each, as_of)
         if kept or broken:
             ended.append((each.order, each.delivered_at if kept else each.promised_at, bool(kept)))
     return ended
@@ -302,7 +302,7 @@ def still_open(dealings: Dealings, as_of: int) -> list[Open]:
     found = [
         Open("delivery", each.promised_at, each.shipped_at)
         for each in dealings.deliveries
-        if _delivery(each, as_of).open
+        if of_delivery(each, as_of).open
     ]
     found += [
         Open("answer", each.promised_at, 0)
@@ -330,12 +330,18 @@ def _of(settled: Settled | None) -> Owed:
     return Owed() if settled is None else Owed(settled.kept, settled.broken)
 
 
-def _delivery(each: Delivery, as_of: int) -> Owed:
+def of_delivery(each: Delivery, as_of: int) -> Owed:
+    """How a promised delivery stands. Of an order cancelled before it came none was owed from then on, come or not."""
     if not each.promised_at:
         return Owed()
-    if not each.delivered_at and each.cancelled_at:
+    if each.cancelled_at and not 0 < each.delivered_at <= each.cancelled_at:
         return Owed(broken=1) if each.cancelled_at > each.promised_at else Owed()
     return _owed(each.promised_at, each.delivered_at, as_of)
+
+
+def of_answer(case: Case, as_of: int) -> Owed:
+    """How a promised answer stands."""
+    return _owed(case.promised_at, case.answered_at, as_of) if case.promised_at else Owed()
 
 
 def _owed(due_at: int, done_at: int, as_of: int) -> Owed:

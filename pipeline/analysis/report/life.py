@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pipeline.analysis.report.calendar import Place
 from pipeline.analysis.report.measures import Row
 from pipeline.core.cases import Kind
-from pipeline.core.profile import Case, Dealings, Ledger
+from pipeline.core.profile import Case, Dealings, Delivery, Ledger
 from pipeline.core.referrals import Rewards
 
 ANSWERS_MAX: Final = 1_024
@@ -56,6 +56,11 @@ class OrderTold:
         self.promised_at = 0
         self.delivered_at = 0
         self.words: tuple[Word, ...] = ()
+
+    @property
+    def delivery(self) -> Delivery:
+        """What was promised of it, and what became of that, as profiles keep it."""
+        return Delivery(0, promised_at=self.promised_at, delivered_at=self.delivered_at, cancelled_at=self.cancelled_at)
 
 
 class TicketTold:

@@ -28,7 +28,7 @@ from pipeline.analysis.report.tally import (
     Moments,
     Tally,
 )
-from pipeline.core import cases
+from pipeline.core import cases, owed
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.days import running_month
 from pipeline.core.owed import Owed
@@ -225,24 +225,24 @@ class _Taken:
     def promises(self) -> None:
         """Deliveries and answers promised, in the period they were due in."""
         due = [
-            ("sales", told.promised_at, told.delivered_at)
+            ("sales", told.promised_at, owed.of_delivery(told.delivery, self.as_of))
             for told in self.life.orders.values()
-            if not 0 < told.cancelled_at < told.promised_at  # else nothing was owed any more
         ]
-        answers = [("service", told.case.promised_at, told.case.answered_at) for told in self.life.tickets.values()]
-        for department, promised_at, done_at in (*due, *answers):
-            period = self.calendar.place(promised_at).period if promised_at else OUTSIDE
-            if period == OUTSIDE or (not done_at and promised_at >= self.as_of):
-                continue
-            outcome = "kept" if 0 < done_at <= promised_at else "broken"
-            self.tally.promises[outcome, department, period] += 1
+        due += [
+            ("service", told.case.promised_at, owed.of_answer(told.case, self.as_of))
+            for told in self.life.tickets.values()
+        ]
+        for department, promised_at, found in due:
+            period = self.calendar.place(promised_at).period if found.kept or found.broken else OUTSIDE
+            if period != OUTSIDE:
+                self.tally.promises["kept" if found.kept else "broken", department, period] += 1
 
     def standing(self) -> None:
         """Their value to date, by where they stand, by who won them and when."""
         tally, who = self.tally, self.who
         tally.value += who.value
-        for department, owed in who.owed.items():
-            tally.owed[department] = tally.owed.get(department, Owed()).plus(owed)
+        for department, theirs in who.owed.items():
+            tally.owed[department] = tally.owed.get(department, Owed()).plus(theirs)
         if not self.first_at:
             return
         self._satisfied()

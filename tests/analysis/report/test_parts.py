@@ -333,6 +333,18 @@ def test_what_each_department_promised_is_told_with_how_much_of_it_was_kept() ->
     assert table.rows == (("sales", 1, 1, 1, 0.5), ("service", 0, 1, 0, 0.0))
 
 
+def test_a_delivery_promised_counts_by_period_as_it_counts_to_date() -> None:
+    """A came though cancelled on the day promised, B in time before it was cancelled, C was cancelled too late."""
+    told: list[Told] = []
+    for name, came_on, cancelled_on in (("A", 6, 5), ("B", 3, 4), ("C", None, 6)):
+        told += [("a", order(1, name)), ("a", said(logged.OrderPromised, 1, order_id=name, promised_at=day(5)))]
+        told += [("a", said(logged.OrderDelivered, came_on, order_id=name))] if came_on else []
+        told.append(("a", cancelled(cancelled_on, name)))
+    found = report(told).part("inputs")
+    assert found.table("promises").rows == (("sales", 1, 1, 0, 0.5),)
+    assert found.table("department_outputs").rows[5][1:4] == ("deliveries in time", "share", 0.5)
+
+
 def test_satisfaction_is_told_by_kind_of_evidence_with_its_interval_and_its_age() -> None:
     """Surveys of 1.0 and 0.8 by one, 0.3 by another: 0.7; the review 0.5. Ages on day 89: 9, 29 and 79; 19."""
     told = [(who, order(1, who)) for who in "abc"]

@@ -78,8 +78,9 @@ def _stated(profile: Profile, event: logged.PreferenceStated, now: Moment) -> Ch
 
 
 def _contacted(profile: Profile, event: logged.ContactMade, now: Moment) -> Changes:
+    before = profile.sold_at if event.department == "sales" else getattr(profile, f"{event.department}_at")
     return {
-        f"{event.department}_at": max(getattr(profile, f"{event.department}_at"), now.at),
+        f"{event.department}_at": max(before, now.at),
         "buckets": _count(profile, now, Measure.CONTACTS),
         "needs": needs.met(profile, event, now),
         **_service_time(profile, event, now),
@@ -230,7 +231,7 @@ def _delivered(profile: Profile, event: logged.OrderDelivered, now: Moment) -> C
     dealings = owed.with_delivery(profile.dealings, event.order_id, at=now.at)
     changes: Changes = {"ledger": after, "dealings": dealings}
     if ledgers.find(after, key) is None and not owed.was_late(dealings, key):  # of an order that has folded
-        changes["sales_at"] = max(profile.sales_at, now.at)
+        changes["sales_at"] = max(profile.sold_at, now.at)
     return changes
 
 

@@ -521,6 +521,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     marketing_at: int = 0
     """When marketing last dealt with them well (they answered), and so for the other departments."""
     sales_at: int = 0
+    """By contacts, and by orders that have folded: 0 while there was no contact and all of these stand (`sold_at`)."""
     service_at: int = 0
     prospect_overdue: int = 0
     ledger: Ledger = Ledger()
@@ -597,7 +598,21 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rewards: tuple[Reward, ...] = ()
     """Their referrals, the latest ones, and what they were given for them."""
 
+    @property
+    def sold_at(self) -> int:
+        """When sales last dealt with them well, as far as contacts and orders that have folded tell; 0: never.
 
+        Where nothing else has been kept, the latest folded order stands for it: as with most.
+        """
+        if self.sales_at:
+            return self.sales_at if self.sales_at > NEVER_WELL else 0
+        ledger = self.ledger
+        is_kept = not ledger.folded_refunded_minor or ledger.folded_refunded_minor < ledger.folded_revenue_minor
+        return ledger.folded_last_at if is_kept else 0
+
+
+NEVER_WELL: Final = 1
+"""In place of an instant of `sales_at`: orders have folded, and none showed that sales dealt with them well."""
 EVENT_MARKS_MAX: Final = 32
 ENTRIES_MAX: Final = 64
 KINDS_MAX: Final = 8

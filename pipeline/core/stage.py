@@ -14,7 +14,7 @@ complaint is new and open it neither rises nor falls, and a solved complaint is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from pipeline.core import buckets, cases, owed
@@ -23,7 +23,7 @@ from pipeline.core.buckets import Measure
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import older_quarters
 from pipeline.core.policy import Policy
-from pipeline.core.profile import DAYS_MAX, Order, Profile, Stage
+from pipeline.core.profile import DAYS_MAX, NEVER_WELL, Order, Profile, Stage
 from pipeline.core.quarters import QUARTER_DAYS
 
 FAILED_CHECKS_MAX: Final = 2
@@ -108,15 +108,13 @@ def _service_at(profile: Profile) -> int:
 
 
 def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
-    sales_at, ledger = profile.sales_at, profile.ledger  # contacts, and deliveries of orders that have folded
+    sales_at, ledger = profile.sold_at, profile.ledger
     for order in ledger.orders:
         if order.delivered_at > sales_at and _was_delivered_well(profile, order):
             sales_at = order.delivered_at
     stood = as_of - policy.stage.order_stands_days * DAY_SECONDS
     if ledger.first_at > stood:
         return sales_at
-    if sales_at < ledger.folded_last_at <= stood and ledger.folded_refunded_minor < ledger.folded_revenue_minor:
-        sales_at = ledger.folded_last_at  # what has become of each is known no more, but not that all was in vain
     for order in ledger.orders:
         at = order.purchased_at
         if sales_at < at <= stood and _stands(profile, order):
@@ -124,9 +122,16 @@ def _sales_at(profile: Profile, as_of: int, policy: Policy) -> int:
     return sales_at
 
 
-def delivered_well_at(profile: Profile, orders: Iterable[Order]) -> int:
-    """When the latest of some orders came that came well; 0: none."""
-    return max((each.delivered_at for each in orders if _was_delivered_well(profile, each)), default=0)
+def sales_at_after(profile: Profile, orders: Collection[Order]) -> int:
+    """What a profile keeps of when sales dealt with them well, once these orders of theirs fold.
+
+    Nothing but the ledger while all that fold stand: what has folded can be given back no more.
+    """
+    if not orders or (not profile.sales_at and all(_stands(profile, each) for each in orders)):
+        return profile.sales_at
+    came = [each.delivered_at for each in orders if _was_delivered_well(profile, each)]
+    stand = [each.purchased_at for each in orders if _stands(profile, each)]
+    return max(profile.sold_at, *came, *stand, NEVER_WELL)
 
 
 def _was_delivered_well(profile: Profile, order: Order) -> bool:

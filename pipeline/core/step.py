@@ -183,8 +183,8 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     )  # fmt: skip
     if ledger is profile.ledger:
         return profile
-    gone = [each for each in profile.ledger.orders if each.delivered_at and ledgers.find(ledger, each.order) is None]
-    sales_at = max(profile.sales_at, stage.delivered_well_at(profile, gone)) if gone else profile.sales_at
+    gone = [each for each in profile.ledger.orders if ledgers.find(ledger, each.order) is None]
+    sales_at = stage.sales_at_after(profile, [each for each in gone if each.known and not each.cancelled])
     wants, ledger = categories.settled(profile.needs, profile.ledger, ledger, policy.shop.time_zone)
     return replace(profile, ledger=ledger, needs=wants, sales_at=sales_at)
 

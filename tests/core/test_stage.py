@@ -249,6 +249,35 @@ def test_a_delivery_in_time_that_was_all_sent_back_is_no_credit_after_its_order_
     assert not driver.profiles["c"].ledger.orders
 
 
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        ((), 1),  # nothing but the order: it stands
+        ((said(logged.OrderDelivered, 3, order_id="A"),), 3),
+        ((said(logged.OrderPromised, 1, order_id="A", promised_at=day(4)),), 0),  # never came
+        (
+            (
+                said(logged.OrderPromised, 1, order_id="A", promised_at=day(4)),
+                said(logged.OrderDelivered, 9, order_id="A"),
+            ),
+            0,
+        ),
+        ((refund(8, "A", amount_minor=500),), 0),
+        ((said(logged.OrderDelivered, 3, order_id="A"), refund(8, "A")), 0),
+    ],
+    ids=["stands", "came", "promised in vain", "came late", "given back in part", "came and all given back"],
+)
+def test_an_order_shows_of_sales_what_it_showed_before_it_folded(what: tuple[Any, ...], shown: float) -> None:
+    driver = bought()
+    for event in (order(1, "A"), *what):
+        driver.feed(event)
+    for on in (60, 130, 400):
+        driver.tick(day(on))
+        at = stages.dealt_at(driver.profiles["c"], seconds(on), DEFAULT)["sales"]
+        assert at == (seconds(shown) if shown else 0)
+    assert not driver.profiles["c"].ledger.orders
+
+
 def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_lifted() -> None:
     """An interest holds for 365 days: who first answers on day 1,000 must say again what they need."""
     wants = said(logged.PreferenceStated, 0, interests=("jazz",))

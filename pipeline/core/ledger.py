@@ -18,7 +18,7 @@ from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import as_gaps, folded_days, is_folded, with_day, with_mark
 from pipeline.core.marks import shortened
 from pipeline.core.profile import DAYS_MAX, ENTRIES_MAX, LATE, Ledger, Order, Refund
-from pipeline.core.worth import WHOLE, Worth, whole, worth
+from pipeline.core.worth import WHOLE, Worth, is_all_back, whole, worth
 from pipeline.core.worth import given_back as given_back_of
 
 _ARRIVAL_SECONDS: Final = 30 * DAY_SECONDS
@@ -170,9 +170,9 @@ def refunded_minor(ledger: Ledger, order: Order) -> int:
 
 def is_void(ledger: Ledger, order: Order) -> bool:
     """Cancelled, or nothing of it is left."""
-    if order.cancelled or not order.revenue_minor or not is_given_back(ledger, order.order):
+    if order.cancelled or not is_given_back(ledger, order.order):
         return bool(order.cancelled)
-    return refunded_minor(ledger, order) == order.revenue_minor
+    return is_all_back(order, given_back_of(order, ledger.refunds))
 
 
 def purchases(ledger: Ledger) -> list[Order]:

@@ -147,11 +147,23 @@ def worth(order: Order, refunds: Sequence[Refund]) -> Worth:
         return whole(order)
     revenue, discount, commission = order.revenue_minor, order.discount_minor, order.commission_minor
     refunded = sum(amount for _, amount in back)
+    returns = sum(refund.handling_minor for refund, _ in back)
+    if is_all_back(order, back):
+        return Worth(revenue, refunded, returns_minor=returns)
     if revenue:
         discount -= portion(discount, refunded, revenue)
         commission -= portion(commission, refunded, revenue)
-    returns = sum(refund.handling_minor for refund, _ in back)
     return Worth(revenue, refunded, discount, _margin_kept(order, back, refunded), commission, returns)
+
+
+def is_all_back(order: Order, back: Sequence[tuple[Refund, int]]) -> bool:
+    """Whether all of an order has gone back, as `given_back` has it.
+
+    Of one that cost nothing every amount would be all: it is given back by a refund of all that is left.
+    """
+    if not order.revenue_minor:
+        return any(refund.amount_minor == WHOLE for refund, _ in back)
+    return sum(amount for _, amount in back) == order.revenue_minor
 
 
 def whole(order: Order) -> Worth:
@@ -162,8 +174,8 @@ def whole(order: Order) -> Worth:
 def _margin_kept(order: Order, back: Sequence[tuple[Refund, int]], refunded: int) -> int:
     """Of an order's margin: refunds take what the lines left that they name; what names none its share of the rest."""
     revenue, price = order.revenue_minor, order.revenue_minor + order.discount_minor
-    if refunded == revenue:
-        return 0 if refunded else order.margin_minor
+    if not revenue:
+        return order.margin_minor
     if not lines.are_mixed(order.kinds):  # whatever is named, it has the one rate
         return order.margin_minor - portion(order.margin_minor, refunded, revenue)
     left = _lines_left(order, back).parts_by_kind

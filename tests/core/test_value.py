@@ -111,6 +111,20 @@ def test_a_refund_takes_its_share_of_margin_discount_and_commission_and_costs_it
     assert whole == replace(NO_VALUE, return_cost_minor=700)
 
 
+def test_of_an_order_that_cost_nothing_all_goes_back_with_a_refund_of_all_that_is_left() -> None:
+    """Shoes at 50.00 for a coupon over all of it: 27.50 margin less 50.00 discount. A refund of 0.00 gives nothing."""
+    free = order(0, "A", 0, discount_minor=5_000, commission_minor=100, items=(line("shoes", 0),))
+    for told in ([free, refund(1, "A", "R", 0)], [refund(1, "A", "R", 0), free]):
+        kept = after(*told)
+        assert (kept.margin_minor, kept.discount_cost_minor, kept.commission_cost_minor) == (2_750, 5_000, 100)
+    for told in ([free, refund(1, "A")], [refund(1, "A"), free]):
+        gone = after(*told)
+        assert (gone.margin_minor, gone.discount_cost_minor, gone.commission_cost_minor) == (0, 0, 0)
+        assert (gone.return_cost_minor, gone.value_to_date_minor) == (350, -350)
+        ledger = live(told, Driver(RATES)).profiles["c"].ledger
+        assert ledgers.is_void(ledger, ledger.orders[0])
+
+
 def test_a_refund_that_names_its_lines_takes_their_margin() -> None:
     """100.00 of shoes (55.00) and a gift card of 100.00 (3.00): without the shoes 3.00 stay, not half of 58.00."""
     bought = order(0, "A", 20_000, items=(line("shoes", 10_000), line("gift card", 10_000)))

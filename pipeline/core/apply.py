@@ -422,8 +422,8 @@ def _complained(profile: Profile, was: Case | None, case: Case, now: Moment) -> 
         if counted_on is not None:
             booked = buckets.add(booked, counted_on, Measure.COMPLAINTS, -1, now.today)
         changes["buckets"] = booked
-    if case.solved_at > profile.complaint_closed_at:
-        changes["complaint_closed_at"] = case.solved_at
+    if case.solved_last_at > profile.complaint_closed_at:
+        changes["complaint_closed_at"] = case.solved_last_at
     return changes
 
 

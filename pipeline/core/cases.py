@@ -128,11 +128,14 @@ def _told(case: Case, event: logged.TicketEvent, at: int) -> Case:
     solves = isinstance(event, logged.TicketResolved) or event.status in _SOLVED
     if solves or event.status in _ANSWERED:
         answered_at = _earlier(case.answered_at, at)
-        solved_at = max(case.solved_at, at) if solves else case.solved_at
+        first_at, last_at, is_reply = case.solved_first_at, case.solved_last_at, bool(case.replied)
+        if solves:
+            first_at, last_at = _earlier(first_at, at), max(last_at, at)
         if not case.answered_at or at < case.answered_at or (at == case.answered_at and not solves):
-            changes["replied"] = int(not solves)
+            is_reply = not solves
         changes["answered_at"] = answered_at
-        changes["solved_after"] = solved_at - answered_at + 1 if solved_at else 0
+        changes["replied"] = (first_at - answered_at + 2 if first_at else 1) if is_reply else 0
+        changes["solved_after"] = last_at - answered_at + 1 if last_at else 0
     elif event.status == "open" and isinstance(event, logged.TicketUpdated):
         changes["reopened_at"] = max(case.reopened_at, at)
     if event.promised_at is not None:

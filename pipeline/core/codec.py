@@ -134,7 +134,7 @@ def _with_cases(profile: Profile) -> Profile:
         for key, ticket in known.items()
         if key not in there
     ]  # fmt: skip
-    was_bad = any(case.solved_at == profile.service_at > 0 and not was_served_well(case) for case in cases)
+    was_bad = any(case.solved_last_at == profile.service_at > 0 and not was_served_well(case) for case in cases)
     was_late = any(each.delivered_at == profile.sales_at > each.promised_at > 0 for each in profile.dealings.deliveries)
     return replace(
         profile, tickets=(), tickets_let_go=(), needs=_with_offers(profile.needs),

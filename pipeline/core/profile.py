@@ -336,14 +336,31 @@ class Case(_Entry, frozen=True):
     said_at: int = 0
     """When they last judged our service; below 0: and called it bad."""
     replied: int = 0
-    """Whether the first answer is known by itself, not by a solution alone."""
+    """Whether the first answer is known by itself (1), not by a solution alone (0); from 2 on besides when it was first
+    solved: so many seconds after that answer, and two more."""
     severity: int = 0
     """The gravest ever told, 1 to 5; 0: none was."""
 
     @property
-    def solved_at(self) -> int:
-        """The last time it was solved; 0: never."""
+    def solved_last_at(self) -> int:
+        """The last time it was told to be solved, or closed; 0: never."""
         return self.answered_at + self.solved_after - 1 if self.solved_after else 0
+
+    @property
+    def solved_first_at(self) -> int:
+        """The first time, where it is known, else the last; 0: never."""
+        if not self.solved_after or self.replied == 1:  # packed before the first time was kept
+            return self.solved_last_at
+        return self.answered_at + max(self.replied - 2, 0)
+
+    @property
+    def solved_at(self) -> int:
+        """When it was solved: the first time, but of one that was opened again since, the last; 0: never.
+
+        Told to be solved again, or closed, it is solved since then all the same.
+        """
+        first_at = self.solved_first_at
+        return first_at if first_at > self.reopened_at else self.solved_last_at
 
 
 class Settled(_Entry, frozen=True):

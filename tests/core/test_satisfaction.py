@@ -102,6 +102,10 @@ def solution(on: float) -> Any:
     return resolved(on, "Q", "question")
 
 
+def updated(on: float) -> Any:
+    return said(logged.TicketUpdated, on, ticket_id="Q", kind="question", status="open")
+
+
 HOUR = 1 / 24
 
 
@@ -135,6 +139,35 @@ def test_a_first_answer_that_was_the_solution_is_no_late_answer_when_it_is_opene
     again = said(logged.TicketUpdated, 1.5, ticket_id="Q", kind="question", status="open")
     told = (question(0), solution(30 * HOUR), again, answer(1.6), solution(2))
     assert {after(*events, until=5).evidence[0].mean_fraction for events in permutations(told)} == {0.8}
+
+
+def closing(on: float, kind: type = logged.TicketUpdated) -> Any:
+    """As help desks do by themselves, days after it was solved."""
+    return said(kind, on, ticket_id="Q", kind=None, status="closed")
+
+
+@pytest.mark.parametrize(
+    ("told", "score", "solved_on"),
+    [
+        ((question(0), solution(2), closing(9)), 0.8, 2),
+        ((question(0), answer(1 * HOUR), solution(2), closing(9)), 0.8, 2),
+        ((question(0), answer(1 * HOUR), solution(2), solution(5)), 0.8, 2),  # told with every later event, as some do
+        ((question(0), answer(1 * HOUR), closing(9)), 0.5, 9),  # nobody said before that it was solved
+        ((question(0), solution(2), updated(3), solution(6)), 0.5, 6),  # it was not
+        (
+            (question(0), updated(1), answer(1.1), solution(2), closing(9)),
+            0.5,
+            2,
+        ),  # open is no new word before a solution
+        ((question(0), answer(1 * HOUR), updated(1), solution(2), closing(9, logged.TicketResolved)), 0.8, 2),
+    ],
+)
+def test_a_ticket_is_solved_when_it_was_and_not_when_it_is_closed(
+    told: tuple[Any, ...], score: float, solved_on: int
+) -> None:
+    for events in permutations(told):
+        (evidence,) = after(*events, until=20).evidence
+        assert (evidence.mean_fraction, evidence.latest_day) == (score, seconds(solved_on) // 86_400)
 
 
 def test_a_new_policy_weighs_old_evidence_anew() -> None:

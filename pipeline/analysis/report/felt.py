@@ -75,11 +75,12 @@ def _stood(tickets: Iterable[TicketTold], until: int) -> Iterator[Case]:
         case = told.case
         if told.heard_at > until:
             continue
-        if max(case.answered_at, case.solved_at, case.reopened_at, abs(case.said_at)) > until:
+        if max(case.answered_at, case.solved_last_at, case.reopened_at, abs(case.said_at)) > until:
+            solved_at = max((at for at in (case.solved_first_at, case.solved_last_at) if at <= until), default=0)
             case = replace(
                 case,
                 answered_at=case.answered_at if case.answered_at <= until else 0,
-                solved_after=case.solved_after if case.solved_at <= until else 0,
+                solved_after=solved_at - case.answered_at + 1 if solved_at else 0,
                 reopened_at=case.reopened_at if case.reopened_at <= until else 0,
                 said_at=case.said_at if abs(case.said_at) <= until else 0,
             )

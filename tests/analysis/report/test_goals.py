@@ -112,6 +112,11 @@ def test_a_goal_that_cannot_be_is_refused_with_every_problem() -> None:
         policy(goals__cpa__owner="boss")
 
 
+def moved(on: float, status: str) -> Told:
+    """Their ticket's next status."""
+    return "a", said(logged.TicketUpdated, on, ticket_id="t", kind=None, status=status)
+
+
 def test_complaints_are_in_the_satisfaction_of_each_month_at_whose_end_they_are_open() -> None:
     """Ten buyers complain on 21 January and are not answered: 0.1 each. One had given 9 of 10 on the 6th."""
     told: list[Told] = [(f"c{n}", order(1, f"o{n}")) for n in range(10)]
@@ -130,6 +135,8 @@ def test_complaints_are_in_the_satisfaction_of_each_month_at_whose_end_they_are_
         ([("a", ticket(5, "t")), ("a", resolved(6, "t"))], 0.7, None),  # a complaint solved in time
         ([("a", ticket(5, "t")), ("a", resolved(20, "t"))], 0.45, None),  # and late: after more than three days
         ([("a", ticket(20, "t")), ("a", resolved(40, "t"))], 0.1, 0.45),  # open when January ended
+        ([("a", ticket(5, "t")), ("a", resolved(6, "t")), moved(40, "closed")], 0.7, None),
+        ([("a", ticket(5, "t")), ("a", resolved(6, "t")), moved(40, "open"), ("a", resolved(41, "t"))], 0.7, 0.45),
         ([("a", ticket(5, "t", "question")), ("a", resolved(6, "t", "question"))], 0.8, None),
         ([("a", ticket(5, "t", "question")), ("a", resolved(9, "t", "question"))], 0.5, None),
         ([("a", ticket(5, "t")), ("a", said(logged.TicketUpdated, 40, ticket_id="t", csat="bad"))], 0.1, 0.0),

@@ -279,6 +279,13 @@ def test_an_e_mail_that_a_machine_opened_or_clicked_is_not_answered() -> None:
     assert found.rows[2] == ("marketing", "e-mails answered", "count", 1, 30)  # of three sent at 10.00 a thousand
 
 
+def test_a_ticket_counts_as_solved_in_the_period_it_was_solved_in_closed_later_or_not() -> None:
+    told = [("a", ticket(JANUARY + 20, "t", "question")), ("a", resolved(JANUARY + 21, "t", "question"))]
+    told.append(("a", said(logged.TicketUpdated, FEBRUARY + 4, ticket_id="t", kind=None, status="closed")))
+    rows = report(told).part("inputs").table("department_outputs_by_period").rows
+    assert [row[4] for row in rows if row[2] == "tickets solved"] == [1, 0, 0]
+
+
 def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
     """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
     fair = ShopCost(

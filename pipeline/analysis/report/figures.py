@@ -96,8 +96,8 @@ _add(
     heard=(
         "with evidence",
         (
-            "Of those with a purchase so far, of whom something of that time tells how they felt: survey, review, "
-            "mention, ticket, promised delivery."
+            "Of those with a purchase by the end of that time, of whom something of that time tells how they felt: "
+            "survey, review, mention, ticket, promised delivery."
         ),
     ),
     satisfied=(

@@ -186,10 +186,10 @@ class _Taken:
         periods, said = self.calendar.periods, self.life.said
         today, is_dealt_with = self.calendar.day(self.as_of), was_dealt_with(self.life)
         for number in range(len(periods)) if is_dealt_with else sorted(said):
-            if periods[number].first_day <= today:
+            if periods[number].first_day <= today and self.first_day <= periods[number].last_day:
                 days, told = periods[number], [said[number].dealings] if number in said else []
                 self._satisfied_in(number, told, (days.first_day, days.last_day))
-        if is_dealt_with or said:
+        if (is_dealt_with or said) and self.first_day <= self.calendar.last_day:
             whole = self.calendar.first_day, self.calendar.last_day
             self._satisfied_in(WHOLE_TIME, [each.dealings for each in said.values()], whole)
 

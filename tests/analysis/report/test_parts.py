@@ -91,6 +91,16 @@ def test_who_complains_or_waits_for_a_parcel_is_not_satisfied_and_one_good_sign_
     assert remark.startswith("Satisfaction is of the 4 customers of whom there is evidence")
 
 
+def test_what_prospects_felt_is_in_no_period_before_the_one_they_bought_in() -> None:
+    """A complaint is solved before the first order, a survey answered after it."""
+    told = [known("a", 1), ("a", ticket(4, "t")), ("a", resolved(5, "t")), survey("a", JANUARY + 9, 9.0)]
+    told += [("a", order(FEBRUARY + 3, "A", 1_000)), survey("a", FEBRUARY + 9, 9.0)]
+    assert report(told).part("funnel").table("funnel_by_period").column("heard") == [0, 1, 0]
+    for last, heard in ((31, 0), (40, 1)):
+        row = cells(report(told, last=day(last - 1).date()), "funnel", "funnel", step="satisfied (service)")
+        assert row["base_people"] == heard
+
+
 def test_prospects_are_carried_from_period_to_period_until_they_buy() -> None:
     table = report(PEOPLE).part("funnel").table("funnel_by_period")
     assert table.column("prospects") == [2, 2, 1]

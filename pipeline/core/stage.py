@@ -80,9 +80,18 @@ def is_need_stale(profile: Profile, policy: Policy) -> bool:
     """Whether what we knew of their needs was too old to be used when they last answered, naming none."""
     if profile.dealings.need_met_at:
         return False
-    life_days = max(policy.needs.interests_life_days, policy.needs.reason_life_days)
     before = max((at for at in _confirmed(profile) if at <= profile.answered_at), default=0)
-    return profile.answered_at - before >= life_days * DAY_SECONDS
+    return profile.answered_at - before >= _life_seconds(policy)
+
+
+def is_need_fresh(profile: Profile, as_of: int, policy: Policy) -> bool:
+    """Whether a need of theirs is known now that is not too old to be used, answered or not."""
+    confirmed_at = need_confirmed_at(profile)
+    return confirmed_at > 0 and as_of - confirmed_at < _life_seconds(policy)
+
+
+def _life_seconds(policy: Policy) -> int:
+    return max(policy.needs.interests_life_days, policy.needs.reason_life_days) * DAY_SECONDS
 
 
 def dealt_at(profile: Profile, as_of: int, policy: Policy) -> dict[str, int]:

@@ -35,11 +35,13 @@ def stage_evidence(profile: Profile, policy: Policy, known: Reckoned) -> dict[st
     bought = stages.bought_in_cycles(profile, as_of, policy, known.purchase_days)
     rises_at, first_at = stages.may_rise_at(profile, policy), profile.ledger.first_at
     need_known_at, need_answered_at = stages.need_known_at(profile), stages.need_answered_at(profile)
+    is_stale = not stage and stages.is_need_stale(profile, policy)
+    is_fresh = is_stale and stages.is_need_fresh(profile, as_of, policy)  # known anew since, and not answered
     is_open, is_frozen = cases.has_open_complaint(profile), stages.is_frozen(profile, as_of, policy)
     is_there = {
         "identity": profile.identified,
-        "need": need_known_at and (stage or not stages.is_need_stale(profile, policy)),
-        "answer": need_answered_at,
+        "need": need_known_at and (is_fresh or not is_stale),
+        "answer": need_answered_at and not is_fresh,
         "purchase": profile.ledger.last_at,
         "departments": len(recent) >= policy.stage.departments_for_collaborative,
         "cycles": all(bought),

@@ -289,6 +289,7 @@ def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_l
     assert evidence(driver)["missing"] == ["need"]
     driver.feed(said(logged.PreferenceStated, 1_001, interests=("blues",)))
     assert driver.profiles["c"].stage == Stage.EXPLORATORY, "what they say after it makes no older answer one to it"
+    assert evidence(driver)["missing"] == ["answer"]
     driver.feed(opened(1_002))
     assert driver.profiles["c"].stage == Stage.BASIC
     driver = Driver()
@@ -299,6 +300,13 @@ def test_a_need_too_old_to_be_used_lifts_nobody_and_takes_nothing_from_who_was_l
         driver.tick(day(number))
     driver.feed(opened(1_000))
     assert driver.profiles["c"].stage == Stage.BASIC
+
+
+def test_who_answered_before_a_need_was_known_lacks_an_answer_and_no_need() -> None:
+    driver = Driver()
+    for event in (said(logged.CustomerIdentified, 0), opened(1), said(logged.PreferenceStated, 9, interests=("jazz",))):
+        driver.feed(event)
+    assert evidence(driver)["missing"] == ["answer"]
 
 
 def test_the_order_that_shows_a_need_is_no_answer_to_a_message_made_from_it() -> None:

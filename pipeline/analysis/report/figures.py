@@ -196,7 +196,7 @@ _add(
     score_low=("score, at least", "The mean lies above it with 95 % probability; none of one customer."),
     score_high=("score, at most", "It lies below it with 95 % probability."),
     customers_share=("of customers", "Of all with a purchase."),
-    value_share=("of value", "Of the value of all."),
+    value_share=("of value", "Of the value of all; none where that is not above zero."),
     cost_share=("of cost", "Of the cost of all."),
     kept_share=("kept, of all", "Kept, of those kept or broken."),
     paid_back=("paid back", "Of what winning them cost, what they have left so far."),

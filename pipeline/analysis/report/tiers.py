@@ -22,8 +22,8 @@ def tiers(shop: Shop) -> Part:
     count, value = sum(of.count for of in by_tier.values()), sum(of.value for of in by_tier.values())
     cost = sum(of.cost for of in by_tier.values())
     rows: list[list[Cell]] = [
-        [tier or "none", of.count, share(of.count, count), of.value, share(of.value, value), of.cost,
-         share(of.cost, cost), *of.ratio()]
+        [tier or "none", of.count, share(of.count, count), of.value, share(of.value, value) if value > 0 else None,
+         of.cost, share(of.cost, cost), *of.ratio()]
         for tier, of in sorted(by_tier.items(), key=lambda each: _rank(each[0]))
     ]  # fmt: skip
     moves: list[list[Cell]] = [

@@ -65,6 +65,10 @@ def test_a_tier_that_costs_more_than_it_brings_two_periods_running_is_named() ->
         told.append(("a", said(logged.ContactMade, on + 1, department="service", service_minutes=90.0)))
     remarks = report_of(told, rules=RULES, now=95).part("inputs").remarks
     assert any("costs more than it brings" in each for each in remarks), remarks
+    table = report_of(told, rules=RULES, now=95).part("tiers").table("tiers")
+    assert (table.column("value_minor"), table.column("value_share")) == ([3 * (400 - 9_000)], [None]), (
+        "no share of a loss"
+    )
     cheap = [each for each in told if not isinstance(each[1], logged.ContactMade)]
     assert report_of(cheap, rules=RULES, now=95).part("inputs").remarks == ()
 

@@ -66,7 +66,6 @@ def _touched(profile: Profile, event: logged.TouchRecorded, now: Moment) -> Chan
         **needs.touched(profile, event, now),
         "touches": profile.touches + 1,
         "touched": acquisition.with_touch(profile.touched, (now.at, event.channel), profile.ledger),
-        "buckets": _count(profile, now, Measure.CONTACTS),
     }
 
 

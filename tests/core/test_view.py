@@ -145,6 +145,16 @@ def test_the_mean_sentiment_is_over_what_could_be_judged() -> None:
     assert windows.days_7 == windows.days_365
 
 
+def test_an_advertisement_that_reached_them_is_no_contact_with_a_person() -> None:
+    driver = Driver()
+    for event in (
+        said(logged.TouchRecorded, 0, channel="ad"), said(logged.ContactMade, 0, department="sales"),
+        said(logged.TouchRecorded, 0, channel="search", followed=True),
+    ):  # fmt: skip
+        driver.feed(event)
+    assert seen(driver).windows.days_7.contacts == 1
+
+
 def test_of_nothing_there_is_nothing_to_show() -> None:
     driver = Driver()
     driver.feed(said(logged.TouchRecorded, 0, channel="email"))

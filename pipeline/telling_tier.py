@@ -21,7 +21,7 @@ TIER_REASONS: Final = {
     "not_looked_at_yet": "looked at with their next purchase, cost or review, within seven days",
     "usual": "neither among the best nor far from them",
     "most_valuable": "among the best by what they are worth in all, and likely to come back",
-    "room_to_grow": "those like them are worth far more, and they are likely to come back",
+    "room_to_grow": "among those with the most room to grow, counted by their chance to come back",
     "costs_more_to_serve": "worth less than nothing, because serving them costs more than is usual",
     "valuable_but_leaving": "among the best by what they are worth in all, and not likely to come back",
     "below_zero_service": "worth less than nothing; serving them weighs most, and costs no more than is usual",
@@ -55,3 +55,34 @@ def tier_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "RFM",
             f"{scores['recency']}{scores['frequency']}{scores['monetary']}: {scores['segment'].replace('_', ' ')}",
         )
+
+
+def potential_line(potential: Mapping[str, Any], currency: str | None) -> str:
+    """Whom what they might be worth is told from, as a sentence."""
+    found, of_best = (money(potential[name], currency) for name in ("potential_minor", "best_tenth_minor"))
+    group, theirs = potential["compared_with"], potential["they_are"]
+    few = f"; when the shop was measured, too few were {_whose(theirs)}" if group not in (None, theirs) else ""
+    tenth = f"the best tenth of {_alike(group)}" if group else ""
+    told = f"they might be worth {found} from now on"
+    if potential["told_by"] == "categories":
+        broadest, own = potential["categories_of_broadest"], potential["categories"]
+        who = _alike(potential["broadest_of"])
+        told += f", if they bought in {broadest} categories as the broadest tenth of {who} do, and not in {own}"
+        return f"{told}; counted as twice what is expected at most"
+    if potential["told_by"] == "best_tenth":
+        return f"{told}, as is expected of {tenth or 'anybody'}{few}"
+    return f"{told}, as is expected of them" + (f": of {tenth} {of_best} are{few}" if tenth else "")
+
+
+def _alike(group: Mapping[str, Any]) -> str:
+    """Customers who are alike, with how many they are where that is known."""
+    count = f"{group['customers']:,} " if group["customers"] is not None else ""
+    return f"the {count}customers {_whose(group)}"
+
+
+def _whose(group: Mapping[str, Any]) -> str:
+    channel, start, end = group["channel"], group["weeks_from"], group["weeks_below"]
+    told = [] if channel is None else ["won through no channel" if channel == "none" else f"won through {channel}"]
+    if start is not None:
+        told.append(f"here for {start} weeks or more" if end is None else f"here for {start} to {end} weeks")
+    return " and ".join(told) or "who bought"

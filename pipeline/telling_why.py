@@ -20,7 +20,7 @@ from pipeline.telling_entries import (
     print_rfm,
     print_satisfaction,
 )  # fmt: skip
-from pipeline.telling_tier import TIER_REASONS, TIERS
+from pipeline.telling_tier import TIER_REASONS, TIERS, potential_line
 from pipeline.telling_value import PARTS, money
 
 Document = Mapping[str, Any]
@@ -191,12 +191,20 @@ def _print_tier(answer: Document, console: Console) -> None:
     if table.row_count:
         console.print(table)
     now, lines = answer["tier"], answer["lines"]
-    title = f"{TIERS[now['tier']]}: {TIER_REASONS[now['tier_reason']]}"
-    table = Table("figure", "theirs", "the shop's line", title=title)
-    if lines is not None and now["checked_on"] is not None:
-        for row in _beside(now, lines, answer["currency"]):
-            table.add_row(*row)
+    since = f" since {now['since_on']}" if now["since_on"] else ""
+    told = f"{TIERS[now['tier']]}{since}: {TIER_REASONS[now['tier_reason']]}; treatment: {now['treatment']}"
+    console.print(told, highlight=False)
+    if lines is None or now["checked_on"] is None:
+        return
+    table = Table(
+        "figure", f"theirs ({now['checked_on']})", f"the shop's line (of {lines['measured_on']})",
+        caption=f"The shop's lines: of its {lines['customers']:,} customers who had bought.",
+    )  # fmt: skip
+    for row in _beside(now, lines, answer["currency"]):
+        table.add_row(*row)
     console.print(table)
+    if answer["potential"] is not None:
+        console.print(escape(potential_line(answer["potential"], answer["currency"])), highlight=False)
     for name, amount in answer["pulled_down_by"].items():
         what = plain(name.removesuffix("_minor"))
         console.print(f"pulled down by {what}: {money(amount, answer['currency'])}", highlight=False)
@@ -208,9 +216,13 @@ def _beside(now: Document, lines: Document, currency: str | None) -> Iterator[tu
     def of(figures: Document, *names: str) -> str:
         return money(sum(figures[name] for name in names), currency)
 
+    yield "so far, with referrals", of(now, "actual_minor"), ""
+    yield "expected from now on", of(now, "expected_minor"), ""
     yield "worth in all", of(now, "actual_minor", "expected_minor"), f"MVC from {of(lines, 'mvc_from_minor')}"
     yield "to come back", f"{now['p_return']:.0%}", f"MVC above {lines['mvc_returns_above']:.0%}"
-    yield "might be worth more", of(now, "gap_minor"), f"MGC from {of(lines, 'mgc_gap_from_minor')}"
+    yield "might be worth from now on", of(now, "potential_minor"), ""
+    gap = of(now, "gap_minor")
+    yield "more than expected, by their chance to come back", gap, f"MGC from {of(lines, 'mgc_gap_from_minor')}"
     serve = of(now, "cost_to_serve_per_order_minor")
     yield "to serve an order", serve, f"BZ above {of(lines, 'bz_serve_above_minor')}"
     below = "not in doubt" if now["p_below_zero"] is None else f"{now['p_below_zero']:.0%}"

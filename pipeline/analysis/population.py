@@ -164,6 +164,11 @@ class Sketches:
         sketch = self._by_name.get(name)
         return (sketch and sketch.get_quantile_value(permille / _WHOLE)) or 0.0
 
+    def count(self, name: str) -> int:
+        """How many the sketch of this name has seen."""
+        count: float = self._by_name[name].count
+        return round(count)
+
     def large(self, prefix: str) -> dict[str, int]:
         """What the best tenth reaches of each group that is large enough, by what follows the prefix."""
         return {
@@ -201,11 +206,13 @@ def measured(partitions: Iterable[Customers], day: int) -> Population | str:
     usual = plain.cut("upkeep", _WHOLE // 2)
     expected = _merged(_worth(each, apart, usual) for each in known)
     expected.widen("ahead/")
+    of_alike = expected.large("ahead/")
     of_best = Population(
         measured_on=day, customers=count, value=expected.reached("value", GRID), gap=(0,) * len(GRID),
         serve=plain.exceeded("serve", GRID), upkeep_minor=usual, recency=plain.reached("recency", FIFTHS),
         frequency=plain.reached("frequency", FIFTHS), monetary=plain.reached("monetary", FIFTHS),
-        best_ahead_minor=expected.large("ahead/"), best_categories=_told(plain.large("categories/")),
+        best_ahead_minor=of_alike, best_categories=_told(plain.large("categories/")),
+        alike_customers={group: expected.count("ahead/" + group) for group in of_alike},
     )  # fmt: skip
     gaps = _merged(_gaps(each, apart, of_best) for each in known)
     return _with_gaps(of_best, gaps.reached("gap", GRID))

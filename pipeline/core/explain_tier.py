@@ -1,4 +1,7 @@
-"""Why a customer is in a tier: what moved it and the figures then, the figures now, the shop's lines beside them."""
+"""Why a customer is in a tier: what moved it and the figures then; the figures now, and the shop's lines beside them.
+
+And whom what they might be worth is told from.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
-from pipeline.core.outlook import facts
+from pipeline.core.outlook import ahead_minor, facts, potential_minor
 from pipeline.core.policy import TierRules
-from pipeline.core.population import Population, at
+from pipeline.core.population import EVERY, TENURE_WEEKS, Population, alike, at, best, compared_with
 from pipeline.core.profile import Profile, Tier
 from pipeline.core.standing import figures
 
@@ -51,6 +54,7 @@ def tier_document(life: Life, moves: TierMoves) -> dict[str, Any] | None:
         "moves": moves.moves,
         "tier": view_tier.tier(profile, controls),
         "lines": _lines(controls),
+        "potential": _potential(profile, controls),
         "pulled_down_by": _drags(profile, controls),
     }
 
@@ -74,6 +78,44 @@ def _of_shop(population: Population, rules: TierRules) -> dict[str, Any]:
         "mgc_gap_from_minor": round(at(population.gap, _WHOLE - rules.mgc_top_permille)),
         "bz_serve_above_minor": round(at(population.serve, rules.bz_serve_permille)),
         "bz_certainty_above": rules.bz_certainty_permille / _WHOLE,
+    }
+
+
+def _potential(profile: Profile, controls: Controls) -> dict[str, Any] | None:
+    """What they might be worth, of the day they were last looked at: what it is told by, and who is alike."""
+    population, standing = controls.population, profile.standing
+    known = facts(profile, controls, standing.checked_day) if standing is not None else None
+    if population is None or known is None:
+        return None
+    of = known.outlook
+    expected = ahead_minor(of, population.upkeep_minor)
+    found, of_best = potential_minor(of, expected, population), best(population.best_ahead_minor, of.segment, of.tenure)
+    told_by = "expected" if found == expected else "best_tenth" if found == of_best else "categories"
+    return {
+        "potential_minor": found,
+        "told_by": told_by,
+        "expected_minor": expected,
+        "best_tenth_minor": of_best,
+        "they_are": _group(population, (of.segment, of.tenure)),
+        "compared_with": _group(population, compared_with(population.best_ahead_minor, of.segment, of.tenure)),
+        "categories": of.categories,
+        "categories_of_broadest": best(population.best_categories, of.segment, of.tenure),
+        "broadest_of": _group(population, compared_with(population.best_categories, of.segment, of.tenure)),
+    }
+
+
+def _group(population: Population, group: tuple[str, int | str] | None) -> dict[str, Any] | None:
+    """Those who are alike: through which channel they were won, for how long they have been here, how many they are."""
+    if group is None:
+        return None
+    segment, tenure = group
+    limits = (0, *TENURE_WEEKS, None)
+    here = (None, None) if isinstance(tenure, str) else limits[tenure : tenure + 2]
+    return {
+        "channel": None if segment == EVERY else segment,
+        "weeks_from": here[0],
+        "weeks_below": here[1],
+        "customers": population.customers if group == (EVERY, EVERY) else population.alike_customers.get(alike(*group)),
     }
 
 

@@ -57,6 +57,8 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """By segment and tenure: what is expected of somebody whom nine in ten of them stay below."""
     best_categories: Mapping[str, int] = {}
     """By the same: in how many product categories such a one buys."""
+    alike_customers: Mapping[str, int] = {}
+    """By the same: how many they are. Nothing is decided by it; one measured before it was told has none."""
 
 
 class BadPopulation(Exception):
@@ -84,6 +86,12 @@ def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
     return found.get(alike(EVERY, EVERY), 0) if figure is None else figure
 
 
+def compared_with(found: Mapping[str, int], segment: str, tenure: int) -> tuple[str, int | str] | None:
+    """Whose figure `best` takes, by segment and tenure; None where it has none to take."""
+    groups: tuple[tuple[str, int | str], ...] = ((segment, tenure), (EVERY, tenure), (EVERY, EVERY))
+    return next((group for group in groups if alike(*group) in found), None)
+
+
 def at(cuts: tuple[int, ...], permille: int) -> float:
     """The cut that so many thousandths of the customers are below: of two on the grid, the part between."""
     place, over = divmod(permille - _STEP, _STEP)
@@ -98,7 +106,7 @@ def at(cuts: tuple[int, ...], permille: int) -> float:
 _TABLES: Final[dict[str, tuple[int, ...]]] = {
     "value": GRID, "gap": GRID, "serve": GRID, "recency": FIFTHS, "frequency": FIFTHS, "monetary": FIFTHS,
 }  # fmt: skip
-_BEST: Final = ("best_ahead_minor", "best_categories")
+_BY_GROUP: Final = ("best_ahead_minor", "best_categories", "alike_customers")
 
 
 def to_parameters(population: Population) -> dict[str, float]:
@@ -108,7 +116,7 @@ def to_parameters(population: Population) -> dict[str, float]:
         numbers |= {
             f"{table}.{cut:03}": float(each) for cut, each in zip(grid, getattr(population, table), strict=True)
         }
-    for name in _BEST:
+    for name in _BY_GROUP:
         numbers |= {f"{name}/{key}": float(each) for key, each in sorted(getattr(population, name).items())}
     return numbers
 
@@ -127,7 +135,7 @@ def from_parameters(numbers: Mapping[str, float]) -> Population:
             name: {
                 key.removeprefix(f"{name}/"): int(each) for key, each in numbers.items() if key.startswith(f"{name}/")
             }
-            for name in _BEST
+            for name in _BY_GROUP
         }
     except KeyError as error:
         raise BadPopulation(f"ModelFitted {SCOPE}: parameters: expected {error.args[0]}, got none") from error
@@ -141,6 +149,7 @@ def from_parameters(numbers: Mapping[str, float]) -> Population:
         value=tables["value"], gap=tables["gap"], serve=tables["serve"], recency=tables["recency"],
         frequency=tables["frequency"], monetary=tables["monetary"],
         best_ahead_minor=named["best_ahead_minor"], best_categories=named["best_categories"],
+        alike_customers=named["alike_customers"],
     )  # fmt: skip
 
 

@@ -145,6 +145,29 @@ class TierMove(Outbound):
     lines: TierLines | None = Field(description="The shop's lines then.")
 
 
+class Alike(Outbound):
+    """Customers who are alike, when the shop was measured."""
+
+    channel: str | None = Field(description="Won through it (`none`: through no channel); none: through whichever.")
+    weeks_from: int | None = Field(description="Here for so many weeks or more; none: for however long.")
+    weeks_below: int | None = Field(description="And for fewer than so many; none: no limit.")
+    customers: int | None = Field(description="How many they were; none: too few, or measured before it was told.")
+
+
+class PotentialWhy(Outbound):
+    """What they might be worth from now on, by the model and the lines in force, on the day of the last look."""
+
+    potential_minor: int = Field(description="The greatest of what is expected, of the best tenth, and by categories.")
+    told_by: Literal["expected", "best_tenth", "categories"] = Field(description="Which of these it is.")
+    expected_minor: int = Field(description="Expected of them, less what keeping and serving them will cost.")
+    best_tenth_minor: int = Field(description="The same of somebody whom nine in ten of `compared_with` stay below.")
+    they_are: Alike = Field(description="Those most like them.")
+    compared_with: Alike | None = Field(description="The nearest who were many enough; none: nobody was.")
+    categories: int = Field(description="Product categories they bought in; 0: nobody told.")
+    categories_of_broadest: int = Field(description="The same of the broadest tenth of `broadest_of`; 0: nobody told.")
+    broadest_of: Alike | None = Field(description="The nearest who were many enough and whose categories were told.")
+
+
 class TierWhy(Outbound):
     """What moved the tier and the figures then; the figures now, and the shop's lines beside them."""
 
@@ -152,6 +175,9 @@ class TierWhy(Outbound):
     moves: tuple[TierMove, ...] = Field(description="In the order of the log.")
     tier: dict[str, Any] = Field(description="The tier now, with its figures, as in the profile's view.")
     lines: TierLines | None = Field(description="The shop's lines; none before it is measured.")
+    potential: PotentialWhy | None = Field(
+        None, description="Whom what they might be worth is told from; none before they are looked at."
+    )
     pulled_down_by: dict[str, int] = Field(description="What weighs on somebody who may be worth less than nothing.")
 
 

@@ -168,6 +168,8 @@ def test_a_measured_population_is_what_all_customers_at_once_say() -> None:
     for tenure in range(5):
         mine = [own for (each, _), own in zip(people, ahead, strict=True) if each.tenure == tenure]
         assert is_line(found.best_ahead_minor[alike("email", tenure)], exact(mine, 900))
+        assert found.alike_customers[alike("email", tenure)] == len(mine)
+    assert found.alike_customers[alike(EVERY, EVERY)] == 4_000
 
 
 def test_groups_too_small_to_say_something_are_not_named_and_few_customers_have_no_cuts() -> None:

@@ -1,4 +1,4 @@
-"""What lies behind satisfaction, needs, promises and RFM, in words: every entry with its date, age and source."""
+"""What lies behind a figure, in words: every entry with its date, age and source, every line with its day."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from pipeline.core.population import EVERY, alike
 from pipeline.schemas import logged
 from pipeline.telling_why import print_explanation
 from tests.core.builders import day, opened, order, refund, resolved, said, ticket
+from tests.core.test_forecast import fitted
 from tests.core.test_population import SHOP, measured
-from tests.core.test_why import Told, asked, fitted, tick
+from tests.core.test_why import Told, asked, tick
 
 _CUTS: dict[str, Any] = {
     "recency": (-200, -100, -50, -10), "frequency": (1, 2, 3, 4), "monetary": (500, 900, 2_000, 9_000),
@@ -49,6 +51,50 @@ def test_satisfaction_is_told_piece_by_piece() -> None:
     assert "TicketOpened t1 (shop); TicketResolved" in line(lines, "ticket, solved in time")
     assert "10%" in line(lines, "promise, promise broken", "OrderPromised pr1 (shop); OrderDelivered d1 (shop)")
     line(lines, "what is thought of anybody", "50%", "0.50")
+
+
+def tier_of(best: dict[str, int], *, bought: Any = None) -> list[str]:
+    """Of somebody who bought once, through e-mail, and was looked at a week after."""
+    shop = replace(SHOP, best_ahead_minor=best, alike_customers={alike("email", 0): 60})
+    touched = said(logged.TouchRecorded, -1, channel="email")
+    return told("tier", [fitted(-2), measured(-2, shop), touched, bought or order(0), tick(8)])
+
+
+def test_what_a_tier_rests_on_is_told_with_its_days_and_whom_they_are_compared_with() -> None:
+    lines = tier_of({alike("email", 0): 70_000})
+    line(lines, "theirs (2026-01-09)", "the shop's line (of 2026-02-16)")
+    line(lines, "of its 1,000 customers who had bought")
+    line(lines, "might be worth from now on", "700.00 USD")
+    told = line(
+        lines, "they might be worth 700.00 USD from now on, as is expected of the best tenth of the 60 customers"
+    )
+    assert told.endswith("won through email and here for 0 to 13 weeks")
+
+
+def test_where_too_few_are_alike_it_is_said_who_they_would_be() -> None:
+    told = line(tier_of({alike(EVERY, EVERY): 70_000}), "they might be worth")
+    assert "the best tenth of the 1,000 customers who bought; when the shop was measured, too few were won" in told
+
+
+def test_who_might_buy_more_broadly_is_told_so() -> None:
+    bought = order(0, items=(logged.Item(product_id="p", amount_minor=3_000, category="hats"),))
+    told = line(tier_of({}, bought=bought), "they might be worth")
+    assert (
+        "if they bought in 4 categories as the broadest tenth of the 1,000 customers who bought do, and not in 1"
+        in told
+    )
+
+
+def test_who_is_expected_to_bring_as_much_as_the_best_is_told_both_figures() -> None:
+    told = line(tier_of({alike("email", 0): 100}), "they might be worth")
+    assert "as is expected of them: of the best tenth of the 60 customers won through email" in told
+    assert told.endswith("1.00 USD are")
+
+
+def test_who_has_no_tier_has_the_reason_and_no_empty_table() -> None:
+    lines = told("tier", [said(logged.TouchRecorded, 0, channel="email")])
+    line(lines, "not known yet: they have not bought; treatment: basic")
+    assert not any("the shop's line" in each for each in lines)
 
 
 def test_promises_are_told_one_by_one_and_in_all() -> None:

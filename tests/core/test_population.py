@@ -16,6 +16,7 @@ from pipeline.core.population import (
     alike,
     at,
     best,
+    compared_with,
     from_parameters,
     tenure_class,
     to_parameters,
@@ -28,7 +29,7 @@ SHOP = Population(
     measured_on=20_500, customers=1_000, value=TENTHS, gap=TENTHS, serve=TENTHS, upkeep_minor=120,
     recency=(-200, -100, -50, -10), frequency=(1, 1, 2, 3), monetary=(500, 900, 2_000, 5_000),
     best_ahead_minor={alike(EVERY, EVERY): 7_000, alike(EVERY, 2): 6_000, alike("email", 2): 5_000},
-    best_categories={alike(EVERY, EVERY): 4},
+    best_categories={alike(EVERY, EVERY): 4}, alike_customers={alike(EVERY, 2): 90, alike("email", 2): 60},
 )  # fmt: skip
 
 
@@ -46,6 +47,16 @@ def test_customers_are_compared_with_the_nearest_group_that_is_large_enough() ->
     assert [best(SHOP.best_ahead_minor, segment, 2) for segment in ("email", "search")] == [5_000, 6_000]
     assert best(SHOP.best_ahead_minor, "email", 3) == 7_000
     assert best({}, "email", 3) == 0
+
+
+@pytest.mark.parametrize(
+    ("segment", "tenure", "group"),
+    [("email", 2, ("email", 2)), ("search", 2, (EVERY, 2)), ("email", 3, (EVERY, EVERY))],
+)
+def test_whom_customers_are_compared_with_can_be_named(segment: str, tenure: int, group: tuple[str, int]) -> None:
+    assert compared_with(SHOP.best_ahead_minor, segment, tenure) == group
+    assert best(SHOP.best_ahead_minor, segment, tenure) == SHOP.best_ahead_minor[alike(*group)]
+    assert compared_with({}, segment, tenure) is None
 
 
 def test_tenure_is_told_by_quarters_first_and_then_by_years() -> None:
@@ -90,4 +101,4 @@ def test_what_is_no_population_is_refused_by_name_and_is_none_in_force(
 
 
 def test_every_cut_is_named() -> None:
-    assert len(to_parameters(SHOP)) == 3 + 3 * len(GRID) + 3 * len(FIFTHS) + 4
+    assert len(to_parameters(SHOP)) == 3 + 3 * len(GRID) + 3 * len(FIFTHS) + 4 + 2

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.core.marks import short_mark
 from pipeline.core.policy import Policy
+from pipeline.core.population import EVERY, alike
 from pipeline.core.why import QUESTIONS, why
 from pipeline.schemas import logged
 from pipeline.schemas.explanations import Explanation
@@ -296,9 +297,48 @@ def test_a_tier_is_told_with_what_moved_it_and_the_shops_lines_beside_their_figu
     assert risen["p_return"] > answer["lines"]["mvc_returns_above"] > answer["tier"]["p_return"]
 
 
+def test_what_they_might_be_worth_names_the_customers_it_is_told_from() -> None:
+    """Won through e-mail, here for three weeks and then for seventeen: of e-mail alone those here for 13 to 26
+    weeks were many enough, so before that they are compared with all."""
+    best = {alike(EVERY, EVERY): 900_000, alike("email", 1): 800_000}
+    shop = replace(SHOP, best_ahead_minor=best, alike_customers={alike("email", 1): 60}, best_categories={})
+    orders = [order(7 * n, f"o{n}", 10_000) for n in range(4)]
+    touched = said(logged.TouchRecorded, -1, channel="email")
+    life = [fitted(-2), measured(-2, shop), touched, *orders, tick(22)]
+    early, late = (asked("tier", told)["tier"] for told in (life, [*life, tick(120)]))
+    whole = {"channel": None, "weeks_from": None, "weeks_below": None, "customers": 1_000}
+    theirs = {"channel": "email", "weeks_from": 13, "weeks_below": 26, "customers": 60}
+    assert early["potential"]["compared_with"] == whole
+    assert early["potential"]["they_are"] == {**theirs, "weeks_from": 0, "weeks_below": 13, "customers": None}
+    assert (early["tier"]["potential_minor"], early["potential"]["told_by"]) == (900_000, "best_tenth")
+    assert late["potential"]["compared_with"] == late["potential"]["they_are"] == theirs
+    for each in (early, late):
+        potential, now = each["potential"], each["tier"]
+        assert potential["potential_minor"] == now["potential_minor"] == potential["best_tenth_minor"]
+        assert potential["expected_minor"] == now["expected_minor"]
+
+
+def test_who_is_expected_to_bring_more_than_the_best_tenth_might_be_worth_just_that() -> None:
+    shop = replace(SHOP, best_ahead_minor={alike(EVERY, EVERY): 1}, best_categories={})
+    answer = asked("tier", [fitted(-2), measured(-2, shop), order(0), tick(8)])["tier"]["potential"]
+    assert (answer["told_by"], answer["best_tenth_minor"]) == ("expected", 1)
+    assert answer["potential_minor"] == answer["expected_minor"] > 1
+
+
+def test_who_might_buy_more_broadly_is_told_how_broadly_the_broadest_tenth_do() -> None:
+    """One category of at most four: worth twice what is expected, no more."""
+    shop = replace(SHOP, best_ahead_minor={}, best_categories={alike(EVERY, EVERY): 4})
+    bought = order(0, items=(logged.Item(product_id="p", amount_minor=3_000, category="hats"),))
+    answer = asked("tier", [fitted(-2), measured(-2, shop), bought, tick(8)])["tier"]["potential"]
+    assert (answer["told_by"], answer["categories"], answer["categories_of_broadest"]) == ("categories", 1, 4)
+    assert answer["potential_minor"] == 2 * answer["expected_minor"]
+    assert (answer["compared_with"], answer["broadest_of"]["customers"]) == (None, 1_000)
+
+
 def test_before_the_shop_is_measured_a_tier_has_its_reason_and_no_lines() -> None:
     answer = asked("tier", [order(1)])["tier"]
     assert (answer["tier"]["tier_reason"], answer["lines"], answer["moves"]) == ("no_forecast_yet", None, [])
+    assert answer["potential"] is None
 
 
 # -- satisfaction -----------------------------------------------------------------------------------------------------

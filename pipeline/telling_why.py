@@ -61,6 +61,10 @@ _IN_THE_WAY: Final = {
 }
 
 
+_LIMITS_OF: Final = {True: "their own rhythm", False: "the policy, for everybody"}
+"""Whose limits of silence count: whether they are the customer's own."""
+
+
 def print_explanation(document: Document, console: Console) -> None:
     """The answer to `--why`, for eyes."""
     question = str(document["why"])
@@ -153,9 +157,13 @@ def _told(conditions: Sequence[Document]) -> str:
 def _print_lifecycle(answer: Document, console: Console) -> None:
     since = f"since {day(answer['since_at'])}: {plain(answer['reason'])}"
     console.print(f"{plain(answer['lifecycle'])} {since}", highlight=False)
-    whose = "their own rhythm" if answer["limits_are"] == "own_rhythm" else "the policy, for everybody"
     limits = f"at risk after {answer['at_risk_after_days']} days of silence, lapsed after {answer['lapsed_after_days']}"
-    console.print(f"{limits} (by {whose}); silent for {_or_none(answer['silent_days'])} days", highlight=False)
+    silent = "; nothing bought yet" if answer["silent_days"] is None else f"; silent for {answer['silent_days']} days"
+    console.print(f"{limits} (by {_LIMITS_OF[answer['limits_are'] == 'own_rhythm']}){silent}", highlight=False)
+    limit = {"at_risk": answer["at_risk_after_days"], "lapsed": answer["lapsed_after_days"]}.get(answer["lifecycle"])
+    if limit is not None and answer["silent_days"] is not None and answer["silent_days"] < limit:
+        told = "they moved by the limits of that time (below); longer ones bring nobody back, only a purchase does"
+        console.print(told, highlight=False)
     if answer["next_at"] is not None:
         told = f"{plain(answer['next_lifecycle'])} from {day(answer['next_at'])}, should they not buy before"
         console.print(told if answer["is_proven"] else f"{told} (once time passes in the log)", highlight=False)
@@ -164,10 +172,10 @@ def _print_lifecycle(answer: Document, console: Console) -> None:
 
 
 def _silence(move: Document) -> str:
-    if move["silent_days"] is None:
+    if move["silent_days"] is None or move["limit_days"] is None:
         return ""
-    limit = f"; their limit was {move['at_risk_after_days']}" if move["at_risk_after_days"] is not None else ""
-    return f"{move['silent_days']} days since the last purchase{limit}"
+    whose = _LIMITS_OF[move["at_risk_after_days"] is not None]
+    return f"{move['silent_days']} days since the last purchase; the limit was {move['limit_days']} (by {whose})"
 
 
 def _print_moves(moves: Sequence[Document], console: Console, title: str, told: Callable[[Document], str]) -> None:
@@ -326,7 +334,3 @@ def _fact(name: str, value: object) -> str:
     if value is None:
         return "never"
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"
-
-
-def _or_none(value: object) -> str:
-    return "no" if value is None else str(value)

@@ -9,7 +9,8 @@ from pipeline.core import lifecycle
 from pipeline.core.days import DAY_SECONDS, date_of, instant
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
-from pipeline.core.profile import Lifecycle
+from pipeline.core.policy import Policy
+from pipeline.core.profile import Lifecycle, Profile
 
 
 class LifecycleMoves:
@@ -33,8 +34,16 @@ class LifecycleMoves:
                 "cause": cause_of(moment),
                 "silent_days": (after.as_of - last) // DAY_SECONDS if last else None,
                 "at_risk_after_days": after.pace.at_risk_days if after.pace is not None else None,
+                "limit_days": _limit_days(after, moment.controls.policy),
             }
         )
+
+
+def _limit_days(after: Profile, policy: Policy) -> int | None:
+    """Of the silence that leads to where they are; None where silence does not."""
+    at_risk, lapsed = lifecycle.silence_limits(policy, after.pace)
+    limit = {Lifecycle.AT_RISK: at_risk, Lifecycle.LAPSED: lapsed}.get(Lifecycle(after.lifecycle))
+    return limit // DAY_SECONDS if limit is not None else None
 
 
 def lifecycle_document(life: Life, moves: LifecycleMoves) -> dict[str, Any] | None:

@@ -104,6 +104,9 @@ class LifecycleMove(Outbound):
     cause: Cause = Field(description="The event that moved it.")
     silent_days: int | None = Field(description="Since the last purchase, then.")
     at_risk_after_days: int | None = Field(description="Their own limit then; none: the policy's counted.")
+    limit_days: int | None = Field(
+        None, description="The silence that leads there, as it was then; none: silence does not."
+    )
 
 
 class LifecycleWhy(Outbound):

@@ -15,7 +15,7 @@ from pipeline.telling_why import print_explanation
 from tests.core.builders import day, opened, order, refund, resolved, said, ticket
 from tests.core.test_forecast import fitted
 from tests.core.test_population import SHOP, measured
-from tests.core.test_why import Told, asked, tick
+from tests.core.test_why import HASTILY_LAPSED, Told, asked, tick
 
 _CUTS: dict[str, Any] = {
     "recency": (-200, -100, -50, -10), "frequency": (1, 2, 3, 4), "monetary": (500, 900, 2_000, 9_000),
@@ -95,6 +95,18 @@ def test_who_has_no_tier_has_the_reason_and_no_empty_table() -> None:
     lines = told("tier", [said(logged.TouchRecorded, 0, channel="email")])
     line(lines, "not known yet: they have not bought; treatment: basic")
     assert not any("the shop's line" in each for each in lines)
+
+
+def test_a_lifecycle_that_the_limits_of_now_would_not_lead_to_says_whence_it_is() -> None:
+    lines = told("lifecycle", HASTILY_LAPSED)
+    line(lines, "by their own rhythm", "silent for 54 days")
+    line(lines, "they moved by the limits of that time (below)")
+    line(lines, "at risk", "lapsed", "44 days since the last purchase; the limit was 40")
+    assert not any(" 0 days since" in each for each in lines), "a purchase ends a silence"
+
+
+def test_a_lifecycle_of_who_has_not_bought_says_so() -> None:
+    line(told("lifecycle", [said(logged.TouchRecorded, 0, channel="email"), tick(1)]), "nothing bought yet")
 
 
 def test_promises_are_told_one_by_one_and_in_all() -> None:

@@ -220,6 +220,11 @@ def test_a_fall_is_told_with_what_was_missing_to_keep_the_stage() -> None:
 
 # -- lifecycle --------------------------------------------------------------------------------------------------------
 
+HASTILY_LAPSED: Told = [
+    adopted(policy(lifecycle__at_risk_after_days=20, lifecycle__lapsed_after_days=40), -1), tick(0), order(1),
+    tick(25), tick(45), fitted(46), tick(55),
+]  # fmt: skip
+
 
 def test_a_lifecycle_is_told_with_its_limits_and_when_silence_moves_it_on() -> None:
     told = [tick(0), order(1, "A"), order(11, "B"), *map(tick, range(12, 80, 6))]
@@ -228,6 +233,7 @@ def test_a_lifecycle_is_told_with_its_limits_and_when_silence_moves_it_on() -> N
     at_risk = answer["moves"][-1]
     assert at_risk["cause"]["type"] == "Tick"
     assert 60 <= at_risk["silent_days"] <= 67, "sixty days by the policy, seen at the next Tick"
+    assert [each["limit_days"] for each in answer["moves"]] == [None, None, 60], "a purchase asks for no silence"
     assert (answer["limits_are"], answer["at_risk_after_days"], answer["lapsed_after_days"]) == ("policy", 60, 180)
     assert (answer["next_lifecycle"], answer["next_at"]) == ("lapsed", f"{day(11 + 180):%Y-%m-%dT%H:%M:%SZ}")
     assert answer["silent_days"] == 78 - 11
@@ -239,6 +245,14 @@ def test_with_a_model_the_limits_are_their_own() -> None:
     assert answer["limits_are"] == "own_rhythm"
     assert answer["at_risk_after_days"] < 60, "who buys every week is missed sooner"
     assert answer["next_lifecycle"] == "at_risk"
+
+
+def test_a_move_keeps_the_limit_it_was_made_by_whatever_counts_now() -> None:
+    """Lapsed by the policy's 40 days; then a model is more patient with who bought once."""
+    answer = asked("lifecycle", HASTILY_LAPSED)["lifecycle"]
+    assert [(each["reached"], each["limit_days"]) for each in answer["moves"][1:]] == [("at_risk", 20), ("lapsed", 40)]
+    assert (answer["lifecycle"], answer["limits_are"]) == ("lapsed", "own_rhythm")
+    assert answer["silent_days"] < answer["lapsed_after_days"]
 
 
 def test_before_the_first_tick_silence_is_not_proven() -> None:

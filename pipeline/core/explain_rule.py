@@ -15,7 +15,7 @@ from pipeline.core.decide import FEEDBACK_REQUEST, RETENTION_OFFER
 from pipeline.core.explain import happened_at
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
-from pipeline.core.policy import Policy, Rule
+from pipeline.core.policy import Rule
 from pipeline.core.profile import Lifecycle, Profile
 from pipeline.core.step import Outcome
 from pipeline.schemas import logged
@@ -31,6 +31,8 @@ class RuleMoves:
         self.rule = rule
         self.considerations: dict[str, dict[str, Any]] = {}
         self.passed_over: list[dict[str, Any]] = []
+        self.fell_silent_at = 0
+        """When they last became at risk; 0: never."""
 
     def see(self, moment: Moment) -> None:
         """The decisions of this moment, and a cause that opened nothing."""
@@ -50,6 +52,8 @@ class RuleMoves:
                         "policy_hash": each.policy_hash,
                     }
                 )  # fmt: skip
+        if moment.after is not None and _falls_silent(moment):
+            self.fell_silent_at = moment.after.lifecycle_since_at
         caused = _CAUSES.get(self.rule)
         if caused is None or moment.outcome is Outcome.DUPLICATE or not caused.occurs(moment) or self._opened(moment):
             return
@@ -83,7 +87,7 @@ def rule_document(life: Life, moves: RuleMoves) -> dict[str, Any] | None:
             {**each, "is_open": each["business_key"] in open_keys} for each in moves.considerations.values()
         ],
         "passed_over": moves.passed_over,
-        "cause": caused.stands(profile, policy, bool(life.controls.tick_at)) if caused is not None else None,
+        "cause": caused.stands(life, moves.fell_silent_at) if caused is not None else None,
         "in_the_way": None if stop is None else {"reason": str(stop.reason), "until_at": _until(stop.until_at)},
     }
 
@@ -108,7 +112,13 @@ class _Cause(NamedTuple):
     """What causes a rule's trigger: whether a moment has it, and how the customer stands to it now."""
 
     occurs: Callable[[Moment], bool]
-    stands: Callable[[Profile, Policy, bool], dict[str, Any]]
+    stands: Callable[[Life, int], dict[str, Any]]
+    """Of somebody known; with when they last became at risk."""
+
+
+def _known(life: Life) -> Profile:
+    assert life.profile is not None, "who is not known has no answer"
+    return life.profile
 
 
 def _falls_silent(moment: Moment) -> bool:
@@ -117,7 +127,8 @@ def _falls_silent(moment: Moment) -> bool:
     return has_come and (before is None or before.lifecycle != Lifecycle.AT_RISK)
 
 
-def _silence(profile: Profile, policy: Policy, is_proven: bool) -> dict[str, Any]:  # noqa: FBT001 - as all causes take it
+def _silence(life: Life, fell_silent_at: int) -> dict[str, Any]:
+    profile, policy = _known(life), life.controls.policy
     last = profile.ledger.last_at
     if not last:
         return {"state": "to_come", "reason": "no_purchase_yet", "at": None}
@@ -125,19 +136,23 @@ def _silence(profile: Profile, policy: Policy, is_proven: bool) -> dict[str, Any
     if state not in (Lifecycle.AT_RISK, Lifecycle.LAPSED):
         limit = lifecycle.limit_of(state, policy, profile.pace)
         at = instant(last + limit) if limit is not None else None
-        return {"state": "to_come", "reason": "not_silent_for_long" if is_proven else "no_tick_yet", "at": at}
+        return {
+            "state": "to_come",
+            "reason": "not_silent_for_long" if life.controls.tick_at else "no_tick_yet",
+            "at": at,
+        }
     spell = day_of(last, policy.shop.time_zone)
     reason = "considered_for_this_silence" if spell <= profile.spell_considered else "fell_silent_unseen"
-    return {"state": "has_come", "reason": reason, "at": instant(profile.lifecycle_since_at or last)}
+    since_at = fell_silent_at if fell_silent_at > last else profile.lifecycle_since_at or last
+    return {"state": "has_come", "reason": reason, "at": instant(since_at)}
 
 
 def _orders(moment: Moment) -> bool:
     return isinstance(moment.event, logged.OrderCompleted)
 
 
-def _order(profile: Profile, policy: Policy, is_proven: bool) -> dict[str, Any]:  # noqa: FBT001 - as all causes take it
-    last = profile.ledger.last_at
-    if not last:
+def _order(life: Life, fell_silent_at: int) -> dict[str, Any]:
+    if not _known(life).ledger.last_at:
         return {"state": "to_come", "reason": "no_purchase_yet", "at": None}
     return {"state": "to_come", "reason": "next_order", "at": None}
 

@@ -494,6 +494,14 @@ def test_an_offer_withheld_is_told_with_its_reason_and_what_is_in_the_way() -> N
     assert rule["cause"]["reason"] == "considered_for_this_silence"
 
 
+def test_the_cause_of_an_offer_keeps_its_day_when_they_have_lapsed_since() -> None:
+    """At risk from day 61 on, lapsed from day 181."""
+    rule = asked("retention_offer", [tick(0), order(1), *map(tick, range(2, 190))])["rule"]
+    at_risk = f"{day(61):%Y-%m-%dT%H:%M:%SZ}"
+    assert rule["cause"] == {"state": "has_come", "reason": "considered_for_this_silence", "at": at_risk}
+    assert [each["caused_at"] for each in rule["considerations"]] == [at_risk]
+
+
 def test_an_offer_sent_is_told_and_so_is_what_holds_the_next_one() -> None:
     rule = asked("retention_offer", [tick(0), consent(0), order(1), *SILENCE])["rule"]
     assert [[move["outcome"] for move in each["moves"]] for each in rule["considerations"]] == [["sent"]]

@@ -466,9 +466,9 @@ def lag() -> None:
 # -- policy ------------------------------------------------------------------------------------------------------------
 
 
-def _policy_text(file: Path) -> str:
+def _text(file: Path, *, encoding: str = "utf-8") -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding=encoding)
     except OSError as error:
         _end(f"{file}: {error.strerror or error}", BAD_INPUT)
     except UnicodeDecodeError as error:
@@ -498,7 +498,7 @@ def policy_check(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
     from pipeline.core.policy import load_policy, policy_hash
 
     with _explained():
-        policy = load_policy(_policy_text(file))
+        policy = load_policy(_text(file))
     OUT.print(f"{file} is sound; its hash is {policy_hash(policy)}.", highlight=False, soft_wrap=True)
 
 
@@ -507,7 +507,7 @@ def policy_adopt(file: Annotated[Path, typer.Argument(help="A policy file (TOML)
     """Check a policy file and put it into force, for every worker, through the log."""
     from pipeline.adoption import adopt_policy
 
-    text = _policy_text(file)
+    text = _text(file)
     settings = _quiet_settings()
     with _explained():
         digest = adopt_policy(settings, text)
@@ -527,23 +527,23 @@ def spend(
     spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
     from pipeline.spending import BadSpend, in_words, read_spend, revise
+    from pipeline.telling_value import money
 
     told: dict[tuple[str, str], int | None] = {}
     if file is not None:
         try:
-            told = read_spend(file.read_text("utf-8-sig").splitlines())
-        except (BadSpend, OSError, UnicodeDecodeError) as error:
+            told = read_spend(_text(file, encoding="utf-8-sig").splitlines())
+        except BadSpend as error:
             _end(f"{file}: {error}", BAD_INPUT)
     settings = _quiet_settings()
     with _explained():
         revised = revise(settings, told)
     for each in revised.revisions:
-        OUT.print(
-            f"{each.channel}, {each.cohort_month}: {each.spend_minor:,} spent, {each.acquisitions:,} customers won.",
-            highlight=False,
-        )
+        spent = money(each.spend_minor, settings.shop_currency)
+        won = f"{each.acquisitions:,} customers won"
+        OUT.print(f"{each.channel}, {each.cohort_month}: {spent} spent, {won}.", highlight=False)
     for remark in revised.remarks:
-        OUT.print(f"[yellow]odd[/] {escape(in_words(remark))}", highlight=False)
+        OUT.print(f"[yellow]odd[/] {escape(in_words(remark, settings.shop_currency))}", highlight=False)
     OUT.print(
         f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
     )
@@ -577,7 +577,7 @@ def fit(
             sys.stdout.write(json.dumps(document(found.report)) + "\n")
             sys.stdout.flush()
         else:
-            print_report(found.report, OUT)
+            print_report(found.report, OUT, settings.shop_currency)
             _show_population(settings, found.population, dry_run=dry_run)
             _show_affinity(found.affinity, dry_run=dry_run)
         return bool(found.report.told)
@@ -882,15 +882,18 @@ def _goals(found: Report) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> list[str]:
-    """Writes what can be written, and tells what cannot."""
-    problems = []
+    """Writes what can be written, and tells what cannot: a folder once for all that should be in it."""
+    unwritten: dict[tuple[Path, str], list[Path]] = {}
     for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            problems.append(f"{path}: {error.strerror or error}")
-    return problems
+            unwritten.setdefault((path.parent, error.strerror or str(error)), []).append(path)
+    return [
+        f"{paths[0]}: {why}" if len(paths) == 1 else f"{folder}: {why} ({len(paths)} files not written)"
+        for (folder, why), paths in unwritten.items()
+    ]
 
 
 @app.command(rich_help_panel=QUESTIONS)

@@ -23,7 +23,7 @@ def count_channel_costs(settings: Settings) -> Figures:
     found = revise(settings, {})
     if found.remarks:
         latest = sorted(found.remarks, key=lambda each: each.cohort_month, reverse=True)
-        told = [in_words(remark) for remark in latest[:_REMARKS_TOLD]]
+        told = [in_words(remark, settings.shop_currency) for remark in latest[:_REMARKS_TOLD]]
         log.warning("channel_costs_odd", count=len(found.remarks), latest=told)
     odd = Counter(remark.odd for remark in found.remarks)
     return {"revised": len(found.revisions), "months": found.months, **{each: odd[each] for each in Odd}}

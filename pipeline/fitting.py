@@ -32,6 +32,7 @@ from pipeline.core.predict import Model, to_parameters
 from pipeline.inquiry import need_topics
 from pipeline.schemas import logged
 from pipeline.settings import Settings
+from pipeline.telling_value import money
 
 WEEKS_A_YEAR: Final = 52.0
 _DIGITS: Final = 9
@@ -136,7 +137,7 @@ def document(report: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console, currency: str) -> None:
     """The report for eyes."""
     console.print(f"{report.customers:,} buyers, up to {date_of(report.day)}.", highlight=False)
     if not isinstance(report.fitted, Fitted):
@@ -144,7 +145,7 @@ def print_report(report: Report, console: Console) -> None:
         return
     table = Table("what was learned", "", title="The shop's model")
     table.columns[1].justify = "right"
-    for words, told in _learned(report.fitted):
+    for words, told in _learned(report.fitted, currency):
         table.add_row(words, told)
     console.print(table)
     for remark in report.fitted.remarks:
@@ -156,7 +157,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(ending, highlight=False)
 
 
-def _learned(fitted: Fitted) -> list[tuple[str, str]]:
+def _learned(fitted: Fitted, currency: str) -> list[tuple[str, str]]:
     """In words that a marketer could follow."""
     model, seen = fitted.model, fitted.diagnostics
     timing = model.timing
@@ -164,12 +165,14 @@ def _learned(fitted: Fitted) -> list[tuple[str, str]]:
         ("bought on two days or more", f"{seen['repeat_customers']:,.0f}"),
         ("orders a year of somebody who stays, on average", f"{timing.r / timing.alpha * WEEKS_A_YEAR:.2f}"),
         ("chance to leave for good after a purchase, on average", f"{timing.a / (timing.a + timing.b):.0%}"),
-        ("margin of a purchase day, on average (minor units)", f"{model.spend.mean_minor:,.0f}"),
+        ("margin of a purchase day, on average", money(round(model.spend.mean_minor), currency)),
         ("who bought once is overdue after", f"{model.second_order_weeks:.1f} weeks"),
         ("overdue: of a customer's own gaps, so many are longer", f"{model.level:.2%}"),
         ("orders lately, against what the model alone expects", f"{model.season.level:.2f}"),
         ("how buying was learned up to", date_of(model.fitted_on)),
     ]
+    if "alarms_a_week" in seen:
+        rows.append(("so called at risk a week, of who bought twice or more", f"{seen['alarms_a_week']:.1f}"))
     if "orders_90_days_low" in seen:
         told = f"{seen['orders_90_days_low']:.0f} to {seen['orders_90_days_high']:.0f}"
         rows.append(("orders of these customers within 90 days, four times in five", told))

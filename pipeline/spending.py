@@ -25,6 +25,7 @@ from pipeline.inquiry import need_topics, scan
 from pipeline.schemas import shop_costs
 from pipeline.schemas.events import AMOUNT_MINOR_MAX
 from pipeline.settings import Settings
+from pipeline.telling_value import money
 
 COLUMNS: Final = ("channel", "month", "spend_minor")
 PROBLEMS_MAX: Final = 20
@@ -93,10 +94,10 @@ ODD: Final = {
 """Each odd thing in words."""
 
 
-def in_words(remark: Remark) -> str:
-    """A remark as a sentence."""
+def in_words(remark: Remark, currency: str) -> str:
+    """A remark as a sentence; money in the shop's currency."""
     what = f"{remark.channel}, {remark.cohort_month}" if remark.channel else remark.cohort_month
-    return f"{what}: {remark.amount_minor:,} {ODD[remark.odd]} ({remark.odd})"
+    return f"{what}: {money(remark.amount_minor, currency)} {ODD[remark.odd]} ({remark.odd})"
 
 
 def costs_told(settings: Settings) -> Iterator[shop_costs.ShopCost]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace as struct_replace
+from rich.console import Console
 from scipy.optimize import approx_fprime
 from scipy.stats import betaprime
 
@@ -26,6 +28,7 @@ from pipeline.core.history import History, of_days
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
+from pipeline.fitting import Report, print_report
 
 SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
 
@@ -44,6 +47,18 @@ def test_a_shop_with_a_year_behind_it_gets_every_part(fitted: Fitted) -> None:
     assert fitted.diagnostics["log_loss_calibrated"] < fitted.diagnostics["log_loss_raw"]
     assert fitted.diagnostics["repeat_customers"] > 1_000
     assert fitted.model.fitted_on == MARCH
+
+
+def test_what_was_learned_is_told_with_its_units(fitted: Fitted) -> None:
+    """A level that no budget can hold rounds to nothing; how many a week it calls at risk says what it does."""
+    out = io.StringIO()
+    print_report(Report(MARCH, 2_357, fitted), Console(file=out, width=120), "EUR")
+    table = dict(line.strip("│ ").split(" │ ") for line in out.getvalue().splitlines() if line.startswith("│"))
+    told = {words.strip(): figure.strip() for words, figure in table.items()}
+    mean = fitted.model.spend.mean_minor / 100
+    assert told["margin of a purchase day, on average"] == f"{mean:.2f} EUR"
+    alarms = fitted.diagnostics["alarms_a_week"]
+    assert told["so called at risk a week, of who bought twice or more"] == f"{alarms:.1f}"
 
 
 def test_a_young_shop_is_told_what_it_has_not_shown() -> None:

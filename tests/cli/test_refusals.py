@@ -95,15 +95,16 @@ def test_a_bad_policy_is_listed_whole(ask: Ask, tmp_path: Path) -> None:
         assert "Traceback" not in error
 
 
-def test_a_file_that_is_no_policy_is_refused(ask: Ask, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused(ask: Ask, tmp_path: Path) -> None:
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'[shop]\ntime_zone = "Zo\xeb"\n')
     for file, said in (
         (tmp_path / "nowhere.toml", "No such file or directory"),
         (latin, "expected UTF-8, got another byte at 22"),
     ):
-        code, _, error = ask("policy", "check", str(file))
-        assert (code, error) == (2, f"wafa: {file}: {said}\n")
+        for command in (("policy", "check"), ("spend",)):
+            code, _, error = ask(*command, str(file))
+            assert (code, error) == (2, f"wafa: {file}: {said}\n")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def test_what_was_published_is_reported(busy: Shop, tmp_path: Path) -> None:
     assert str(nowhere) in refused.stderr
     assert "From reached to promoting" in refused.stdout, "what can be told and written is"
     assert rows(again, "adds_up") == rows(folder, "adds_up")
+    refused = busy.wafa("report", "--csv", str(goals / "csv"))
+    assert refused.stderr.count("Not a directory") == 1, "a folder is named once, and not with every file"
 
     before = busy.wafa("report", "--from", "2019-01-01", "--to", "2019-02-28")
     assert before.returncode == 0, before.stderr

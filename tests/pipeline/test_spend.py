@@ -31,14 +31,16 @@ def test_spend_and_late_spend_are_spread_over_who_was_won_and_the_books_close(sh
         file.write_text(f"channel,month,spend_minor\nsearch,{MONTH},{spent}\nbillboard,{MONTH},70\n")
         said = shop.wafa("spend", str(file))
         assert said.returncode == 0, said.stderr
-        assert f"search, {MONTH}: {spent:,} spent, 2 customers won." in said.stdout
+        assert f"search, {MONTH}: {spent // 100}.00 USD spent, 2 customers won." in said.stdout
         shop.wait_until_done()
         books = json.loads(shop.wafa("books", "--json").stdout)
         assert books["adds_up"]
         costs.append(books["parts"]["channel_cost_minor"])
     assert costs == [1_000, 1_600]
     assert "0 revised" in shop.wafa("spend", str(file)).stdout
-    assert f"odd billboard, {MONTH}: 70 spent, and no customer of that month came by it (nobody_won)" in said.stdout
+    assert (
+        f"odd billboard, {MONTH}: 0.70 USD spent, and no customer of that month came by it (nobody_won)" in said.stdout
+    )
     assert {each["channel"]: each["unacquired_minor"] for each in books["spend"]} == {"search": 0, "billboard": 70}
     shop.publish([order("again", 0, 2, 500)])
     shop.wait_until_done()
@@ -74,15 +76,15 @@ def test_costs_that_name_a_channel_are_summed_each_once_and_a_file_stands_in_the
     shop.publish([cost("odd", 1, period_start_on="2026-02-01", period_end_on="2026-01-01")])
     shop.wait_until_done()
     said = shop.wafa("spend").stdout
-    assert f"search, {MONTH}: 1,400 spent, 2 customers won." in said, "1,000 + 500 - 100, each once"
-    assert f"odd print, {MONTH}: 9 spent, and no customer of that month came by it (nobody_won)" in said
-    assert f"odd {MONTH}: 5 spent for no channel, so spread over nobody (no_channel)" in said
+    assert f"search, {MONTH}: 14.00 USD spent, 2 customers won." in said, "1,000 + 500 - 100, each once"
+    assert f"odd print, {MONTH}: 0.09 USD spent, and no customer of that month came by it (nobody_won)" in said
+    assert f"odd {MONTH}: 0.05 USD spent for no channel, so spread over nobody (no_channel)" in said
     assert sorted(letter[2]["wafa_reason"] for letter in shop.dead_letters()) == ["no_rate", "schema_violation"]
     assert "0 revised" in shop.wafa("spend").stdout
 
     shop.publish([cost("late", 600), cost("a", 1_200)])  # late spend, and one told anew: the later word counts
     shop.wait_until_done()
-    assert f"search, {MONTH}: 2,200 spent, 2 customers won." in shop.wafa("spend").stdout
+    assert f"search, {MONTH}: 22.00 USD spent, 2 customers won." in shop.wafa("spend").stdout
     shop.wait_until_done()
     books = json.loads(shop.wafa("books", "--json").stdout)
     assert books["adds_up"]
@@ -90,10 +92,10 @@ def test_costs_that_name_a_channel_are_summed_each_once_and_a_file_stands_in_the
     assert books["parts"]["marketing_cost_minor"] == 50, "a cost of a customer is theirs alone"
 
     file = tmp_path / "spend.csv"
-    for word, spent in (("3000", "3,000"), ("events", "2,200")):
+    for word, spent in (("3000", "30.00"), ("events", "22.00")):
         file.write_text(f"channel,month,spend_minor\nsearch,{MONTH},{word}\n")
         said = shop.wafa("spend", str(file)).stdout
-        assert f"search, {MONTH}: {spent} spent" in said
+        assert f"search, {MONTH}: {spent} USD spent" in said
         assert ("told_twice" in said) is (word == "3000")
         assert "0 revised" in shop.wafa("spend").stdout, "a run without the file leaves the month as it was told"
         shop.wait_until_done()

@@ -14,8 +14,8 @@ from pipeline.analysis.report.words import is_number, row_in_words, with_somethi
 def print_report(report: Report, console: Console) -> None:
     """The whole."""
     console.print(
-        f"[bold]Report[/] from {report.first_on} to {report.last_on}, as of {report.as_of[:16].replace('T', ' ')} UTC; "
-        f"money in {escape(report.currency)}.",
+        f"[bold]Report[/] from {report.first_on} to {report.last_on}, by {report.period}, days in {report.zone}; "
+        f"as of {report.as_of[:16].replace('T', ' ')} UTC; money in {escape(report.currency)}.",
         highlight=False,
     )
     for number, part in enumerate(report.parts, 1):

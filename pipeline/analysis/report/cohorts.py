@@ -27,7 +27,7 @@ def cohorts(shop: Shop) -> Part:
     if risked > 0 < value:
         remarks.append(f"{risked / value:.0%} of the value to date is with customers at risk or lapsed.")
     if not shop.tally.has_predictions:
-        remarks.append("Predicted value: profiles hold no prediction yet.")
+        remarks.append("Predicted value: nothing is predicted yet (`wafa fit`).")
     return Part(
         "cohorts",
         "Who comes back, and what is at risk",

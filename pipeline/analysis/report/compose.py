@@ -28,4 +28,6 @@ def composed(shop: Shop) -> Report:
         as_of=instant(shop.as_of).isoformat(),
         currency=shop.currency,
         parts=tuple(part(shop) for part in PARTS),
+        period=shop.calendar.kind,
+        zone=shop.calendar.zone,
     )

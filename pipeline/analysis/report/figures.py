@@ -187,7 +187,7 @@ _add(
 )
 _add(
     "share",
-    base_share=("share", "Of those named beside it; promoting need not have bought."),
+    base_share=("share", "Of those named beside it."),
     conversion=("persuaded of all", "Persuaded, of prospects and newly known together."),
     returned=("return", "Profit per unit of money spent on them, to date."),
     returned_low=("return, at least", "Lies above it with 95 % probability."),
@@ -199,7 +199,10 @@ _add(
     value_share=("of value", "Of the value of all; none where that is not above zero."),
     cost_share=("of cost", "Of the cost of all."),
     kept_share=("kept, of all", "Kept, of those kept or broken."),
-    paid_back=("paid back", "Of what winning them cost, what they have left so far."),
+    paid_back=(
+        "paid back, to date",
+        "Of all that it has cost, what customers of the months it cost something in have left so far.",
+    ),
 )
 _add(
     "number",

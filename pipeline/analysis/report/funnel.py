@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.analysis.report.calendar import date_at
 from pipeline.analysis.report.measures import Measure
 from pipeline.analysis.report.satisfaction import satisfaction_tables
 from pipeline.analysis.report.shop import Shop
@@ -41,10 +42,19 @@ def funnel(shop: Shop) -> Part:
         ["reached (marketing)", reached, None, None, ""],
         ["persuaded (sales)", won, share(won, might_buy), might_buy, "prospects and newly known"],
         ["satisfied (service)", satisfied, share(satisfied, heard), heard, "with evidence"],
-        ["promoting (word of mouth)", promoting, share(promoting, buyers), buyers, "buyers, beside them"],
+        [
+            "promoting (word of mouth)",
+            promoting,
+            share(promoting, buyers),
+            buyers,
+            "buyers (a promoter need not be one)",
+        ],
     ]
     remarks = []
-    if not heard:
+    first_day = shop.tally.first_day
+    if first_day is not None and first_day > shop.calendar.last_day:
+        remarks.append(f"Nothing is known of this time: the first event of all is of {date_at(first_day)}.")
+    elif not heard:
         remarks.append("There is no evidence of how anybody felt in this time: satisfaction is unknown, not low.")
     else:
         remarks.append(

@@ -7,6 +7,7 @@ the report cuts off one has none, and so neither forecast nor gap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pipeline.analysis.report.ahead import FORECAST, Band
@@ -21,12 +22,11 @@ _LESS_IS_BETTER: Final = ("cpa",)
 
 def goals(shop: Shop) -> Part:
     """The part: the periods of the report, where they are those of the goals."""
-    title, rules = "Goals", shop.policy.goals
-    wanted = goals_set(shop.policy)
+    rules, wanted = shop.policy.goals, goals_set(shop.policy)
     if not wanted:
-        return Part("goals", title, remarks=("No goal is set: see `[goals]` in the policy.",))
+        return _part((), (), ("No goal is set: see `[goals]` in the policy.",))
     if not _are_the_goals_periods(shop):
-        return Part("goals", title, remarks=(f"Goals are for a {rules.period} each: use --period {rules.period}.",))
+        return _part((), (), (f"Goals are for a {rules.period} each: use --period {rules.period}.",))
     begun = sum(period.first_day <= shop.today for period in shop.calendar.periods)  # no goal is missed beforehand
     rows = [_row(shop, name, number) for number in range(begun) for name in wanted]
     latest = rows[-2 * len(wanted) :]
@@ -35,12 +35,17 @@ def goals(shop: Shop) -> Part:
         f"{name}: a target is of a whole {rules.period}; a part of one has none, and no forecast or gap."
         for name in cut
     ]
+    return _part(latest, rows, remarks)
+
+
+def _part(latest: Sequence[Sequence[Cell]], rows: Sequence[Sequence[Cell]], remarks: Sequence[str]) -> Part:
     columns = " ".join(("period goal owner unit", *FIGURES_SHOWN))
+    shown_max = 2 * len(GOALS) if latest else 0  # where there is none, a remark says why
     return Part(
         "goals",
-        title,
+        "Goals",
         (
-            table("goals", "Goals: the last two periods", columns, latest, shown_max=2 * len(GOALS)),
+            table("goals", "Goals: the last two periods", columns, latest, shown_max=shown_max),
             table("goals_by_period", "Goals, every period", columns, rows, shown_max=0),
         ),
         tuple(remarks),

@@ -21,6 +21,7 @@ from pipeline.analysis.report.outputs import output_tables
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, mean, share, table
 from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
+from pipeline.analysis.report.tiers import tier_rank
 from pipeline.analysis.report.words import amount
 from pipeline.core.acquisition import WHOLE
 from pipeline.core.audit import lines_of
@@ -57,30 +58,33 @@ def inputs(shop: Shop) -> Part:
         ),
     ]
     remarks = []
-    if shop.tally.keys(TIER) in ([], [NO_TIER]):
-        remarks.append("By tier: profiles hold no tier yet.")
-    else:
-        tables.append(
-            table(
-                "inputs_outputs_by_tier",
-                "The same by tier, and what is of no customer",
-                "tier activities cost_minor net_revenue_minor profit_minor",
-                _by_tier(shop),
-            )
+    has_tiers = shop.tally.keys(TIER) not in ([], [NO_TIER])
+    tables.append(
+        table(
+            "inputs_outputs_by_tier",
+            "The same by tier, and what is of no customer",
+            "tier activities cost_minor net_revenue_minor profit_minor",
+            _by_tier(shop) if has_tiers else [],
+            shown_max=12 if has_tiers else 0,
         )
+    )
+    if not has_tiers:
+        remarks.append("By tier: nobody has a tier yet (`wafa fit`).")
+    else:
         remarks += [
             f"{tier.upper()} {FLAG}: profit was below zero in the last two whole periods."
             for tier in shop.tally.keys(TIER)
             if tier != NO_TIER and costs_more_than_it_brings(shop, tier)
         ]
     lines = adds_up(shop)
-    if any(owed.made for owed in shop.tally.owed.values()):
-        title = "What was promised, to date: consent (marketing), delivery (sales), answers (service)"
-        tables.append(table("promises", title, "department kept broken open kept_share", _promises(shop)))
+    title = "What was promised, to date: consent (marketing), delivery (sales), answers (service)"
+    tables.append(table("promises", title, "department kept broken open kept_share", _promises(shop)))
     unacquired = shop.unacquired.total()
     if unacquired:
         told = amount(unacquired, shop.currency)
-        remarks.append(f"Channels spent {told} that won nobody: a cost of its time, and in no customer's value.")
+        remarks.append(
+            f"To date channels spent {told} that won nobody: a cost of its time, and in no customer's value."
+        )
     columns = "line report_minor customers_minor difference_minor"
     tables.append(table("adds_up", "Against the customers' values", columns, lines, shown_max=0))
     wrong = [str(line[0]) for line in lines if line[3]]
@@ -123,7 +127,7 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
 def _by_tier(shop: Shop) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     rest = shop.whole()
-    for tier in shop.tally.keys(TIER):
+    for tier in sorted(shop.tally.keys(TIER), key=tier_rank):
         row = nothing()
         for number in range(len(shop.calendar.periods)):
             add(row, shop.tally.row(TIER, tier, number))

@@ -23,7 +23,9 @@ def needs(shop: Shop) -> Part:
     ]
     remarks = []
     if not has_tiers:
-        remarks.append("Profiles hold no tier yet: in order of the value of who said it, instead of MVCs first.")
+        remarks.append(
+            "Nobody has a tier yet (`wafa fit`): in order of the value of who said it, instead of MVCs first."
+        )
     lost = shop.tally.lost
     if lost.people:
         remarks.append(f"At risk or lapsed: {lost.people:,}; {lost.told:,} of them had said what was wrong.")

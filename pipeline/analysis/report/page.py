@@ -45,7 +45,8 @@ def page(report: Report) -> str:
 <body>
 <main>
 <h1>{title}</h1>
-<p class="about">As of {as_of} UTC. Money in {escape(report.currency)}. What a column means stands at its head.</p>
+<p class="about">By {report.period}, days in {escape(report.zone)}. As of {as_of} UTC.
+Money in {escape(report.currency)}. Point at a column's head, and it says what it means.</p>
 <nav aria-label="Parts">{links}</nav>
 {parts}
 <footer><p>Made by Wafa.</p></footer>
@@ -77,6 +78,8 @@ def _named(svg: str, title: str, prefix: str) -> str:
 
 def _table(table: Table, currency: str) -> str:
     rows = table.rows[:ROWS_MAX]
+    if not rows and not table.shown_max:
+        return ""
     if not rows:
         return f'<p class="about">{escape(table.title)}: nothing in this time.</p>\n'
     places = with_something(table, rows)

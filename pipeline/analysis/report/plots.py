@@ -14,8 +14,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from pipeline.analysis.report.figures import FIGURES
+from pipeline.analysis.report.shop import NOT_OVER
 from pipeline.analysis.report.table import Cell, Part, Report
 from pipeline.analysis.report.words import amount
 from pipeline.plain import plain
@@ -42,6 +44,7 @@ _STYLE: Final[dict[Any, Any]] = {
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#9aa0a8"
 """Told apart by everybody (Okabe and Ito's), and a grey."""
 _WIDTH: Final = 8.0
+_THOUSANDS: Final = StrMethodFormatter("{x:,.10g}")
 _DARK_FROM: Final = 0.6
 _NAMES_UPRIGHT_MAX: Final = 6
 _METADATA: Final = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
@@ -91,6 +94,7 @@ def _across(axes: Axes, names: Sequence[Cell], bars: Sequence[tuple[str, str, Se
     axes.set_yticks(list(places), [str(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel(label)
+    axes.xaxis.set_major_formatter(_THOUSANDS)
     axes.tick_params(axis="y", length=0)
     if len(bars) > 1:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -108,6 +112,7 @@ def _funnel(axes: Axes, part: Part, currency: str) -> None:
         told = f" {count:,.0f}" + (f" ({share:.0%} of {base:,})" if isinstance(share, float) else "")
         axes.text(count, place, told, va="center")
     axes.set_xlim(0, max(people) * 1.2)
+    axes.xaxis.set_major_formatter(_THOUSANDS)
     axes.set_xlabel("people")
 
 
@@ -132,6 +137,7 @@ def _winning(axes: Axes, part: Part, currency: str) -> None:
     axes.set_ylim(len(rows[:_BARS_MAX]) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.margins(x=0.15)
+    axes.xaxis.set_major_formatter(_THOUSANDS)
     axes.set_xlabel(f"{currency}, with the interval it lies in with 90 % probability")
 
 
@@ -150,13 +156,17 @@ def _inputs(axes: Axes, part: Part, currency: str) -> None:
             continue
         axes.bar(places, heights, 0.7, bottom=below, color=colour, label=f"{FIGURES[column].words}'s cost")
         below = [low + height for low, height in zip(below, heights, strict=True)]
-    axes.plot(places, _major(table.column("margin_minor"), currency), "o-", color=GREEN, label="margin")
-    axes.plot(places, _major(table.column("profit_minor"), currency), "o-", color=BLUE, label="profit")
+    over = sum(NOT_OVER not in name for name in names)  # what is not over comes last, and is no fall
+    for column, colour, words in (("margin_minor", GREEN, "margin"), ("profit_minor", BLUE, "profit")):
+        heights = _major(table.column(column), currency)
+        axes.plot(places[:over], heights[:over], "o-", color=colour, label=words)
+        axes.plot(places[over:], heights[over:], "o", color=colour, mfc="none")
     axes.axhline(0, color="#8a8f98", lw=0.8)
     turned = len(names) > _NAMES_UPRIGHT_MAX
     axes.set_xticks(places, names, rotation=45 if turned else 0, ha="right" if turned else "center")
     axes.grid(visible=False, axis="x")
     axes.grid(visible=True, axis="y")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
     axes.set_ylabel(currency)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
@@ -233,6 +243,7 @@ def _tiers(axes: Axes, part: Part, currency: str) -> None:
     columns = (("customers", "customers_share", GREY), ("value", "value_share", BLUE), ("cost", "cost_share", ORANGE))
     bars = [(words, colour, _numbers(table.column(column))) for words, column, colour in columns]
     _across(axes, [str(each).upper() for each in table.column("tier")], bars, "share of all")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def _needs(axes: Axes, part: Part, currency: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from pipeline.analysis.report.calendar import OUTSIDE, Calendar, Period, month_named
 from pipeline.analysis.report.measures import Measure, Row, add, nothing
@@ -13,6 +14,9 @@ from pipeline.core.acquisition import parts_of
 from pipeline.core.controls import Controls, spending
 from pipeline.core.days import running_month
 from pipeline.core.policy import Policy
+
+NOT_OVER: Final = "not over"
+"""In the name of a period that has not ended."""
 
 
 @dataclass(frozen=True)
@@ -105,5 +109,5 @@ class Shop:
     def name(self, number: int) -> str:
         """A period's name, with words where it is cut or not over."""
         period = self.calendar.periods[number]
-        marks = [mark for mark, has in (("part", period.is_cut), ("not over", not self.is_over(period))) if has]
+        marks = [mark for mark, has in (("part", period.is_cut), (NOT_OVER, not self.is_over(period))) if has]
         return f"{period.name} ({', '.join(marks)})" if marks else period.name

@@ -73,6 +73,10 @@ class Report:
     as_of: str
     currency: str
     parts: tuple[Part, ...] = field(default_factory=tuple)
+    period: str = ""
+    """What the time is divided by."""
+    zone: str = ""
+    """Whose days are meant."""
 
     def part(self, name: str) -> Part:
         """The part of that name. Raises KeyError."""

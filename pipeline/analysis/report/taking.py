@@ -153,6 +153,8 @@ class _Taken:
         """Each person once a period, and once in the whole time."""
         life, count = self.life, self._count
         seen_day = self.calendar.day(life.first_at)
+        first_day = self.tally.first_day
+        self.tally.first_day = seen_day if first_day is None else min(first_day, seen_day)
         if seen_day < self.calendar.first_day and not (self.first_at and self.first_day < self.calendar.first_day):
             self.tally.prospects_before += 1
             count("prospects", WHOLE_TIME, self.first_channel)

@@ -96,6 +96,9 @@ class Lost:
 class Tally:
     """The sums."""
 
+    first_day: int | None = None
+    """Of the first event of anybody; None: there was none."""
+
     def __init__(self, calendar: Calendar, policy: Policy) -> None:
         self.calendar, self.policy, self.rules = calendar, policy, policy.value
         self.rows: dict[tuple[str, str, int], Row] = {}

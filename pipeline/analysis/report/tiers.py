@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,15 +17,14 @@ _ORDER: Final = ("mvc", "mgc", "rest", "bz")
 def tiers(shop: Shop) -> Part:
     """The part; where profiles hold no tier it says so."""
     by_tier = shop.tally.by_tier
-    title = "Tiers: most valuable, most growable, below zero"
     if set(by_tier) <= {NO_TIER}:
-        return Part("tiers", title, remarks=("Profiles hold no tier yet.",))
+        return _part((), (), ("Nobody has a tier yet (`wafa fit`).",))
     count, value = sum(of.count for of in by_tier.values()), sum(of.value for of in by_tier.values())
     cost = sum(of.cost for of in by_tier.values())
     rows: list[list[Cell]] = [
         [tier or "none", of.count, share(of.count, count), of.value, share(of.value, value) if value > 0 else None,
          of.cost, share(of.cost, cost), *of.ratio()]
-        for tier, of in sorted(by_tier.items(), key=lambda each: _rank(each[0]))
+        for tier, of in sorted(by_tier.items(), key=lambda each: tier_rank(each[0]))
     ]  # fmt: skip
     moves: list[list[Cell]] = [
         [shop.name(period), f"{before or 'none'} to {after or 'none'}", count]
@@ -33,9 +33,18 @@ def tiers(shop: Shop) -> Part:
         )
         if before != after and "unknown" not in (before, after)
     ]
+    return _part(rows, moves)
+
+
+def tier_rank(tier: str) -> tuple[int, str]:
+    """The order tiers are told in, the most valuable first; who has none last."""
+    return (_ORDER.index(tier) if tier in _ORDER else len(_ORDER), tier)
+
+
+def _part(rows: Sequence[Sequence[Cell]], moves: Sequence[Sequence[Cell]], remarks: tuple[str, ...] = ()) -> Part:
     return Part(
         "tiers",
-        title,
+        "Tiers: most valuable, most growable, below zero",
         (
             table(
                 "tiers",
@@ -43,15 +52,13 @@ def tiers(shop: Shop) -> Part:
                 "tier customers customers_share value_minor value_share cost_minor cost_share returned returned_low "
                 "returned_high",
                 rows,
+                shown_max=12 if rows else 0,  # where there is none, a remark says why
             ),
             replace(
                 table("tier_moves", "Moves from month to month, the latest first", "period move moves", moves),
-                shown_max=6,
+                shown_max=6 if rows else 0,
                 is_latest_first=True,
             ),
         ),
+        remarks,
     )
-
-
-def _rank(tier: str) -> tuple[int, str]:
-    return (_ORDER.index(tier) if tier in _ORDER else len(_ORDER), tier)

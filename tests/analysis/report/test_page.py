@@ -135,11 +135,33 @@ def test_a_figure_below_zero_is_a_number_in_the_files() -> None:
 
 def test_files_have_every_row_and_money_its_currency(report: Report) -> None:
     files = csv_files(report)
-    assert set(files) == {f"{table.name}.csv" for part in report.parts for table in part.tables}
+    assert set(files) == {"report.csv", *(f"{table.name}.csv" for part in report.parts for table in part.tables)}
     rows = list(csv.DictReader(io.StringIO(files["needs.csv"])))
     assert len(rows) == len(report.part("needs").table("needs").rows) > 8
     assert {row["currency"] for row in rows} == {"USD"}
     assert all(int(row["said_value_minor"]) or True for row in rows)
+
+
+def test_a_shop_that_knows_little_has_the_same_files_and_columns(report: Report) -> None:
+    """No goal, no tier, no promise, no spend: who reads the files every month finds them all from the first on."""
+    young, old = csv_files(report_of([("a", order(1))])), csv_files(report)
+    assert {name: text.splitlines()[0] for name, text in young.items()} == {
+        name: text.splitlines()[0] for name, text in old.items()
+    }
+
+
+def test_the_files_say_what_they_are_of() -> None:
+    (of,) = csv.DictReader(io.StringIO(csv_files(report_of([("a", order(1))], kind="quarter"))["report.csv"]))
+    assert of == {
+        "from_on": "2026-01-01", "to_on": "2026-03-31", "period": "quarter", "time_zone": "UTC",
+        "as_of": "2026-03-31T12:00:00+00:00", "currency": "USD",
+    }  # fmt: skip
+
+
+def test_what_there_is_none_of_is_said_once_with_what_would_bring_it() -> None:
+    text = page(report_of([("a", order(1))]))
+    assert "Nobody has a tier yet (`wafa fit`)." in text
+    assert "Tiers, to date: nothing in this time" not in text
 
 
 def test_a_terminal_gets_a_page_or_two_and_is_told_of_the_rest(report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_the_funnel_counts_people_once_and_leaves_the_unknown_out() -> None:
         ("reached (marketing)", 2, None, None, ""),  # quick by search, early by e-mail
         ("persuaded (sales)", 2, round(2 / 3, 9), 3, "prospects and newly known"),  # turns, quick; and waits
         ("satisfied (service)", 1, 0.5, 2, "with evidence"),  # quick; and turns
-        ("promoting (word of mouth)", 1, round(1 / 3, 9), 3, "buyers, beside them"),  # early
+        ("promoting (word of mouth)", 1, round(1 / 3, 9), 3, "buyers (a promoter need not be one)"),  # early
     )
 
 
@@ -323,7 +324,7 @@ def test_spend_that_won_nobody_has_its_place_beside_the_values_it_is_in_none_of(
     table = found.part("channels").table("value_by_channel")
     assert table.columns == ("channel", "won", "value_minor", "value_per_customer_minor", "unacquired_minor")
     assert table.rows == (("search", 1.0, 3_000, 3_000, None), ("billboard", 0.0, 0, None, 50_000))
-    assert "Channels spent 500.00 that won nobody: a cost of its time, and in no customer's value." in (
+    assert "To date channels spent 500.00 that won nobody: a cost of its time, and in no customer's value." in (
         found.part("inputs").remarks
     )
 
@@ -568,4 +569,6 @@ def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:
         "funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs",
     ]  # fmt: skip
     assert found.part("funnel").table("funnel").column("people") == [0, 0, 0, 0]
+    (remark,) = found.part("funnel").remarks
+    assert re.fullmatch(r"Nothing is known of this time: the first event of all is of 20\d\d-\d\d-\d\d\.", remark)
     assert found.part("needs").table("needs").rows == ()

@@ -49,6 +49,7 @@ def report() -> Report:
 def test_each_tier_has_its_share_of_customers_value_and_cost(report: Report) -> None:
     table = report.part("tiers").table("tiers")
     assert table.column("tier") == ["mvc", "mgc"]
+    assert report.part("inputs").table("inputs_outputs_by_tier").column("tier") == ["mvc", "mgc"], "in one order"
     assert table.column("customers_share") == [0.5, 0.5]
     grown, small = 400 * (500 + 13 * 9_000) // 1000, 400 * 3_000 // 1000 - 2 * 900
     assert table.column("value_minor") == [grown, small]

@@ -61,9 +61,9 @@ def print_books(books: Audit, console: Console, currency: str) -> None:
     """The report for eyes."""
     customers = books.customers
     _print_parts(customers.value, customers.count, console, currency)
-    table = _table("channel", "customers", "value to date", title="The same value, by who won the customers")
+    table = _table("channel", "people", "value to date", title="The same value, by who won them")
     for channel, parts in sorted(customers.parts_by_channel.items()):
-        name = "(no touch had a part)" if channel == NO_CHANNEL else channel
+        name = "(no purchase, or no touch before it)" if channel == NO_CHANNEL else channel
         table.add_row(name, f"{parts / WHOLE:,.2f}", money(customers.value_by_channel[channel], currency))
     console.print(table)
     table = _table("", "customers", "books", "difference", title="Customers against the books")
@@ -82,9 +82,10 @@ def print_books(books: Audit, console: Console, currency: str) -> None:
 
 
 def _print_parts(value: Value, count: int, console: Console, currency: str) -> None:
-    table = _table("part", "amount", title=f"Value to date of {count:,} customers")
+    table = _table("part", "amount", title=f"Value to date of {count:,} people, buyers or not")
     for part, words in PARTS.items():
-        table.add_row(words, money(getattr(value, part), currency))
+        amount = getattr(value, part)
+        table.add_row(words, money(amount if part == "margin_minor" else -amount, currency))
     table.add_section()
     table.add_row("value to date", money(value.value_to_date_minor, currency))
     console.print(table)

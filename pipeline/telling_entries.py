@@ -27,6 +27,11 @@ _NO_SCORES: Final = {
 }
 _SCORED: Final = {"recency": "days_since_purchase", "frequency": "purchase_days", "monetary": "spent_minor"}
 """Each score, and what it is of."""
+_SCORED_IN_WORDS: Final = {
+    "recency": "days since purchase, by the calendar",
+    "frequency": "purchase days of a year",
+    "monetary": "net revenue of a year",
+}
 
 
 def print_satisfaction(answer: Document, console: Console) -> None:
@@ -103,8 +108,11 @@ def print_rfm(answer: Document, console: Console) -> None:
         for score, figure in _SCORED.items():
             lines = " ".join(_amount(figure, each, answer["currency"]) for each in cuts[figure]) if cuts else ""
             theirs = _amount(figure, habits[figure], answer["currency"])
-            table.add_row(plain(figure.removesuffix("_minor")), theirs, str(scores[score]) if scores else "-", lines)
+            table.add_row(_SCORED_IN_WORDS[score], theirs, str(scores[score]) if scores else "-", lines)
         console.print(table)
+    if not answer["entries"]:
+        console.print("No purchase and no refund within a year.")
+        return
     table = Table("when (UTC)", "age", "order", "amount", "by", title="Purchases and refunds of a year, latest first")
     for each in reversed(answer["entries"]):
         amount = money(each["amount_minor"], answer["currency"])

@@ -83,7 +83,7 @@ def _print_value(answer: Document, console: Console) -> None:
     table = Table("part", "when", "amount", "event", "order", title="Every entry, part by part")
     table.columns[2].justify = "right"
     words = {
-        "net_revenue_minor": "net revenue, of which it is the margin", **PARTS,
+        "net_revenue_minor": "net revenue (beside it: the margin is a part)", **PARTS,
         "referral_value_minor": "beside it, through referrals",
     }  # fmt: skip
     for part, told in words.items():
@@ -96,7 +96,13 @@ def _print_value(answer: Document, console: Console) -> None:
             table.add_row(told, moment(entry["at"]), amount, escape(what), escape(entry["order_id"] or ""))
         if entries:
             total = sign * sum(entry["amount_minor"] for entry in entries)
-            table.add_row(f"[bold]{told}[/]", "", f"[bold]{money(total, currency)}[/]", f"{len(entries)} entries", "")
+            table.add_row(
+                f"[bold]{told}[/]",
+                "",
+                f"[bold]{money(total, currency)}[/]",
+                "1 entry" if len(entries) == 1 else f"{len(entries)} entries",
+                "",
+            )
             table.add_section()
     table.add_row("[bold]value to date[/]", "", f"[bold]{money(answer['value_to_date_minor'], currency)}[/]", "", "")
     console.print(table)
@@ -108,8 +114,9 @@ def _print_channels(channels: Sequence[Document], currency: str | None, console:
     if not channels:
         return
     table = Table(
-        "channel", "touches", "part", "spent that month", "won", "their cost", "one costs", title="Who won them"
-    )
+        "channel", "touches", "part", "spent that month", "won", "their cost", "one costs (9 in 10 lie between)",
+        title="Who won them", caption="What one costs is drawn to what one costs through all channels of that month.",
+    )  # fmt: skip
     for each in channels:
         spent, cpa = each["spend_minor"], each["cpa_minor"]
         low, high = each["cpa_low_minor"], each["cpa_high_minor"]

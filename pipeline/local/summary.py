@@ -214,7 +214,8 @@ def _moves_table(summary: Summary) -> Table:
 
 
 def _tiers_table(summary: Summary) -> Table:
-    table = _table("Customers by what they are worth", ("tier",), ("customers", "worth so far", "expected", "in all"))
+    title = "Customers by what one is worth on average, in USD"
+    table = _table(title, ("tier",), ("customers", "worth so far", "expected", "in all"))
     for tier, found in sorted(summary.foresight.tiers.items(), reverse=True):
         worth = (found.actual_minor, found.ahead_minor, found.actual_minor + found.ahead_minor)
         each = [f"{minor / found.customers / 100:,.2f}" for minor in worth] if tier else [""] * len(worth)

@@ -247,7 +247,7 @@ class Rfm(Outbound):
         "champions", "cannot_lose_them", "at_risk", "need_attention", "potential_loyalists", "loyal", "promising",
         "new", "about_to_sleep", "lost", "frequent_small_baskets",
     ] = Field(description="The field's name for these scores; not the lifecycle.")  # fmt: skip
-    days_since_purchase: int = Field(ge=0, description="What recency is of.")
+    days_since_purchase: int = Field(ge=0, description="What recency is of: days of the shop's calendar.")
     purchase_days: int = Field(ge=0, le=32, description="What frequency is of: days with a purchase in a year.")
     spent_minor: int = Field(description="What monetary is of: net revenue of a year.")
 
@@ -421,7 +421,9 @@ class ProfileView(Outbound):
     rfm: Rfm | None = Field(None, description="None before a purchase, or before the shop's customers are measured.")
     first_purchase_at: AwareDatetime | None = Field(description="None before it.")
     last_purchase_at: AwareDatetime | None = Field(description="None before it.")
-    days_since_purchase: int | None = Field(ge=0, description="Whole days from the last purchase to `as_of`.")
+    days_since_purchase: int | None = Field(
+        ge=0, description="Whole days of 24 hours from the last purchase to `as_of`."
+    )
     purchase_days: tuple[date, ...] = Field(description="The last five days they bought on, in the shop's zone.")
     windows: Windows
     open_tickets: int = Field(ge=0, description="Of any kind.")

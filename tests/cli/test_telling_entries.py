@@ -97,6 +97,24 @@ def test_who_has_no_tier_has_the_reason_and_no_empty_table() -> None:
     assert not any("the shop's line" in each for each in lines)
 
 
+def test_a_value_is_told_entry_by_entry_and_what_one_costs_with_its_interval() -> None:
+    spent = logged.ChannelCostRevised(
+        revised_at=day(2), channel="ad", cohort_month="2026-01", version=1, spend_minor=9_000, acquisitions=30,
+        shares=30 * 720_720,
+    )  # fmt: skip
+    lines = told("value", [tick(0), said(logged.TouchRecorded, -1, channel="ad"), order(0), spent, tick(9)])
+    assert len([each for each in lines if "1 entry" in each]) == 3, "net revenue, margin, channels: one each"
+    line(lines, "one costs (9 in 10 lie between)")
+    line(lines, "is drawn to what one costs through all channels of that month")
+
+
+def test_scores_say_by_which_days_they_are_and_that_a_year_may_be_empty() -> None:
+    life = [measured(0, replace(SHOP, **_CUTS)), tick(0), order(2), tick(390)]
+    lines = told("rfm", life)
+    line(lines, "days since purchase, by the calendar", "388")
+    line(lines, "No purchase and no refund within a year.")
+
+
 def test_a_lifecycle_that_the_limits_of_now_would_not_lead_to_says_whence_it_is() -> None:
     lines = told("lifecycle", HASTILY_LAPSED)
     line(lines, "by their own rhythm", "silent for 54 days")
@@ -126,7 +144,7 @@ def test_needs_are_told_with_who_said_them_and_what_they_are_inferred_from() -> 
 def test_scores_are_told_beside_the_shops_cuts_and_the_money_they_are_of() -> None:
     lines = told("rfm", LIFE)
     line(lines, "days since purchase", "19", "200 100 50 10")
-    line(lines, "spent", "20.00 USD")
+    line(lines, "net revenue of a year", "20.00 USD")
     line(lines, "-10.00 USD", "18 d", "OrderCompleted o1 (shop); OrderRefunded")
     line(told("rfm", [tick(0), order(1)]), "No scores: the shop has not been measured yet (wafa tiers).")
 

@@ -10,7 +10,7 @@ from math import sqrt
 from statistics import fmean, pvariance, stdev
 from typing import Final
 
-from pipeline.analysis.report.measured import COUNTED, Counted, profit_per_buyer, retained, won
+from pipeline.analysis.report.measured import COUNTED, Counted, profit_per_buyer, retained, satisfied_apart, won
 from pipeline.analysis.report.measures import net_revenue
 from pipeline.analysis.report.shop import Shop
 from pipeline.core.acquisition import cpa_from
@@ -117,6 +117,25 @@ def _share_ahead(shop: Shop, number: int, of: Callable[[Shop, int], Counted]) ->
     return share_ahead(counted, past, max(0.0, usual * (1 - elapsed)))
 
 
+def _satisfaction_ahead(shop: Shop, number: int) -> Band | None:
+    """Who complains from before is counted from the first day on, and says nothing of who is still to be heard.
+
+    So the others are forecast by themselves, and the complaints end as those of earlier periods did.
+    """
+    (open_now, others), elapsed = satisfied_apart(shop, number), _elapsed(shop, number)
+    past = [satisfied_apart(shop, each) for each in _past(shop, number)]
+    usual = fmean(each.whole for _, each in past) if past else others.whole / elapsed
+    to_come = max(0.0, usual * (1 - elapsed))
+    band = share_ahead(others, [each for _, each in past], to_come)
+    if band is None:
+        return None
+    parts, people = (sum(getattr(each, name) for each, _ in past) for name in ("part", "whole"))
+    ended = open_now.whole * parts / people if people else open_now.part
+    theirs, ahead = open_now.part * elapsed + ended * (1 - elapsed), others.whole + to_come
+    expected, low, high = ((theirs + share * ahead) / (open_now.whole + ahead) for share in band)
+    return expected, low, high
+
+
 def _retention_ahead(shop: Shop, number: int) -> Band | None:
     """Those who bought before and have not yet bought again still may, as in the periods before, for the days left."""
     now, past = retained(shop, number), [retained(shop, each) for each in _past(shop, number)]
@@ -162,4 +181,5 @@ FORECAST: Final[dict[str, Callable[[Shop, int], Band | None]]] = {
     "value_per_customer": _profit_ahead,
     **{name: lambda shop, number, of=of: _share_ahead(shop, number, of) for name, of in COUNTED.items()},  # type: ignore[misc]  # mypy knows no type for a lambda's default
     "retention": _retention_ahead,
+    "satisfaction": _satisfaction_ahead,
 }

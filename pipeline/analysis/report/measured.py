@@ -35,7 +35,14 @@ def retained(shop: Shop, number: int) -> Counted:
 
 
 def _satisfied(shop: Shop, number: int) -> Counted:
-    return Counted(shop.tally.score_micro[number] / MICRO, people(shop, "heard", number))
+    return Counted(shop.tally.score_micro["heard", number] / MICRO, people(shop, "heard", number))
+
+
+def satisfied_apart(shop: Shop, number: int) -> tuple[Counted, Counted]:
+    """The same of those whose complaint was open when the period began, and of all others."""
+    whole = _satisfied(shop, number)
+    before = Counted(shop.tally.score_micro["complaining", number] / MICRO, people(shop, "complaining", number))
+    return before, Counted(whole.part - before.part, whole.whole - before.whole)
 
 
 def _kept(shop: Shop, number: int) -> Counted:

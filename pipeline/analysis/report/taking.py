@@ -203,7 +203,12 @@ class _Taken:
         self._count("heard", period)
         if found.is_satisfied:
             self._count("satisfied", period)
-        self.tally.score_micro[period] += round(MICRO * found.score)
+        self.tally.score_micro["heard", period] += round(MICRO * found.score)
+        if self.life.tickets and felt_in(
+            self.life, (), Span(*days, self.calendar.end(days[0] - 1) + 1), self.tally.policy
+        ):
+            self._count("complaining", period)
+            self.tally.score_micro["complaining", period] += round(MICRO * found.score)
 
     def won(self) -> None:
         """Whom channels reached, and whom they won."""

@@ -115,8 +115,8 @@ class Tally:
         """Period to people who bought in the whole one before it, in the report or not."""
         self.retained: Counter[int] = Counter()
         """Of them, those who bought in it."""
-        self.score_micro: Counter[int] = Counter()
-        """Period to the sum of its people's satisfaction, in millionths."""
+        self.score_micro: Counter[tuple[str, int]] = Counter()
+        """(heard, or of them those who complain from before; period) to their satisfaction in all, in millionths."""
         self.promises: Counter[tuple[str, str, int]] = Counter()
         """(kept or broken, department, period)."""
         self.attributed: dict[tuple[str, str], list[int]] = {}

@@ -91,6 +91,21 @@ def test_each_goal_is_what_it_says() -> None:
     assert rows["2026-02", "promises_kept"]["owner"] == "service"
 
 
+def test_complaints_from_before_are_no_sign_of_who_is_still_to_be_heard() -> None:
+    """Each month eight customers say 0.9 on its tenth day, and three complaints of December stay open: 0.68 a month.
+    On the first of May those three alone are counted, and the month will be as the others were."""
+    told: list[Told] = [(f"c{number}", order(-40, f"o{number}", 1_000)) for number in range(11)]
+    told += [(f"c{number}", ticket(-20, f"t{number}")) for number in range(8, 11)]
+    for first in (0, 31, 59, 90):
+        survey = said(logged.SurveyAnswered, first + 9, survey_id="s", kind="csat", score=9.0, score_max=10.0)
+        told += [(f"c{number}", survey) for number in range(8)]
+    rows = goals(told, last=date(2026, 5, 31), now=120)
+    april, may = rows["2026-04", "satisfaction"]["actual"], rows["2026-05 (not over)", "satisfaction"]
+    assert april == pytest.approx((8 * 0.9 + 3 * 0.1) / 11, abs=1e-6)
+    assert may["actual"] == pytest.approx(0.1)
+    assert may["forecast"] == pytest.approx(april, abs=0.02)
+
+
 def test_what_nobody_has_said_or_done_is_no_figure() -> None:
     rows = goals([("a", order(2, "A", 8_000))])
     for goal in ("cpa", "satisfaction", "promises_kept"):

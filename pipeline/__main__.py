@@ -735,7 +735,9 @@ def redrive(
         Reason | None, typer.Option(metavar="REASON", help="Only letters refused for this reason, such as no_rate.")
     ] = None,
     topic: Annotated[str | None, typer.Option(help="Only letters from this topic, such as purchases.v1.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count them, with what was wrong, and send nothing.")
+    ] = False,
 ) -> None:
     """Send dead letters again: records that were refused, as they came, to where they came from.
 
@@ -751,9 +753,11 @@ def redrive(
         _end(f"--topic: expected one of {', '.join(names)}, got {topic!r}", BAD_INPUT)
     with _explained():
         redriven = redrive_letters(settings, reason=reason, topic=plain, dry_run=dry_run)
-    table = Table("topic", "reason", Column("letters", justify="right"))
-    for (where, why), count in sorted(redriven.counts.items()):
-        table.add_row(where, why, f"{count:,}")
+    table = Table("topic", "reason", Column("letters", justify="right"), "the latest (UTC)", "where", "what was wrong")
+    for kind, count in sorted(redriven.counts.items()):
+        latest = redriven.latest[kind]
+        when, place = f"{latest.received_at:%Y-%m-%d %H:%M}", f"{latest.partition}@{latest.offset}"
+        table.add_row(*kind, f"{count:,}", when, place, escape("; ".join(latest.problems)))
     if table.row_count:
         OUT.print(table)
     total = redriven.counts.total()

@@ -23,6 +23,7 @@ from pipeline import topics
 from pipeline.inquiry import need_topics, silence
 from pipeline.kafka_clients import bounds, librdkafka_config
 from pipeline.schemas.dead_letters import (
+    DeadLetter,
     NotADeadLetter,
     Original,
     is_carried,
@@ -65,6 +66,8 @@ class Redriven:
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Sent (or to be sent), by topic and reason."""
+    latest: dict[tuple[str, str], DeadLetter] = field(default_factory=dict)
+    """Of each, the letter of the record that came last."""
     not_carried: int = 0
     """Told of a record too large for a letter: there is nothing to send."""
     too_large: int = 0
@@ -142,7 +145,9 @@ def _chosen(letters: list[_Letter], reason: str | None, topic: str | None, redri
             redriven.too_large += 1
         else:
             chosen.append(letter)
-            redriven.counts[read.topic, read.reason] += 1
+            kind = read.topic, read.reason
+            redriven.counts[kind] += 1
+            redriven.latest[kind] = max(redriven.latest.get(kind, read), read, key=lambda each: each.received_at)
     return chosen
 
 

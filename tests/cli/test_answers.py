@@ -222,6 +222,9 @@ def test_a_letter_is_sent_again_once_for_each_choice(shop: Shop, wafa: Wafa) -> 
     letters = len(shop.dead_letters())  # the two, and perhaps an order that came too late in another test
     assert letters >= 2
     assert f"{letters} letters would be sent again." in looked.stdout
+    (wrong,) = [line for line in looked.stdout.splitlines() if "not_json" in line]
+    assert "@" in wrong, "where it lies"
+    assert "value: expected JSON, got" in wrong
     before = len(list(scan(shop.settings, topics.PURCHASES)))
     counts = []
     for words in (("--reason", "not_json"), ("--reason", "not_json"), ("--topic", f"{shop.prefix}emails.v1"), ()):

@@ -45,4 +45,7 @@ def _shown(table: Table, currency: str) -> Shown:
     for row in table.shown:
         told = row_in_words(table, row, currency)
         shown.add_row(*(escape(told[place]) for place in places))
+    if table.total:
+        told = row_in_words(table, table.total, currency)
+        shown.add_row(*(escape(told[place]) for place in places), style="bold")
     return shown

@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.analysis.report.calendar import OUTSIDE, month_name
 from pipeline.analysis.report.measures import Measure, Row, add, brought, nothing
 from pipeline.analysis.report.shop import Shop
-from pipeline.analysis.report.table import Cell, Part, mean, share, table
+from pipeline.analysis.report.table import Cell, Part, added, mean, share, table, with_total
 from pipeline.analysis.report.tally import BY_FRIEND, CHANNEL, FRIEND, OF_NO_CHANNEL, WHOLE_TIME
 from pipeline.core.acquisition import WHOLE, Cpa, cpa_from
 from pipeline.core.policy import ATTRIBUTIONS
@@ -18,8 +18,10 @@ FLAGGED_AFTER: Final = 2
 
 def channels(shop: Shop) -> Part:
     """The part."""
-    names = _names(shop)
+    names, by_channel = _names(shop), _by_channel(shop)
     flagged = [name for name in names if costs_more_than_it_brings(shop, name)]
+    rows = [_channel(shop, name, flagged) for name in names]
+    won, value = added(by_channel, 1), added(by_channel, 2)
     remarks = [f"{name} {FLAG}: in the last {FLAGGED_AFTER} whole periods its spend was above what it brought."
                for name in flagged]  # fmt: skip
     if not shop.spend_by_month:
@@ -28,12 +30,24 @@ def channels(shop: Shop) -> Part:
         "channels",
         "Channels: what they cost, what they bring",
         (
-            table(
-                "channels",
-                "Channels in this time",
-                "channel touches won spend_minor cpa_minor cpa_low_minor cpa_high_minor brought_minor paid_back "
-                "payback_months verdict",
-                [_channel(shop, name, flagged) for name in names],
+            with_total(
+                table(
+                    "channels",
+                    "Channels in this time",
+                    "channel touches won spend_minor cpa_minor cpa_low_minor cpa_high_minor brought_minor paid_back "
+                    "payback_months verdict",
+                    rows,
+                ),
+                added(rows, 1),
+                added(rows, 2),
+                added(rows, 3),
+                None,
+                None,
+                None,
+                added(rows, 7),
+                None,
+                None,
+                "",
             ),
             table(
                 "word_of_mouth",
@@ -42,11 +56,17 @@ def channels(shop: Shop) -> Part:
                 "value_per_customer_minor",
                 _word_of_mouth(shop),
             ),
-            table(
-                "value_by_channel",
-                "Value to date, by who won the customers",
-                "channel won value_minor value_per_customer_minor unacquired_minor",
-                _by_channel(shop),
+            with_total(
+                table(
+                    "value_by_channel",
+                    "Value to date, by who won the customers",
+                    "channel won value_minor value_per_customer_minor unacquired_minor",
+                    by_channel,
+                ),
+                won,
+                value,
+                mean(round(value), won),
+                added(by_channel, 4),
             ),
             table(
                 "value_by_channel_and_cohort",

@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.analysis.report.calendar import month_name
 from pipeline.analysis.report.figures import AGES_SHOWN
 from pipeline.analysis.report.shop import Shop
-from pipeline.analysis.report.table import Cell, Part, mean, share, table
+from pipeline.analysis.report.table import Cell, Part, added, mean, share, table, with_total
 from pipeline.core.days import running_month
 
 LIFECYCLES: Final = ("new", "active", "won_back", "at_risk", "lapsed")
@@ -21,7 +21,7 @@ def cohorts(shop: Shop) -> Part:
         [each, of.count, of.value, mean(of.value, of.count), of.predicted if shop.tally.has_predictions else None]
         for each, of in sums.items()
     ]
-    value = sum(of.value for of in sums.values())
+    count, value = sum(of.count for of in sums.values()), sum(of.value for of in sums.values())
     risked = sum(sums[each].value for each in AT_RISK if each in sums)
     remarks = []
     if risked > 0 < value:
@@ -39,11 +39,17 @@ def cohorts(shop: Shop) -> Part:
                 _retention(shop),
                 shown_max=6,
             ),
-            table(
-                "value_at_risk",
-                "Value by where customers stand",
-                "lifecycle customers value_minor value_per_customer_minor predicted_minor",
-                rows,
+            with_total(
+                table(
+                    "value_at_risk",
+                    "Value by where customers stand",
+                    "lifecycle customers value_minor value_per_customer_minor predicted_minor",
+                    rows,
+                ),
+                count,
+                value,
+                mean(value, count),
+                added(rows, 4) if shop.tally.has_predictions else None,
             ),
         ),
         tuple(remarks),

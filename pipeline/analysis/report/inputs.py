@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.analysis.report.channels import FLAG, FLAGGED_AFTER, channel_row
+from pipeline.analysis.report.funnel import people
 from pipeline.analysis.report.measures import (
     DEPARTMENTS,
     Measure,
@@ -19,8 +20,8 @@ from pipeline.analysis.report.measures import (
 )
 from pipeline.analysis.report.outputs import output_tables
 from pipeline.analysis.report.shop import Shop
-from pipeline.analysis.report.table import Cell, Part, mean, share, table
-from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER
+from pipeline.analysis.report.table import Cell, Part, mean, share, table, with_total
+from pipeline.analysis.report.tally import CHANNEL, NO_TIER, TIER, WHOLE_TIME
 from pipeline.analysis.report.tiers import tier_rank
 from pipeline.analysis.report.words import amount
 from pipeline.core.acquisition import WHOLE
@@ -41,13 +42,16 @@ def inputs(shop: Shop) -> Part:
             ],
         ),
         *output_tables(shop),
-        table(
-            "inputs_outputs",
-            "Costs against revenue and profit",
-            "period net_revenue_minor margin_minor marketing_minor sales_minor service_minor profit_minor buyers "
-            "profit_per_buyer_minor",
-            _by_period(shop),
-            shown_max=3,
+        with_total(
+            table(
+                "inputs_outputs",
+                "Costs against revenue and profit",
+                "period net_revenue_minor margin_minor marketing_minor sales_minor service_minor profit_minor buyers "
+                "profit_per_buyer_minor",
+                _by_period(shop),
+                shown_max=3,
+            ),
+            *_in_outs(whole, people(shop, "buyers", WHOLE_TIME)),
         ),
         table(
             "inputs_outputs_by_channel",
@@ -103,13 +107,13 @@ def _by_period(shop: Shop) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for number in range(len(shop.calendar.periods)):
         row = shop.row(number)
-        buyers = row[Measure.BUYERS]
-        costs = [cost_of(row, department) for department in DEPARTMENTS]
-        rows.append(
-            [shop.name(number), net_revenue(row), row[Measure.MARGIN], *costs, profit(row), buyers,
-             mean(profit(row), buyers)]
-        )  # fmt: skip
+        rows.append([shop.name(number), *_in_outs(row, row[Measure.BUYERS])])
     return rows
+
+
+def _in_outs(row: Row, buyers: int) -> list[Cell]:
+    costs = [cost_of(row, department) for department in DEPARTMENTS]
+    return [net_revenue(row), row[Measure.MARGIN], *costs, profit(row), buyers, mean(profit(row), buyers)]
 
 
 def _by_channel(shop: Shop) -> list[list[Cell]]:

@@ -23,6 +23,7 @@ figure{margin:1.2em 0}figure svg{max-width:100%;height:auto}figcaption{font-weig
 .scroll{overflow-x:auto;margin:1.2em 0}table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;font-weight:600;padding:.3em 0}
 th,td{padding:.25em .8em .25em 0;text-align:left;vertical-align:top;white-space:nowrap}
+tfoot td{font-weight:600;border-top:1px solid #8a8f98}
 thead th{border-bottom:1px solid #8a8f98;cursor:help}tbody tr:nth-child(even){background:#f5f7f9}
 .n{text-align:right;font-variant-numeric:tabular-nums}footer,.about{color:#5a6068;font-size:.9rem}
 """
@@ -94,10 +95,15 @@ def _table(table: Table, currency: str) -> str:
         told = row_in_words(table, row, currency)
         cells = (f"<td{kind}>{escape(told[place])}</td>" for place, kind in zip(places, kinds, strict=True))
         body += f"<tr>{''.join(cells)}</tr>\n"
+    total = ""
+    if table.total:
+        told = row_in_words(table, table.total, currency)
+        cells = (f"<td{kind}>{escape(told[place])}</td>" for place, kind in zip(places, kinds, strict=True))
+        total = f"<tfoot><tr>{''.join(cells)}</tr></tfoot>"
     more = len(table.rows) - len(rows)
     rest = f'<p class="about">And {more:,} more rows in {table.name}.csv.</p>\n' if more else ""
     shown = (
         f'<div class="scroll"><table><caption>{escape(table.title)}</caption>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody></table></div>\n{rest}"
+        f"<tbody>\n{body}</tbody>{total}</table></div>\n{rest}"
     )
     return shown if table.shown_max else f"<details><summary>{escape(table.title)}</summary>\n{shown}</details>\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pipeline.analysis.report.figures import FIGURES, Figure
@@ -26,6 +26,8 @@ class Table:
     """Rows a terminal shows; the files have all."""
     is_latest_first: bool = False
     """Whether its first rows are those of the latest period."""
+    total: tuple[Cell, ...] = ()
+    """All rows together, for eyes: in files it would be a row like the others, and be counted with them."""
 
     @property
     def shown(self) -> tuple[tuple[Cell, ...], ...]:
@@ -94,6 +96,23 @@ def table(name: str, title: str, columns: str, rows: Iterable[Sequence[Cell]], *
         if len(row) != len(names):
             raise ValueError(f"table {name}: expected {len(names)} cells, got {len(row)}: {row}")
     return Table(name, title, names, found, shown_max)
+
+
+IN_ALL: Final = "in all"
+
+
+def with_total(of: Table, *cells: Cell) -> Table:
+    """The table with its rows put together under them, after the words; as it was where there are none."""
+    if not of.rows:
+        return of
+    if len(cells) != len(of.columns) - 1:
+        raise ValueError(f"table {of.name}: expected {len(of.columns) - 1} cells in all, got {len(cells)}: {cells}")
+    return replace(of, total=(IN_ALL, *cells))
+
+
+def added(rows: Iterable[Sequence[Cell]], place: int) -> int | float:
+    """A column's numbers together."""
+    return sum(cell for row in rows if isinstance(cell := row[place], int | float))
 
 
 def share(part: float, whole: float) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.analysis.report.shop import Shop
-from pipeline.analysis.report.table import Cell, Part, share, table
+from pipeline.analysis.report.table import Cell, Part, share, table, with_total
 from pipeline.analysis.report.tally import NO_TIER
 
 _FIRST: Final = ("mgc", "mvc")
@@ -33,7 +33,9 @@ def tiers(shop: Shop) -> Part:
         )
         if before != after and "unknown" not in (before, after)
     ]
-    return _part(rows, moves)
+    of_value = 1.0 if value > 0 else None
+    in_all = (count, 1.0, value, of_value, cost, share(cost, cost), share(value, cost))
+    return _part(rows, moves, in_all=(*in_all, None, None))
 
 
 def tier_rank(tier: str) -> tuple[int, str]:
@@ -41,18 +43,27 @@ def tier_rank(tier: str) -> tuple[int, str]:
     return (_ORDER.index(tier) if tier in _ORDER else len(_ORDER), tier)
 
 
-def _part(rows: Sequence[Sequence[Cell]], moves: Sequence[Sequence[Cell]], remarks: tuple[str, ...] = ()) -> Part:
+def _part(
+    rows: Sequence[Sequence[Cell]],
+    moves: Sequence[Sequence[Cell]],
+    remarks: tuple[str, ...] = (),
+    *,
+    in_all: tuple[Cell, ...] = (),
+) -> Part:
     return Part(
         "tiers",
         "Tiers: most valuable, most growable, below zero",
         (
-            table(
-                "tiers",
-                "Tiers, to date",
-                "tier customers customers_share value_minor value_share cost_minor cost_share returned returned_low "
-                "returned_high",
-                rows,
-                shown_max=12 if rows else 0,  # where there is none, a remark says why
+            with_total(
+                table(
+                    "tiers",
+                    "Tiers, to date",
+                    "tier customers customers_share value_minor value_share cost_minor cost_share returned "
+                    "returned_low returned_high",
+                    rows,
+                    shown_max=12 if rows else 0,  # where there is none, a remark says why
+                ),
+                *in_all,
             ),
             replace(
                 table("tier_moves", "Moves from month to month, the latest first", "period move moves", moves),

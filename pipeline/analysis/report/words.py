@@ -36,6 +36,11 @@ def in_words(cell: Cell, kind: Kind, currency: str) -> str:
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.2f}"
 
 
+def _points(gap: Cell) -> str:
+    """How far one share is from another."""
+    return f"{100 * gap:+,.1f} points" if isinstance(gap, int | float) else NOTHING
+
+
 def row_in_words(table: Table, row: Sequence[Cell], currency: str) -> list[str]:
     """A row; what is measured is told in the row's own unit, and what is not over as such."""
     about = {name: row[table.columns.index(name)] for name in _ABOUT_OTHERS if name in table.columns}
@@ -44,6 +49,9 @@ def row_in_words(table: Table, row: Sequence[Cell], currency: str) -> list[str]:
         in_words(cell, kind if figure.kind == "measured" else figure.kind, currency)
         for cell, figure in zip(row, table.figures, strict=True)
     ]
+    if kind == "share" and "gap" in table.columns:
+        place = table.columns.index("gap")
+        told[place] = _points(row[place])
     running = f"month_{about.get('running_month')}"
     if running in table.columns:
         told[table.columns.index(running)] += " so far"

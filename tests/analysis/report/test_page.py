@@ -20,7 +20,8 @@ from pipeline.analysis.report.figures import FIGURES
 from pipeline.analysis.report.files import csv_files
 from pipeline.analysis.report.page import page
 from pipeline.analysis.report.plots import said_most
-from pipeline.analysis.report.table import Report
+from pipeline.analysis.report.table import Report, Table
+from pipeline.analysis.report.words import row_in_words
 from pipeline.plain import PlainConsole
 from pipeline.schemas import logged
 from pipeline.telling_report import print_report
@@ -35,6 +36,10 @@ PARTS = ["funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs"]
 def report() -> Report:
     """The made-up shop's."""
     return example()
+
+
+def tables(report: Report) -> list[Table]:
+    return [table for part in report.parts for table in part.tables]
 
 
 def returned(product_id: str, category: str) -> Report:
@@ -164,11 +169,40 @@ def test_what_there_is_none_of_is_said_once_with_what_would_bring_it() -> None:
     assert "Tiers, to date: nothing in this time" not in text
 
 
+def test_what_rows_come_to_stands_under_them_for_eyes_and_is_no_row_of_the_files(report: Report) -> None:
+    """The value to date is one, whoever it is divided among; people and money of periods are put together."""
+    totals = {table.name: dict(zip(table.columns, table.total, strict=True)) for table in tables(report) if table.total}
+    assert set(totals) == {"channels", "value_by_channel", "inputs_outputs", "value_at_risk", "tiers"} - (
+        set() if report.part("tiers").table("tiers").rows else {"tiers"}
+    )
+    (worth,) = {totals[name]["value_minor"] for name in totals if "value_minor" in totals[name]}
+    for table in tables(report):
+        for name in ("value_minor", "profit_minor", "brought_minor", "spend_minor") if table.total else ():
+            if name in table.columns:
+                told = [cell for cell in table.column(name) if isinstance(cell, int)]
+                assert sum(told) == totals[table.name][name], (table.name, name)
+    assert worth == next(row[2] for row in report.part("inputs").table("adds_up").rows if row[0] == "value to date")
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=160))
+    shown = sum(line.startswith("in all ") for line in out.getvalue().splitlines())
+    assert shown == len(totals) + 1, "and word of mouth, where in all there is more than in the rows"
+    assert page(report).count("<tfoot>") == len(totals)
+    assert all("in all" not in csv_files(report)[f"{name}.csv"] for name in totals)
+
+
+def test_a_gap_between_shares_is_told_in_points() -> None:
+    table = Table(
+        "goals", "Goals", ("period", "unit", "target", "actual", "gap"),
+        (("1", "share", 0.9, 0.8, -0.1), ("1", "money", 900, 800, -100), ("2", "share", 0.9, None, None)),
+    )  # fmt: skip
+    assert [row_in_words(table, row, "USD")[-1] for row in table.rows] == ["-10.0 points", "-1.00", "-"]
+
+
 def test_a_terminal_gets_a_page_or_two_and_is_told_of_the_rest(report: Report) -> None:
     out = io.StringIO()
     print_report(report, Console(file=out, width=160))
     text = out.getvalue()
-    assert len(text.splitlines()) < 150
+    assert len(text.splitlines()) < 160
     for part in report.parts:
         assert part.title in text
     assert "more rows in needs.csv (--csv)" in text

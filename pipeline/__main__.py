@@ -526,7 +526,7 @@ def spend(
     What a channel spent is the sum of the costs that name it, unless a line of a file says it: the channel's whole
     spend on a month (YYYY-MM), in minor units of the shop's currency, or `events` to let the costs count again.
     """
-    from pipeline.spending import BadSpend, in_words, read_spend, revise
+    from pipeline.spending import BadSpend, read_spend, revise, together
     from pipeline.telling_value import money
 
     told: dict[tuple[str, str], int | None] = {}
@@ -542,8 +542,8 @@ def spend(
         spent = money(each.spend_minor, settings.shop_currency)
         won = f"{each.acquisitions:,} customers won"
         OUT.print(f"{each.channel}, {each.cohort_month}: {spent} spent, {won}.", highlight=False)
-    for remark in revised.remarks:
-        OUT.print(f"[yellow]odd[/] {escape(in_words(remark, settings.shop_currency))}", highlight=False)
+    for odd in together(revised.remarks, settings.shop_currency):
+        OUT.print(f"[yellow]odd[/] {escape(odd)}", highlight=False)
     OUT.print(
         f"{len(revised.revisions):,} revised. Each customer takes it up at their next event or review.", highlight=False
     )
@@ -925,7 +925,7 @@ def customer(
     of a rule's triggers and why others were never considered.
     """
     from pipeline.core.why import QUESTIONS
-    from pipeline.inquiry import customer_document, customer_ids, explanation
+    from pipeline.inquiry import PREFIX_CHARS_MIN, customer_document, customer_ids, explanation
     from pipeline.telling import print_customer
     from pipeline.telling_why import print_explanation
 
@@ -936,7 +936,8 @@ def customer(
     with _explained():
         found = customer_ids(settings, who)
         if not found:
-            _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`)", REFUSED)
+            short = f"; of an id its first {PREFIX_CHARS_MIN} characters will do" if len(who) < PREFIX_CHARS_MIN else ""
+            _end(f"nobody is known by {who!r} (or no worker has come so far: `wafa lag`){short}", REFUSED)
         if len(found) > 1:
             _end(f"{who!r} means {len(found)} customers: {', '.join(found[:5])}", REFUSED)
         document: dict[str, Any] = (

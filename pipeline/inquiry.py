@@ -31,7 +31,7 @@ _READ_RECORDS: Final = 5_000
 _READ_SECONDS: Final = 0.02
 """How long to wait for that many: short, since the last records of a partition come alone."""
 _SILENT_SECONDS: Final = 10.0
-_PREFIX_CHARS_MIN: Final = 4
+PREFIX_CHARS_MIN: Final = 4
 """So many characters of an id are enough to find who has it."""
 _GROUP: Final = "wafa-reader-inquiry"
 """Required by the client, never joined."""
@@ -123,7 +123,7 @@ def customer_ids(settings: Settings, text: str) -> list[str]:
         customer_id = payload_of(found.value).decode()
         if found.key[len(LINK_PREFIX) :] in wanted:
             by_alias[customer_id] = None
-        if len(text) >= _PREFIX_CHARS_MIN and customer_id.startswith(text.lower()):
+        if len(text) >= PREFIX_CHARS_MIN and customer_id.startswith(text.lower()):
             by_id[customer_id] = None
     return list(by_alias or by_id)
 

@@ -100,6 +100,23 @@ def in_words(remark: Remark, currency: str) -> str:
     return f"{what}: {money(remark.amount_minor, currency)} {ODD[remark.odd]} ({remark.odd})"
 
 
+def together(remarks: Sequence[Remark], currency: str) -> list[str]:
+    """Remarks as sentences; a channel's months of one kind are one, with the money of all."""
+    months: dict[tuple[str, Odd], list[Remark]] = {}
+    for remark in remarks:
+        months.setdefault((remark.channel, remark.odd), []).append(remark)
+    told = []
+    for (channel, odd), each in months.items():
+        if len(each) == 1:
+            told.append(in_words(each[0], currency))
+            continue
+        first, last = min(one.cohort_month for one in each), max(one.cohort_month for one in each)
+        when = f"{channel}, {first} to {last}" if channel else f"{first} to {last}"
+        amount = money(sum(one.amount_minor for one in each), currency)
+        told.append(f"{when}: {amount} in {len(each)} months {ODD[odd]} ({odd})")
+    return told
+
+
 def costs_told(settings: Settings) -> Iterator[shop_costs.ShopCost]:
     """Every cost once, in its latest word."""
     latest: dict[bytes, bytes] = {}

@@ -80,6 +80,9 @@ def print_explanation(document: Document, console: Console) -> None:
 
 def _print_value(answer: Document, console: Console) -> None:
     currency = answer["currency"]
+    if not answer["entries"]:
+        console.print("Nothing was bought yet, and nothing spent on them: their value to date is 0.")
+        return
     table = Table("part", "when", "amount", "event", "order", title="Every entry, part by part")
     table.columns[2].justify = "right"
     words = {

@@ -164,6 +164,8 @@ def test_nobody_is_somebody(shop: Shop, wafa: Wafa) -> None:
     done = wafa("customer", "nobody@example.org")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("wafa: nobody is known by 'nobody@example.org'")
+    assert "first 4 characters" not in done.stderr
+    assert "of an id its first 4 characters will do" in wafa("customer", "f5").stderr
 
 
 def test_triggers_are_told_in_words_and_as_json(shop: Shop, wafa: Wafa) -> None:

@@ -108,6 +108,10 @@ def test_a_value_is_told_entry_by_entry_and_what_one_costs_with_its_interval() -
     line(lines, "is drawn to what one costs through all channels of that month")
 
 
+def test_a_value_of_nothing_is_told_in_a_sentence() -> None:
+    line(told("value", [said(logged.TouchRecorded, 0, channel="email"), tick(1)]), "Nothing was bought yet")
+
+
 def test_scores_say_by_which_days_they_are_and_that_a_year_may_be_empty() -> None:
     life = [measured(0, replace(SHOP, **_CUTS)), tick(0), order(2), tick(390)]
     lines = told("rfm", life)

@@ -57,6 +57,14 @@ def tier_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
+def kept_line(kept: Mapping[str, Any], tier: str) -> str:
+    """Why they are in another tier than their figures lead to, as a sentence."""
+    told = f"by their figures alone {TIERS[kept['else_tier']]}; kept as {TIERS[tier]}"
+    if kept["by"] == "slack":
+        return f"{told}, whose line is missed by less than {kept['slack_permille'] / 1000:.0%}"
+    return f"{told}: nobody falls within {kept['hold_days']} days of a move, theirs was {kept['since_days']} days ago"
+
+
 def potential_line(potential: Mapping[str, Any], currency: str | None) -> str:
     """Whom what they might be worth is told from, as a sentence."""
     found, of_best = (money(potential[name], currency) for name in ("potential_minor", "best_tenth_minor"))

@@ -20,7 +20,7 @@ from pipeline.telling_entries import (
     print_rfm,
     print_satisfaction,
 )  # fmt: skip
-from pipeline.telling_tier import TIER_REASONS, TIERS, potential_line
+from pipeline.telling_tier import TIER_REASONS, TIERS, kept_line, potential_line
 from pipeline.telling_value import PARTS, money
 
 Document = Mapping[str, Any]
@@ -221,6 +221,8 @@ def _print_tier(answer: Document, console: Console) -> None:
     for row in _beside(now, lines, answer["currency"]):
         table.add_row(*row)
     console.print(table)
+    if answer["kept"] is not None:
+        console.print(kept_line(answer["kept"], now["tier"]), highlight=False)
     if answer["potential"] is not None:
         console.print(escape(potential_line(answer["potential"], answer["currency"])), highlight=False)
     for name, amount in answer["pulled_down_by"].items():
@@ -258,7 +260,7 @@ def _print_prediction(answer: Document, console: Console) -> None:
                   f"{model['learned_until_on']}")  # fmt: skip
     days = f"{seen['purchase_days']} days, {seen['first_on']} to {seen['last_on']}"
     gap = f", {seen['mean_gap_days']:.1f} days apart" if seen["mean_gap_days"] is not None else ""
-    table.add_row("[bold]purchases[/]", f"{days}{gap}; silent for {seen['days_since_purchase']} days")
+    table.add_row("[bold]purchases[/]", f"{days}{gap}; silent for {seen['days_since_purchase']} days of the calendar")
     table.add_row("[bold]rests on[/]", found["basis"])
     table.add_row("[bold]still a customer[/]", f"{made['p_alive']:.1%}")
     corrected = ", corrected by what came of earlier ones" if made["is_calibrated"] else ""

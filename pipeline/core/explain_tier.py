@@ -5,8 +5,9 @@ And whom what they might be worth is told from.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from pipeline.core import tier as tiers
 from pipeline.core import view_tier
 from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
@@ -18,7 +19,9 @@ from pipeline.core.population import EVERY, TENURE_WEEKS, Population, alike, at,
 from pipeline.core.profile import Profile, Tier
 from pipeline.core.standing import figures
 
-_WHOLE = 1000
+_WHOLE: Final = 1000
+_NONE: Final = Tier.UNKNOWN
+"""Who is in no tier has no line that may be missed by little."""
 
 
 class TierMoves:
@@ -54,8 +57,35 @@ def tier_document(life: Life, moves: TierMoves) -> dict[str, Any] | None:
         "moves": moves.moves,
         "tier": view_tier.tier(profile, controls),
         "lines": _lines(controls),
+        "kept": _kept(profile, controls),
         "potential": _potential(profile, controls),
         "pulled_down_by": _drags(profile, controls),
+    }
+
+
+def _kept(profile: Profile, controls: Controls) -> dict[str, Any] | None:
+    """Why they are in another tier than their figures lead to by themselves; None if they are not.
+
+    On the day of the last look, by the lines in force. A line missed by little keeps the tier; missed by more, no fall
+    follows another move at once.
+    """
+    population, rules, standing = controls.population, controls.policy.tiers, profile.standing
+    known = facts(profile, controls, standing.checked_day) if standing is not None else None
+    if population is None or standing is None or known is None:
+        return None
+    held = Tier(standing.tier)
+    plain, slack = (tiers.told(figures(known, population, rules, of), population, rules, of)[0] for of in (_NONE, held))
+    if held in (plain, _NONE):
+        return None
+    by = "slack" if slack is held else "hold" if slack < held and standing.since_days < rules.hold_days else None
+    if by is None:
+        return None
+    return {
+        "by": by,
+        "else_tier": plain.label,
+        "slack_permille": rules.slack_permille,
+        "hold_days": rules.hold_days,
+        "since_days": standing.since_days,
     }
 
 

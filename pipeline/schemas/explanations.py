@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field
 
 from pipeline.schemas.decisions import CustomerId, Lifecycle, Numbers, Outbound, Outcome, Stage
-from pipeline.schemas.views import ChannelPart
+from pipeline.schemas.views import ChannelPart, TierName
 
 
 class Cause(Outbound):
@@ -171,6 +171,18 @@ class PotentialWhy(Outbound):
     broadest_of: Alike | None = Field(description="The nearest who were many enough and whose categories were told.")
 
 
+class TierKept(Outbound):
+    """Why they are in another tier than their figures lead to by themselves."""
+
+    by: Literal["slack", "hold"] = Field(
+        description="`slack`: its line is missed by little. `hold`: no fall follows another move at once."
+    )
+    else_tier: TierName = Field(description="Where their figures lead by themselves.")
+    slack_permille: int = Field(description="By so much of a line who is above it may fall below, by the policy.")
+    hold_days: int = Field(description="For so many days after a move nobody falls, by the policy.")
+    since_days: int = Field(description="For how many days they had been in their tier, when last looked at.")
+
+
 class TierWhy(Outbound):
     """What moved the tier and the figures then; the figures now, and the shop's lines beside them."""
 
@@ -178,6 +190,7 @@ class TierWhy(Outbound):
     moves: tuple[TierMove, ...] = Field(description="In the order of the log.")
     tier: dict[str, Any] = Field(description="The tier now, with its figures, as in the profile's view.")
     lines: TierLines | None = Field(description="The shop's lines; none before it is measured.")
+    kept: TierKept | None = Field(None, description="None: their figures lead to it by themselves.")
     potential: PotentialWhy | None = Field(
         None, description="Whom what they might be worth is told from; none before they are looked at."
     )

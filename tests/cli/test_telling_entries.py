@@ -170,3 +170,12 @@ def test_a_prediction_is_told_with_the_band_that_most_end_up_in() -> None:
     )
     line(lines, "value ahead", "80% of those like them end up with", f"{band['value_ahead_high_minor'] / 100:,.2f}")
     line(lines, "80% end up with")
+
+
+def test_a_tier_that_is_kept_is_told_with_what_keeps_it() -> None:
+    """The line of the most valuable rises above them the day after: by far, so that only the thirty days keep them."""
+    shop = replace(SHOP, value=(1,) * 19, gap=(900_000,) * 19, **_CUTS)
+    life: Told = [fitted(-2), measured(-2, shop), *(order(7 * n, f"o{n}", 10_000) for n in range(4)), tick(22)]
+    life += [measured(22.5, replace(shop, value=(10_000_000,) * 19)), tick(23)]
+    kept = "kept as most valuable (MVC): nobody falls within 30 days of a move, theirs was"
+    line(told("tier", life), "by their figures alone the rest", kept)

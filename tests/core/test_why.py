@@ -311,6 +311,23 @@ def test_a_tier_is_told_with_what_moved_it_and_the_shops_lines_beside_their_figu
     assert risen["p_return"] > answer["lines"]["mvc_returns_above"] > answer["tier"]["p_return"]
 
 
+def test_a_tier_that_is_kept_though_its_line_is_missed_says_so() -> None:
+    """The line of the most valuable rises by a measuring: by little, the tier is kept; to twice what they are worth, it
+    is kept until the thirtieth day."""
+    shop = replace(SHOP, value=(1,) * 19, gap=(900_000,) * 19)
+    life: Told = [fitted(-2), measured(-2, shop), *(order(7 * n, f"o{n}", 10_000) for n in range(4)), tick(22)]
+    known = asked("tier", life)["tier"]["tier"]
+    in_all = known["actual_minor"] + known["expected_minor"]
+    near, high = (replace(shop, value=(line,) * 19) for line in (in_all + in_all // 20, in_all * 2))
+    assert (asked("tier", life)["tier"]["tier"]["tier"], asked("tier", life)["tier"]["kept"]) == ("mvc", None)
+    by_slack = asked("tier", [*life, measured(22.5, near), tick(23)])["tier"]
+    assert (by_slack["tier"]["tier"], by_slack["kept"]["by"], by_slack["kept"]["else_tier"]) == ("mvc", "slack", "rest")
+    by_hold = asked("tier", [*life, measured(22.5, high), tick(23)])["tier"]
+    assert (by_hold["tier"]["tier"], by_hold["kept"]["by"], by_hold["kept"]["hold_days"]) == ("mvc", "hold", 30)
+    fallen = asked("tier", [*life, measured(22.5, high), tick(60)])["tier"]
+    assert (fallen["tier"]["tier"], fallen["kept"]) == ("rest", None)
+
+
 def test_what_they_might_be_worth_names_the_customers_it_is_told_from() -> None:
     """Won through e-mail, here for three weeks and then for seventeen: of e-mail alone those here for 13 to 26
     weeks were many enough, so before that they are compared with all."""

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.analysis.counts import Floats
-from pipeline.analysis.overdue import Replay, Spells, deadlines, open_between, replay, spells_of, tuned
+from pipeline.analysis.overdue import (
+    Budget,
+    Replay,
+    Spells,
+    alarms,
+    deadlines,
+    level_for,
+    limited,
+    open_between,
+    replay,
+    spells_of,
+    tuned,
+)
 from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.core.rhythm import Rhythm
@@ -54,3 +66,27 @@ def both(shop: Shop, volume: float) -> tuple[Replay, Replay]:
         replay(shop.purchases, timing, spells, own(level), shop.window),
         replay(shop.purchases, timing, spells, fixed(weeks), shop.window),
     )
+
+
+def raised(shop: Shop, budget: Budget, fits: int, days: int) -> list[int]:
+    """How many become overdue after each of some fits, so many days apart; each silence once.
+
+    Who is beyond a new deadline, and was not beyond the one before, is overdue at once. Before the first fit the level
+    in force, or else the first fit's own, is taken to have been there all along.
+    """
+    since, spells, found = shop.window[0], shop.spells, []
+    done = np.zeros(len(spells.day), bool)
+    for first in range(since, since + fits * days, days):
+        level, _ = level_for(shop.rhythm, spells, first - 1, budget)
+        if first == since:
+            rhythm, before = budget.in_force or (shop.rhythm, level)
+            done = alarms(
+                spells, limited(deadlines(rhythm, spells, before, budget.limits), budget.limits), 0, first - 1
+            )[0]
+        budget = budget._replace(in_force=(shop.rhythm, level))
+        silence = limited(deadlines(shop.rhythm, spells, level, budget.limits), budget.limits)
+        new, on = alarms(spells, silence, 0, first + days - 1)
+        new &= ~done & (np.maximum(on, first) < spells.ends)
+        found.append(int(new.sum()))
+        done |= new
+    return found

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from bench import journey
 from bench.histories import cdnow_purchases, day, journey_purchases
-from bench.overdue import both, shop
+from bench.overdue import both, raised, shop
 from bench.weeks import HORIZON_DAYS, foretold
 from pipeline.analysis.calibration import brier, calibrated, features, fit_calibration, log_loss
 from pipeline.analysis.chances import p_return
 from pipeline.analysis.counts import Floats, counted
+from pipeline.analysis.overdue import Budget
 from pipeline.analysis.purchases import Purchases, snapshot, states_on
 from pipeline.analysis.rhythm import RhythmFit, fit_rhythm
 from pipeline.analysis.timing import TimingFit, fit_timing
@@ -46,6 +47,8 @@ def draw(folder: Path) -> None:
         for repeats in (1, 2, 5):
             window = (day(1997, 9, 30), day(1998, 4, 1), 90, repeats)
             rules(f"{name}, {repeats} repeats or more", bought, window, (0.05, 0.1, 0.2))
+    kept("Complete Journey", weekly, (day(2017, 8, 29), day(2017, 12, 3), 28, 2), (20.0, 80.0))
+    kept("CDNOW all", master, (day(1997, 9, 30), day(1998, 4, 1), 90, 1), (20.0, 40.0, 80.0))
     season("CDNOW sample", sample, day(1997, 9, 30), day(1998, 6, 30))
     season("Complete Journey", weekly, day(2017, 8, 29), day(2017, 12, 31))
     (folder / "weeks-cdnow.svg").write_text(season("CDNOW", master, day(1997, 9, 30), day(1998, 6, 30)), "utf-8")
@@ -91,6 +94,16 @@ def rules(name: str, purchases: Purchases, window: tuple[int, int, int, int], vo
             print(f"{name}, {volume:.0%}: {label}: {each.alarms} alarms, lost {each.lost_per_alarm:.2f} "
                   f"(+-{each.lost_error:.2f}), fell {each.fell_per_alarm:.2f} (+-{each.fell_error:.2f}), "
                   f"quiet {each.quiet_fraction:.2f}, silent {each.silent_days:.0f} days")  # fmt: skip
+
+
+def kept(name: str, purchases: Purchases, window: tuple[int, int, int, int], budgets: Sequence[float]) -> None:
+    """What twelve weeks raised, each silence once, where the level was set anew every four weeks or every week."""
+    found = shop(purchases, *window)
+    for a_week in budgets:
+        for fits, days in ((3, 28), (12, 7)):
+            counts = raised(found, Budget(a_week), fits, days)
+            print(f"{name}, {a_week:.0f} a week allowed, set every {days} days: {sum(counts) / 12:.1f} a week "
+                  f"({', '.join(f'{count / days * 7:.0f}' for count in counts)})")  # fmt: skip
 
 
 def season(name: str, purchases: Purchases, fitted_on: int, last: int) -> str:

@@ -10,7 +10,7 @@ from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
 from pipeline.analysis.band import forecast_band
 from pipeline.analysis.counts import Counts, counted
-from pipeline.analysis.overdue import LEVEL_WEEKS, USUAL_LIMITS, Limits, level_for, spells_of, weeks_to_second
+from pipeline.analysis.overdue import LEVEL_WEEKS, USUAL_LIMITS, Budget, Limits, level_for, spells_of, weeks_to_second
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
@@ -98,9 +98,8 @@ def fit_model(
     )
     season = fit_season(weeks_of(buys.timing, purchases, day), lately_of(buys.timing, purchases, day), day)
     seen["season_level"] = season.level
-    follows = replace(
-        buys, season=season, level=_level(purchases, day, (alarms_a_week, terms.limits), buys.rhythm, notes)
-    )
+    budget = Budget(alarms_a_week, terms.limits, None if in_force is None else (in_force.rhythm, in_force.level))
+    follows = replace(buys, season=season, level=_level(purchases, day, budget, buys.rhythm, notes))
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
     if not_of_a_shop(follows) is not None:
         return "what was found is no shop's"  # nobody would take it up, and nobody would have a forecast
@@ -122,21 +121,21 @@ def _with_poor_days(spend: Spend, now: States) -> Spend:
     return replace(spend, paying_fraction=(rich + PRIOR_DAYS) / (rich + poor + PRIOR_DAYS), poor_minor=lost)
 
 
-def _level(purchases: Purchases, day: int, alarms: tuple[float, Limits], rhythm: Rhythm, notes: Notes) -> float:
-    """Set on deadlines as they are kept to: within the policy's limits. `alarms`: the budget a week, and these."""
-    (budget, limits), remarks, spells = alarms, notes.remarks, spells_of(purchases)
+def _level(purchases: Purchases, day: int, budget: Budget, rhythm: Rhythm, notes: Notes) -> float:
+    """Set on deadlines as they are kept to: within the policy's limits."""
+    a_week, remarks, spells = budget.alarms_a_week, notes.remarks, spells_of(purchases)
     if not len(spells.day):
         remarks.append("overdue: no rhythm seen yet")
         return DEFAULT_LEVEL
-    if budget * LEVEL_WEEKS < ALARMS_MIN:
+    if a_week * LEVEL_WEEKS < ALARMS_MIN:
         remarks.append(f"overdue: a budget of fewer than {ALARMS_MIN:g} alarms in {LEVEL_WEEKS} weeks sets no level")
         return DEFAULT_LEVEL
-    level, raised = level_for(rhythm, spells, day, budget, limits)
+    level, raised = level_for(rhythm, spells, day, budget)
     notes.seen["alarms_a_week"] = raised
-    if raised > budget * OVER_BUDGET:
+    if raised > a_week * OVER_BUDGET:
         remarks.append(
-            f"overdue: silences of {limits.longest_days} days, which always count, raise {raised:.0f} alarms a week "
-            f"where the budget allows {budget:.0f}"
+            f"overdue: silences of {budget.limits.longest_days} days, which always count, raise {raised:.0f} alarms "
+            f"a week where the budget allows {a_week:.0f}"
         )
     return level
 

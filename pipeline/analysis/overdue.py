@@ -50,6 +50,15 @@ class Limits(NamedTuple):
 USUAL_LIMITS: Final = Limits()
 
 
+class Budget(NamedTuple):
+    """How many alarms the shop can act on, and what customers are called by until now."""
+
+    alarms_a_week: float
+    limits: Limits = USUAL_LIMITS
+    in_force: tuple[Rhythm, float] | None = None
+    """The rhythm and level that their deadlines were drawn by; None before a first model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What a rule would have done in a window: each silence gives one alarm at most."""
@@ -169,33 +178,52 @@ def _level_of(alarms_at: Callable[[float], float], budget: float, ends: tuple[fl
     return fewest
 
 
-def level_for(
-    rhythm: Rhythm, spells: Spells, day: int, alarms_a_week: float, limits: Limits = USUAL_LIMITS
-) -> tuple[float, float]:
+def level_for(rhythm: Rhythm, spells: Spells, day: int, budget: Budget) -> tuple[float, float]:
     """The level of "overdue" that should keep to a weekly budget in the weeks after a day, and the alarms a week by it.
 
     Counted, not modelled. Of the silences that last on that day, those whose deadline falls in the weeks to come count
     as far as such lasted until theirs in as many weeks before; beside them as many as silences raised that began in
-    these. So a crowd that came in one month is foreseen when its deadlines near. The least level where the policy's
-    longest silence alone raises more.
+    these. So a crowd that came in one month is foreseen when its deadlines near. A silence raises one alarm: who is
+    overdue by the level in force counts no more, and who would be by the new one alone counts at once. The least level
+    where the policy's longest silence alone raises more.
     """
-    since, until = day - LEVEL_WEEKS * 7 + 1, day + LEVEL_WEEKS * 7
+    since, until, limits = day - LEVEL_WEEKS * 7 + 1, day + LEVEL_WEEKS * 7, budget.limits
     seen = open_between(spells, since, day)
     older, younger = _only(seen, seen.day < since), _only(seen, seen.day >= since)
-    open_now = _only(spells, (spells.day <= day) & (spells.ends > day))
+    waiting = _waiting(spells, day, budget)
 
-    def raised_by(some: Spells, first: int, last: int) -> Callable[[float], int]:
-        begin, end = (np.sort(levels) for levels in levels_of_alarms(rhythm, some, (first, last), limits))
-        return lambda level: int(np.searchsorted(begin, level, "right") - np.searchsorted(end, level, "right"))
+    def levels_of(some: Spells, first: int, last: int) -> tuple[Floats, Floats]:
+        begin, end = levels_of_alarms(rhythm, some, (first, last), limits)
+        return np.sort(begin), np.sort(end)
 
-    due_then, raised_then = raised_by(_lasting(older), since, day), raised_by(older, since, day)
-    due, begun = raised_by(_lasting(open_now), day + 1, until), raised_by(younger, since, day)
+    due_then, raised_then = levels_of(_lasting(older), since, day), levels_of(older, since, day)
+    due, begun = levels_of(waiting, day + 1, until), levels_of(younger, since, day)
 
     def alarms_at(level: float) -> float:
-        return due(level) * (raised_then(level) + 1) / (due_then(level) + 1) + begun(level)
+        lasted = (_raised(raised_then, level) + 1) / (_raised(due_then, level) + 1)
+        at_once = _reached(due[1], level) if budget.in_force else 0
+        return at_once + _raised(due, level) * lasted + _raised(begun, level)
 
-    level = _level_of(alarms_at, alarms_a_week * LEVEL_WEEKS, (LEVEL_LEAST, LEVEL_MOST))
+    level = _level_of(alarms_at, budget.alarms_a_week * LEVEL_WEEKS, (LEVEL_LEAST, LEVEL_MOST))
     return level, alarms_at(level) / LEVEL_WEEKS
+
+
+def _waiting(spells: Spells, day: int, budget: Budget) -> Spells:
+    """The silences of a day that are not overdue by what is in force, as if nobody bought again."""
+    lasting = _lasting(_only(spells, (spells.day <= day) & (spells.ends > day)))
+    if budget.in_force is None:
+        return lasting
+    kept_to = limited(deadlines(budget.in_force[0], lasting, budget.in_force[1], budget.limits), budget.limits)
+    return _only(lasting, alarms(lasting, kept_to, day + 1, _NEVER)[0])
+
+
+def _raised(levels: tuple[Floats, Floats], level: float) -> int:
+    """How many raise their alarm at a level; `levels` from which on, and below which, sorted."""
+    return _reached(levels[0], level) - _reached(levels[1], level)
+
+
+def _reached(levels: Floats, level: float) -> int:
+    return int(np.searchsorted(levels, level, "right"))
 
 
 def _lasting(spells: Spells) -> Spells:

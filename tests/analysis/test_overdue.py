@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bench.histories import day
-from bench.overdue import Shop, both, shop
+from bench.overdue import Shop, both, raised, shop
 from pipeline.analysis.fit import Fitted, Terms, fit_model
 from pipeline.analysis.overdue import (
-    USUAL_LIMITS,
+    Budget,
     Limits,
     Spells,
     alarms,
@@ -84,16 +84,22 @@ def test_the_level_keeps_to_the_budget_in_the_weeks_after(
 ) -> None:
     """Set anew three times in twelve weeks: within a fifth, at CDNOW too, where all came in one quarter.
 
-    Deadlines are those that customers have, within the policy's limits.
+    Deadlines are those that customers have, within the policy's limits, and nobody is overdue twice in a silence.
     """
-    shop = request.getfixturevalue(which)
-    raised, limits = 0, USUAL_LIMITS
-    for first in range(shop.window[0], shop.window[0] + 84, 28):
-        level, foretold = level_for(shop.rhythm, shop.spells, first - 1, a_week, limits)
-        assert foretold == pytest.approx(a_week, rel=0.05)
-        kept_to = limited(deadlines(shop.rhythm, shop.spells, level, limits), limits)
-        raised += alarms(shop.spells, kept_to, first, first + 27)[0].sum()
-    assert raised / 12.0 == pytest.approx(a_week, rel=0.2)
+    found = raised(request.getfixturevalue(which), Budget(a_week), 3, 28)
+    assert sum(found) / 12.0 == pytest.approx(a_week, rel=0.2)
+    assert found == pytest.approx([4 * a_week] * 3, rel=0.4)
+
+
+@pytest.mark.parametrize(("which", "a_week"), [("grocer", 80.0), ("music", 40.0), ("music", 80.0)])
+def test_a_budget_that_is_raised_holds_for_those_beyond_the_new_deadline_too(
+    request: pytest.FixtureRequest, which: str, a_week: float
+) -> None:
+    """From a quarter: who was not overdue by the level in force, and is by the new one, is so at once."""
+    shop: Shop = request.getfixturevalue(which)
+    before, _ = level_for(shop.rhythm, shop.spells, shop.window[0] - 1, Budget(a_week / 4))
+    (found,) = raised(shop, Budget(a_week, in_force=(shop.rhythm, before)), 1, 42)
+    assert found / 6.0 == pytest.approx(a_week, rel=0.1)
 
 
 def test_a_level_knows_nothing_of_what_comes_after_its_day(music: Shop) -> None:
@@ -102,9 +108,10 @@ def test_a_level_knows_nothing_of_what_comes_after_its_day(music: Shop) -> None:
     known = music.spells.day <= on
     then = Spells(*(getattr(music.spells, field.name)[known] for field in fields(music.spells)))
     ends = np.where(then.ends > on, day(2100, 1, 1), then.ends)
-    assert level_for(music.rhythm, replace(then, ends=ends), on, 40.0) == level_for(
-        music.rhythm, music.spells, on, 40.0
-    )
+    for budget in (Budget(40.0), Budget(40.0, in_force=(music.rhythm, 0.02))):
+        assert level_for(music.rhythm, replace(then, ends=ends), on, budget) == level_for(
+            music.rhythm, music.spells, on, budget
+        )
 
 
 def test_deadlines_for_many_are_those_for_one(grocer: Shop) -> None:

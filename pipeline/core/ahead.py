@@ -5,17 +5,17 @@ and those until they leave (geometric, the chance Beta); both tails are closed f
 own. How many of them leave something is Beta binomial. What so many leave is, given its mean, Gamma, and the mean's
 inverse is Gamma too: so a sum of j margins is below an amount with the probability of an incomplete beta function.
 Beyond the first few, numbers of orders are taken in groups, each at its middle, and what is left by those of them that
-leave something as a Gamma sum of the same mean and variance.
+leave something as a Gamma sum of the same mean and variance; for a band, as sixteen equally likely numbers of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import exp, lgamma
+from math import exp, lgamma, sqrt
 from typing import Final, NamedTuple
 
 from pipeline.core.incomplete_beta import incomplete_beta
-from pipeline.core.spend import PRIOR_DAYS, Spend, poor_margin
+from pipeline.core.spend import PRIOR_DAYS, Spend, expected_margin, poor_margin
 from pipeline.core.timing import Timing
 
 SHARE: Final = 0.8
@@ -39,11 +39,13 @@ class Grouping(NamedTuple):
     growth: float
     """How much longer each group beyond is than the one before."""
     groups_max: int
+    chance_max: float = 1.0
+    """A group that is likelier is made shorter: who buys often buys about as often, and all would be in one."""
 
 
 COARSE: Final = Grouping(3, 2.0, 16)
 """For a probability that is asked for at every look at a tier."""
-FINE: Final = Grouping(12, 1.1, 64)
+FINE: Final = Grouping(12, 1.2, 96, 0.05)
 """For a band that somebody asked for."""
 
 
@@ -71,13 +73,16 @@ class Group(NamedTuple):
 
 def groups(timing: Timing, known: Known, weeks: float, grouping: Grouping) -> list[Group]:
     """How many orders the weeks to come may bring, none first; the chances are 1 together."""
-    single, growth, most = grouping
+    single, growth, most, chance_max = grouping
     chances = [at_least(timing, known, weeks, orders) for orders in range(1, single + 1)]
     found = [Group(0.0, 1.0 - known.p_alive * chances[0])]
     low, chance = 1, chances[0]
     for number in range(1, most):
         high = low + 1 if low <= single else max(low + 1, round(low * growth))
         beyond = chances[high - 1] if high <= single else at_least(timing, known, weeks, high)
+        while chance - beyond > chance_max and high > low + 1:
+            high = (low + high + 1) // 2
+            beyond = at_least(timing, known, weeks, high)
         if beyond < _LEAST or number == most - 1:
             beyond = 0.0
         if chance > beyond:
@@ -104,8 +109,9 @@ class Payers(NamedTuple):
 
     single: int = COARSE.single
     """Of up to so many orders each number of them is looked at by itself."""
-    shares: tuple[float, ...] = ()
-    """Of more: equally likely shares of them; without any, one number of the same mean and variance."""
+    places: tuple[float, ...] = ()
+    """Of more: equally likely numbers, in standard deviations from the mean; without any, one number of the same mean
+    and variance."""
 
 
 ROUGHLY: Final = Payers()
@@ -131,14 +137,13 @@ def spends_less(spend: Spend, known: Known, orders: float, amount_minor: float, 
         return _rich_less(spend, known, spend.p * orders, amount_minor)
     if orders <= payers.single:
         return _counted_less(spend, known, round(orders), amount_minor)
-    if payers.shares:
-        each = [_paid_less(spend, known, _of_share(orders, share), amount_minor) for share in payers.shares]
-        return sum(each) / len(each)
     share, weight = pays / (pays + fails), pays + fails
     paid = Paid(
         orders, _none_pays(pays, fails, orders), share * orders,
         share * orders * ((1.0 - share) * (weight + orders) / (weight + 1.0) + share * orders),
     )  # fmt: skip
+    if payers.places:
+        return _spread_less(spend, known, paid, amount_minor, payers.places)
     return _paid_less(spend, known, paid, amount_minor)
 
 
@@ -153,12 +158,6 @@ class Paid(NamedTuple):
     """Mean of their number, and of its square."""
 
 
-def _of_share(orders: float, share: float) -> Paid:
-    """Where each leaves something with the same chance: binomial."""
-    mean = orders * share
-    return Paid(orders, (1.0 - share) ** orders, mean, mean * (1.0 - share + mean))
-
-
 def _paid_less(spend: Spend, known: Known, paid: Paid, amount_minor: float) -> float:
     """Probability that orders leave less than an amount, where those that leave something are about so many."""
     orders, none, mean, square = paid
@@ -169,6 +168,19 @@ def _paid_less(spend: Spend, known: Known, paid: Paid, amount_minor: float) -> f
     wider = 1.0 + spend.p * (square - mean * mean) / mean
     short = (amount_minor - (orders - mean) * poor) / wider
     return below + some * _rich_less(spend, known, spend.p * mean / wider, short)
+
+
+def _spread_less(spend: Spend, known: Known, paid: Paid, amount_minor: float, places: Sequence[float]) -> float:
+    """The same, by equally likely numbers of those that leave something: the more do, the fewer cost."""
+    orders, none, mean, square = paid
+    poor = poor_margin(spend, known.poor_days, known.poor_minor)
+    some = 1.0 - none
+    mean, square = mean / some, square / some
+    deviation, summed = sqrt(max(0.0, square - mean * mean)), 0.0
+    for place in places:
+        rich = min(max(1.0, mean + place * deviation), orders)
+        summed += _rich_less(spend, known, spend.p * rich, amount_minor - (orders - rich) * poor)
+    return (none if amount_minor > orders * poor else 0.0) + some * summed / len(places)
 
 
 def _counted_less(spend: Spend, known: Known, orders: int, amount_minor: float) -> float:
@@ -194,15 +206,18 @@ def _payers(spend: Spend, known: Known) -> tuple[float, float]:
     return known.spend_days + pays, known.poor_days + fails
 
 
-def _shares(spend: Spend, known: Known) -> tuple[float, ...]:
-    """As many equally likely shares of orders that leave something as are looked at; none where all do."""
+def _places(spend: Spend, known: Known) -> tuple[float, ...]:
+    """Where equally likely shares of orders that leave something lie, in standard deviations; none where all do."""
     pays, fails = _payers(spend, known)
     if not fails:
         return ()
-    return tuple([
-        _crossing(lambda share: incomplete_beta(pays, fails, share), (place + 0.5) / _SHARES, (0.0, 1.0), 1e-4)
+    shares = [
+        _crossing(lambda share: incomplete_beta(pays, fails, share), (place + 0.5) / _SHARES, (0.0, 1.0), 1e-5)
         for place in range(_SHARES)
-    ])  # fmt: skip
+    ]
+    mean = sum(shares) / _SHARES
+    deviation = sqrt(sum((share - mean) ** 2 for share in shares) / _SHARES)
+    return tuple([(share - mean) / deviation if deviation else 0.0 for share in shares])
 
 
 def _crossing(rising: Callable[[float], float], level: float, ends: tuple[float, float], precision: float) -> float:
@@ -256,25 +271,35 @@ def _first(holds: Callable[[int], bool]) -> int:
 
 def margin_band(timing: Timing, spend: Spend, known: Known, weeks: float) -> Band:
     """What the orders of the weeks to come leave, four times in five at the least; in minor units, not discounted."""
-    numbers, payers = groups(timing, known, weeks, FINE), Payers(FINE.single, _shares(spend, known))
+    numbers, payers = groups(timing, known, weeks, FINE), Payers(FINE.single, _places(spend, known))
 
     def less(amount_minor: float) -> float:
         return leaves_less(spend, known, numbers, amount_minor, payers)
 
-    return Band(_amount_at(less, _LOW), _amount_at(less, 1.0 - _LOW))
+    each = expected_margin(spend, known.spend_days, known.mean_margin_minor, known.poor_days, known.poor_minor)
+    about = max(1.0, abs(each) * sum(number.orders * number.chance for number in numbers))
+    return Band(_amount_at(less, _LOW, about), _amount_at(less, 1.0 - _LOW, about))
 
 
-def _amount_at(less: Callable[[float], float], share: float) -> float:
+def _amount_at(less: Callable[[float], float], share: float, about: float) -> float:
     """The amount that such a share of outcomes stays below, or that is theirs: `less` gives the share below an amount.
 
-    By halving, to half a minor unit or a ten-thousandth. Nothing at all is an amount that many may have in common.
+    By halving, from `about` so much or as little on, to half a minor unit or a ten-thousandth. Nothing at all is an
+    amount that many may have in common.
     """
-    if less(0.0) < share <= less(_HALF_A_MINOR):
+    none = less(0.0)
+    if none < share <= less(_HALF_A_MINOR):
         return 0.0
-    sign = 1.0 if less(0.0) < share else -1.0
-    far = sign
+    is_above = none < share
+    far = about if is_above else -about
+
+    def holds(amount: float) -> bool:
+        return (less(amount) >= share) is is_above
+
+    factor = 0.5 if holds(far) else 2.0
     for _ in range(_DOUBLINGS_MAX):
-        if (less(far) >= share) == (sign > 0.0):
+        if abs(far) < _HALF_A_MINOR or holds(far * factor) is (factor > 1.0):
             break
-        far *= 2.0
-    return _crossing(less, share, (min(0.0, far), max(0.0, far)), max(_HALF_A_MINOR, 1e-4 * abs(far)))
+        far *= factor
+    near, far = sorted((far, far * factor), key=abs)
+    return _crossing(less, share, (min(near, far), max(near, far)), max(_HALF_A_MINOR, 1e-4 * abs(far)))

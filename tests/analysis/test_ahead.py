@@ -29,10 +29,12 @@ class Case:
     recency: float
     actual_minor: int
     paying: float
+    p: float = 6.25
+    """How alike the margins of a customer are."""
 
     @property
     def spend(self) -> Spend:
-        return Spend(6.25, 3.74, 1_544.0, self.paying, -50.0)
+        return Spend(self.p, 3.74, 1_544.0 * 6.25 / self.p, self.paying, -50.0)
 
     @property
     def now(self) -> Known:
@@ -50,6 +52,13 @@ CASES = [
     Case(Known(30, 52.0, 0.0, 25, 900.0, 500, 5, -2_000), 50.0, -4_000, 1.0),
     Case(Known(12, 40.0, 0.0, 0, 0.0, 0, 12, 0), 39.0, -500, 0.9),
 ]
+
+OFTEN = [
+    Case(Known(2_000, 310.0, 0.0, 2_000, 1_000.0), 309.9, 0, 1.0, 500.0),
+    Case(Known(2_000, 310.0, 0.0, 1_000, 1_000.0, 0, 1_000, -300_000), 309.9, 0, 0.9),
+    Case(Known(300, 52.0, 0.0, 120, 100.0, 0, 180, -180_000), 51.9, 0, 0.9),
+]
+BANDS = [*((case, weeks) for case in CASES for weeks in (13.0, 52.0, 156.0)), *((case, 30 / 7) for case in OFTEN)]
 
 
 def futures(case: Case, weeks: float, discount: float) -> tuple[Floats, Floats]:
@@ -84,8 +93,7 @@ def test_the_chance_of_being_worth_less_than_nothing_is_what_simulated_customers
     assert found == pytest.approx((case.actual_minor + worth < 0).mean(), abs=0.02)
 
 
-@pytest.mark.parametrize("weeks", [13.0, 52.0, 156.0])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "weeks"), BANDS)
 def test_a_tenth_of_simulated_customers_ends_up_above_a_band_and_a_tenth_below(case: Case, weeks: float) -> None:
     """To an eightieth of the customers; fewer only where many end up with the same, as with no order at all."""
     orders, worth = futures(case, weeks, 0.0)

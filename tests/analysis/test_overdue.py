@@ -15,6 +15,8 @@ from bench.histories import day
 from bench.overdue import Shop, both, raised, shop
 from pipeline.analysis.fit import Fitted, Terms, fit_model
 from pipeline.analysis.overdue import (
+    LEVEL_LEAST,
+    LEVEL_MOST,
     Budget,
     Limits,
     Spells,
@@ -30,7 +32,7 @@ from pipeline.analysis.overdue import (
 )
 from pipeline.analysis.purchases import Purchases, purchases_of
 from pipeline.core import rhythm as core
-from pipeline.core.rhythm import Gaps
+from pipeline.core.rhythm import Gaps, Rhythm
 from pipeline.core.timing import Timing
 
 
@@ -100,6 +102,24 @@ def test_a_budget_that_is_raised_holds_for_those_beyond_the_new_deadline_too(
     before, _ = level_for(shop.rhythm, shop.spells, shop.window[0] - 1, Budget(a_week / 4))
     (found,) = raised(shop, Budget(a_week, in_force=(shop.rhythm, before)), 1, 42)
     assert found / 6.0 == pytest.approx(a_week, rel=0.1)
+
+
+def test_in_a_shop_younger_than_six_weeks_silences_count_as_if_all_lasted() -> None:
+    """Forty bought six times in its first days: no silence has shown yet how many last until their deadline."""
+    spells = spells_of(purchases_of([[(number // 4 + 2 * each, 1.0) for each in range(6)] for number in range(40)]))
+    level, a_week = level_for(Rhythm(Timing(0.8, 4.0, 0.9, 3.0), (1.0, 0.0, 0.0)), spells, 20, Budget(5.0))
+    assert LEVEL_LEAST < level < LEVEL_MOST
+    assert 3.0 <= a_week <= 5.0
+
+
+def test_a_fit_sets_its_level_beside_that_of_the_model_in_force(master: Purchases) -> None:
+    before = fit_model(master, day(1997, 9, 30), alarms_a_week=80.0)
+    assert isinstance(before, Fitted)
+    now = fit_model(master, day(1997, 10, 28), before.model, alarms_a_week=80.0)
+    assert isinstance(now, Fitted)
+    budget = Budget(80.0, in_force=(before.model.rhythm, before.model.level))
+    level, a_week = level_for(now.model.rhythm, spells_of(master), day(1997, 10, 28), budget)
+    assert (now.model.level, now.diagnostics["alarms_a_week"]) == (level, a_week)
 
 
 def test_a_level_knows_nothing_of_what_comes_after_its_day(music: Shop) -> None:

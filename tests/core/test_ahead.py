@@ -118,3 +118,12 @@ def test_bands_hold_what_is_expected_and_follow_the_season() -> None:
     busy = replace(MODEL, season=Season((2.0,) * 12, 1.0, 0))
     known = Known(weekly.frequency, weekly.tenure(10_105), expected.p_alive, weekly.spend_days, 2_000.0)
     assert width(busy, weekly, 10_105).orders[2] == orders_band(TIMING, known, 2 * 365 / 7)
+
+
+def test_the_band_of_the_value_is_discounted_as_the_value_is() -> None:
+    weekly = of_days(dict.fromkeys(range(9_900, 10_110, 7), 2_000))
+    plain, dear = (replace(MODEL, discount=discount) for discount in (0.0, 0.05))
+    worth = predict(dear, weekly, 10_105).value_minor / predict(plain, weekly, 10_105).value_minor
+    bands = [width(model, weekly, 10_105).value_minor for model in (plain, dear)]
+    assert worth < 0.5
+    assert bands[1] == pytest.approx([worth * end for end in bands[0]], rel=0.005)

@@ -27,7 +27,7 @@ from pipeline.core.spend import Spend
 from pipeline.core.timing import Timing
 from pipeline.core.view import view
 from pipeline.schemas import logged
-from tests.core.builders import cancelled, day, order, policy, refund, said, seconds
+from tests.core.builders import adopted, cancelled, day, order, policy, refund, said, seconds
 from tests.core.lives import HASTY, STEADY, histories, live, naive_value
 from tests.core.test_invariants import lived_daily, ordinary_year
 from tests.core.test_population import measured
@@ -206,6 +206,22 @@ def test_the_policys_bounds_hold_for_every_rhythm() -> None:
     driver.feed(order(0))
     driver.tick(day(30))
     assert lifecycle(driver) is Lifecycle.AT_RISK
+
+
+def test_a_deadline_is_drawn_to_the_longest_silence_of_the_policy_in_force() -> None:
+    """And reckoned anew once another is adopted: after two repeat purchases a longest four times as long doubles it."""
+    driver = under_model(policy())
+    for number in range(3):
+        driver.feed(order(7 * number, f"order {number}"))
+    history = history_of(driver.profiles["c"].ledger, "UTC")
+    assert history is not None
+    year = overdue_after(MODEL, history, 365 / 7) * 7
+    for on, (longest, days) in enumerate([(365, ceil(year)), (1_460, ceil(2 * year))], start=15):
+        driver.control(adopted(policy(forecast__at_risk_max_days=longest), on))
+        driver.feed(said_nothing(on + 0.5))
+        pace = driver.profiles["c"].pace
+        assert pace is not None
+        assert pace.at_risk_days == days
 
 
 def test_a_cancelled_order_sets_the_deadline_of_the_history_without_it() -> None:

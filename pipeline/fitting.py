@@ -167,7 +167,7 @@ def _learned(fitted: Fitted, currency: str) -> list[tuple[str, str]]:
         ("chance to leave for good after a purchase, on average", f"{timing.a / (timing.a + timing.b):.0%}"),
         ("margin of a purchase day, on average", money(round(model.spend.mean_minor), currency)),
         ("who bought once is overdue after", f"{model.second_order_weeks:.1f} weeks"),
-        ("overdue: of a customer's own gaps, so many are longer", f"{model.level:.2%}"),
+        ("overdue: of a customer's own gaps, so many count as rare", f"{model.level:.2%}"),
         ("orders lately, against what the model alone expects", f"{model.season.level:.2f}"),
         ("how buying was learned up to", date_of(model.fitted_on)),
     ]

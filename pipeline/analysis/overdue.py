@@ -20,7 +20,7 @@ LEVEL_WEEKS: Final = 6
 """The level is set for so many weeks to come, by as many before: more know less of next month, fewer are noise."""
 LEVEL_LEAST: Final = 1e-9
 LEVEL_MOST: Final = 0.5
-"""A deadline that half of a customer's own gaps exceed warns of nothing."""
+"""A silence that half of a customer's own gaps exceed is not rare."""
 FIRST_REPEATS_MIN: Final = 20
 """Second orders seen before the shop's own curve of them is used."""
 _NEVER: Final = np.iinfo(np.int64).max // 4

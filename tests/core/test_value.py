@@ -480,6 +480,9 @@ def test_an_order_is_worth_what_fractions_say(history: list[Any]) -> None:
         entry = ledgers.find(ledger, mark(order_id))
         assert entry is not None
         found = worth(entry, ledger.refunds)
+        if not told.revenue_minor and any(each.amount_minor is None for each in back):  # no part of it says how much
+            assert (found.margin_minor, found.discount_minor, found.commission_minor) == (0, 0, 0)
+            continue
         is_mixed = len(weights(told.items)) > 1
         abroad_too = 2 * len(back) if told.paid_currency else 0  # a part of what was paid is a whole minor unit
         within = (Fraction(1, 2) if is_mixed else 1) + abroad_too

@@ -83,7 +83,7 @@ def raised(shop: Shop, budget: Budget, fits: int, days: int) -> list[int]:
             done = alarms(
                 spells, limited(deadlines(rhythm, spells, before, budget.limits), budget.limits), 0, first - 1
             )[0]
-        budget = budget._replace(in_force=(shop.rhythm, level))
+        budget = budget._replace(in_force=(shop.rhythm, level), days=days)
         silence = limited(deadlines(shop.rhythm, spells, level, budget.limits), budget.limits)
         new, on = alarms(spells, silence, 0, first + days - 1)
         new &= ~done & (np.maximum(on, first) < spells.ends)

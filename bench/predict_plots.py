@@ -97,13 +97,14 @@ def rules(name: str, purchases: Purchases, window: tuple[int, int, int, int], vo
 
 
 def kept(name: str, purchases: Purchases, window: tuple[int, int, int, int], budgets: Sequence[float]) -> None:
-    """What twelve weeks raised, each silence once, where the level was set anew every four weeks or every week."""
+    """What twelve weeks raised, each silence once, where the level was set anew every four weeks, week or night."""
     found = shop(purchases, *window)
     for a_week in budgets:
-        for fits, days in ((3, 28), (12, 7)):
+        for fits, days in ((3, 28), (12, 7), (84, 1)):
             counts = raised(found, Budget(a_week), fits, days)
+            months = [sum(counts[at : at + fits // 3]) / 4 for at in range(0, fits, fits // 3)]
             print(f"{name}, {a_week:.0f} a week allowed, set every {days} days: {sum(counts) / 12:.1f} a week "
-                  f"({', '.join(f'{count / days * 7:.0f}' for count in counts)})")  # fmt: skip
+                  f"({', '.join(f'{month:.0f}' for month in months)})")  # fmt: skip
 
 
 def season(name: str, purchases: Purchases, fitted_on: int, last: int) -> str:

@@ -98,7 +98,7 @@ def fit_model(
     )
     season = fit_season(weeks_of(buys.timing, purchases, day), lately_of(buys.timing, purchases, day), day)
     seen["season_level"] = season.level
-    budget = Budget(alarms_a_week, terms.limits, None if in_force is None else (in_force.rhythm, in_force.level))
+    budget = _budget(alarms_a_week, terms.limits, in_force, day)
     follows = replace(buys, season=season, level=_level(purchases, day, budget, buys.rhythm, notes))
     follows = replace(follows, calibration=_calibration(follows, purchases, day, seen, remarks))
     if not_of_a_shop(follows) is not None:
@@ -119,6 +119,14 @@ def _with_poor_days(spend: Spend, now: States) -> Spend:
     poor, rich = float(now.poor_days.sum()), float(now.spend_days.sum())
     lost = float(now.poor_minor.sum()) / poor if poor else 0.0
     return replace(spend, paying_fraction=(rich + PRIOR_DAYS) / (rich + poor + PRIOR_DAYS), poor_minor=lost)
+
+
+def _budget(alarms_a_week: float, limits: Limits, in_force: Model | None, day: int) -> Budget:
+    """Until the next fit, if it comes as soon as this one came after the last."""
+    if in_force is None:
+        return Budget(alarms_a_week, limits)
+    days = min(max(day - in_force.season.level_on, 1), LEVEL_WEEKS * 7)
+    return Budget(alarms_a_week, limits, (in_force.rhythm, in_force.level), days)
 
 
 def _level(purchases: Purchases, day: int, budget: Budget, rhythm: Rhythm, notes: Notes) -> float:

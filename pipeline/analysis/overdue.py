@@ -17,7 +17,7 @@ from pipeline.core.timing import Timing
 
 HALVINGS: Final = 40
 LEVEL_WEEKS: Final = 6
-"""The level is set for so many weeks to come, by as many before: more know less of next month, fewer are noise."""
+"""The level is set for so many weeks to come at the most, by as many before."""
 LEVEL_LEAST: Final = 1e-9
 LEVEL_MOST: Final = 0.5
 """A silence that half of a customer's own gaps exceed is not rare."""
@@ -57,6 +57,8 @@ class Budget(NamedTuple):
     limits: Limits = USUAL_LIMITS
     in_force: tuple[Rhythm, float] | None = None
     """The rhythm and level that their deadlines were drawn by; None before a first model."""
+    days: int = LEVEL_WEEKS * 7
+    """Until the level is set anew: what falls due later the next level decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +183,13 @@ def _level_of(alarms_at: Callable[[float], float], budget: float, ends: tuple[fl
 def level_for(rhythm: Rhythm, spells: Spells, day: int, budget: Budget) -> tuple[float, float]:
     """The level of "overdue" that should keep to a weekly budget in the weeks after a day, and the alarms a week by it.
 
-    Counted, not modelled. Of the silences that last on that day, those whose deadline falls in the weeks to come count
-    as far as such lasted until theirs in as many weeks before; beside them as many as silences raised that began in
+    Counted, not modelled. Of the silences that last on that day, those whose deadline falls in the days to come count
+    as far as such lasted until theirs in as many days before; beside them as many as silences raised that began in
     these. So a crowd that came in one month is foreseen when its deadlines near. A silence raises one alarm: who is
     overdue by the level in force counts no more, and who would be by the new one alone counts at once. The least level
     where the policy's longest silence alone raises more.
     """
-    since, until, limits = day - LEVEL_WEEKS * 7 + 1, day + LEVEL_WEEKS * 7, budget.limits
+    since, until, limits = day - budget.days + 1, day + budget.days, budget.limits
     seen = open_between(spells, since, day)
     older, younger = _only(seen, seen.day < since), _only(seen, seen.day >= since)
     waiting = _waiting(spells, day, budget)
@@ -204,8 +206,8 @@ def level_for(rhythm: Rhythm, spells: Spells, day: int, budget: Budget) -> tuple
         at_once = _reached(due[1], level) if budget.in_force else 0
         return at_once + _raised(due, level) * lasted + _raised(begun, level)
 
-    level = _level_of(alarms_at, budget.alarms_a_week * LEVEL_WEEKS, (LEVEL_LEAST, LEVEL_MOST))
-    return level, alarms_at(level) / LEVEL_WEEKS
+    level = _level_of(alarms_at, budget.alarms_a_week * budget.days / 7.0, (LEVEL_LEAST, LEVEL_MOST))
+    return level, alarms_at(level) / budget.days * 7.0
 
 
 def _waiting(spells: Spells, day: int, budget: Budget) -> Spells:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from pipeline.core.marks import short_mark
 from pipeline.core.policy import ForecastRules
 from pipeline.core.predict import Model, from_parameters
+from pipeline.core.rhythm import LONGEST_COUNTS
 from pipeline.schemas import logged
 
 SHOP: Final = "shop"
@@ -26,7 +27,7 @@ class Models(msgspec.Struct, frozen=True):
     """By scope: `channel/email`, `cohort/2026-01`. Only those of the shop's own fit: what is older is withdrawn."""
     fitted_at: datetime | None = None
     mark: int = 0
-    """The shop's model and the policy's rules of forecasts, in short."""
+    """The shop's model, the policy's rules of forecasts and how much they count in a deadline, in short."""
 
     def of(self, scope: str) -> Model:
         """The model of a scope that has one."""
@@ -81,7 +82,7 @@ def under(models: Models, rules: ForecastRules) -> Models:
     """The same models under these rules of the policy."""
     if models.fitted_at is None:
         return models
-    return replace(models, mark=short_mark(f"{models.fitted_at.timestamp()} {rules}") & _MARK_BITS)
+    return replace(models, mark=short_mark(f"{models.fitted_at.timestamp()} {rules} {LONGEST_COUNTS}") & _MARK_BITS)
 
 
 def _read(control: logged.ModelFitted) -> Model | None:

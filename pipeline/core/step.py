@@ -183,8 +183,9 @@ def _folded(profile: Profile, policy: Policy, controls: Controls) -> Profile:
     )  # fmt: skip
     if ledger is profile.ledger:
         return profile
-    gone = [each for each in profile.ledger.orders if ledgers.find(ledger, each.order) is None]
-    sales_at = stage.sales_at_after(profile, [each for each in gone if each.known and not each.cancelled])
+    here = {each.order for each in ledger.orders}
+    gone = [each for each in ledgers.purchases(profile.ledger) if each.order not in here]
+    sales_at = stage.sales_at_after(profile, gone)
     wants, ledger = categories.settled(profile.needs, profile.ledger, ledger, policy.shop.time_zone)
     return replace(profile, ledger=ledger, needs=wants, sales_at=sales_at)
 

@@ -10,7 +10,16 @@ from pipeline.analysis import calibration as learned
 from pipeline.analysis import timing as buying
 from pipeline.analysis.band import forecast_band
 from pipeline.analysis.counts import Counts, counted
-from pipeline.analysis.overdue import LEVEL_WEEKS, USUAL_LIMITS, Budget, Limits, level_for, spells_of, weeks_to_second
+from pipeline.analysis.overdue import (
+    LEVEL_MOST,
+    LEVEL_WEEKS,
+    USUAL_LIMITS,
+    Budget,
+    Limits,
+    level_for,
+    spells_of,
+    weeks_to_second,
+)
 from pipeline.analysis.purchases import Purchases, States, snapshot, states_on
 from pipeline.analysis.renewal import Buying, Notes, first, renewed
 from pipeline.analysis.season import fit_season, lately_of, weeks_of
@@ -30,8 +39,9 @@ SECOND_ORDER_WEEKS: Final = 26.0
 ALARMS_MIN: Final = 5.0
 """Alarms that the budget must allow in those weeks before the level is set by them."""
 OVER_BUDGET: Final = 4.0 / 3.0
-"""Beyond so many times the budget it is said that no level keeps to it."""
+"""Beyond so many times the budget, or so many times below it, it is said that no level keeps to it."""
 DEFAULT_LEVEL: Final = 0.02
+_NEARLY: Final = 0.99
 
 Refusal = buying.Refusal | Literal["what was found is no shop's"]
 
@@ -144,6 +154,11 @@ def _level(purchases: Purchases, day: int, budget: Budget, rhythm: Rhythm, notes
         remarks.append(
             f"overdue: silences of {budget.limits.longest_days} days, which always count, raise {raised:.0f} alarms "
             f"a week where the budget allows {a_week:.0f}"
+        )
+    elif level > LEVEL_MOST * _NEARLY and raised < a_week / OVER_BUDGET and a_week - raised >= ALARMS_MIN:
+        remarks.append(
+            f"overdue: {raised:.0f} alarms a week where the budget allows {a_week:.0f}: with more, who is silent for "
+            "as long as half of their own gaps would be called at risk"
         )
     return level
 

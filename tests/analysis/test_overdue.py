@@ -199,6 +199,17 @@ def test_what_the_longest_silence_raises_by_itself_is_told_where_the_budget_is_l
     assert not any(each.startswith("overdue") for each in kept.remarks)
 
 
+def test_a_budget_that_cannot_be_used_is_told(sample: Purchases) -> None:
+    """Of CDNOW's sample 946 had bought twice or more: no level finds 500 of them a week to call at risk."""
+    found = fit_model(sample, day(1997, 9, 30), alarms_a_week=500.0)
+    assert isinstance(found, Fitted)
+    assert found.model.level == pytest.approx(LEVEL_MOST)
+    assert any(" where the budget allows 500: with more, who is silent" in each for each in found.remarks)
+    usual = fit_model(sample, day(1997, 9, 30), alarms_a_week=10.0)
+    assert isinstance(usual, Fitted)
+    assert not any(each.startswith("overdue") for each in usual.remarks)
+
+
 def test_each_silence_raises_one_alarm_at_most_and_only_before_it_ends() -> None:
     spells = spells_of(purchases_of([[(0, 1.0), (7, 1.0), (28, 1.0)]]))
     fired, on = alarms(spells, np.array([2.0, 2.0]), 0, 100)

@@ -181,7 +181,7 @@ def _level_of(alarms_at: Callable[[float], float], budget: float, ends: tuple[fl
 
 
 def level_for(rhythm: Rhythm, spells: Spells, day: int, budget: Budget) -> tuple[float, float]:
-    """The level of "overdue" that should keep to a weekly budget in the weeks after a day, and the alarms a week by it.
+    """The level of "overdue" that should keep to a weekly budget in the days after a day, and the alarms a week by it.
 
     Counted, not modelled. Of the silences that last on that day, those whose deadline falls in the days to come count
     as far as such lasted until theirs in as many days before; beside them as many as silences raised that began in
@@ -215,8 +215,9 @@ def _waiting(spells: Spells, day: int, budget: Budget) -> Spells:
     lasting = _lasting(_only(spells, (spells.day <= day) & (spells.ends > day)))
     if budget.in_force is None:
         return lasting
-    kept_to = limited(deadlines(budget.in_force[0], lasting, budget.in_force[1], budget.limits), budget.limits)
-    return _only(lasting, alarms(lasting, kept_to, day + 1, _NEVER)[0])
+    rhythm, level = budget.in_force
+    _, not_yet_below = levels_of_alarms(rhythm, lasting, (day + 1, day + 1), budget.limits)
+    return _only(lasting, level < not_yet_below)
 
 
 def _raised(levels: tuple[Floats, Floats], level: float) -> int:

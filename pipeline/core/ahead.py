@@ -25,6 +25,7 @@ _LEAST: Final = 1e-3
 """Chances below this are left out."""
 _HALVINGS: Final = 48
 _SHARES: Final = 16
+"""Equally likely numbers of orders that leave something, looked at for a band."""
 _DOUBLINGS_MAX: Final = 64
 _HALF_A_MINOR: Final = 0.5
 ORDERS_MAX: Final = 1 << 20

@@ -318,7 +318,7 @@ def _standing(engine: Engine) -> list[Standstill]:
     """What should move and does not: for the watchdog, which knows how long is too long."""
     standing = [
         Standstill(
-            f"{each.topic}[{each.partition}]: {each.phase}, {each.lag_records} records behind, at {each.position}"
+            f"{each.topic}[{each.partition}]: {each.phase}, {_behind(each)}, at {each.position}"
             + (f": {each.reason}" if each.reason else ""),
             each.stands_still_seconds,
         )
@@ -327,6 +327,12 @@ def _standing(engine: Engine) -> list[Standstill]:
     if engine.unassigned_seconds:
         standing.append(Standstill("no partitions are assigned", engine.unassigned_seconds))
     return standing
+
+
+def _behind(status: TaskStatus) -> str:
+    if status.phase is Phase.RUNNING and not status.lag_records:
+        return "nobody asks for more"
+    return f"{status.lag_records} records behind"
 
 
 def _limits(settings: Settings) -> Limits:

@@ -29,6 +29,9 @@ log = structlog.get_logger("wafa.engine")
 
 _THREADS = 64
 _WATERMARK_SECONDS = 10.0
+_UNASKED_SECONDS = 10.0
+"""A running task at the end of its log gets on with every answer that there is no more; without one for so long it
+stands still."""
 _IN_MEMORY = Copies()
 
 
@@ -183,8 +186,10 @@ class Engine:
         for tp, task in self._tasks.items():
             if task.phase is not Phase.RUNNING:
                 unfetched.append(tp)
-            elif self._consumer is not None and (end_offset := self._consumer.end_of(tp)) is not None:
-                task.see(end_offset)
+            elif self._consumer is not None:
+                if (end_offset := self._consumer.end_of(tp)) is not None:
+                    task.see(end_offset, fetched_at=self._consumer.fetched_at(tp))
+                task.fetch_if_forgotten()
         if unfetched and (self._asking is None or self._asking.done()):
             self._asking = asyncio.get_running_loop().create_task(self._ask_ends(unfetched))
 
@@ -228,7 +233,7 @@ class Engine:
         return 0.0 if since is None else time.monotonic() - since
 
     def standing(self) -> list[TaskStatus]:
-        """Tasks that should get on: those with records to process, and all that recover.
+        """Tasks that should get on: with records to process, in recovery, or with a log that nobody asks for more.
 
         None in a rebalance; nor those held or broken, which wait for a person.
         """
@@ -237,7 +242,9 @@ class Engine:
         return [
             task
             for task in self.status()
-            if task.phase is Phase.RECOVERING or (task.phase in (Phase.RUNNING, Phase.FENCED) and task.lag_records > 0)
+            if task.phase is Phase.RECOVERING
+            or (task.phase in (Phase.RUNNING, Phase.FENCED) and task.lag_records > 0)
+            or (task.phase is Phase.RUNNING and task.stands_still_seconds > _UNASKED_SECONDS)
         ]
 
     # -- what tasks call --------------------------------------------------------------------------------------------

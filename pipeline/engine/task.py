@@ -42,6 +42,9 @@ _TELLING_RECORDS = 50
 _PASSED_SECONDS = 60.0
 """A position that only marks of transactions and what was given up have moved is committed after so long."""
 _LOOK_AGAIN_SECONDS = 1.0
+_FORGOTTEN_SECONDS = 10.0
+"""A running task with nothing in hand that has not got on for so long is fetched for anew: the consumer may have lost
+sight of its partition."""
 _FORGIVEN = 1
 """Failures in a row after which getting well again is still progress; after more only a commit is."""
 
@@ -98,6 +101,20 @@ class _Missing:
     look: asyncio.Future[None] | None = None
     outside: PositionOutsideLog | None = None
     """Records were deleted before they came here: raised when what did come is done."""
+    asked_at: int | None = None
+    """When the log was last asked for more, as of the last look; in the consumer's own count."""
+    remembered_at: float = 0.0
+    """When it was last fetched anew because nothing had come."""
+
+
+@dataclass(slots=True)
+class _Tenure:
+    """Which time it is that we have the partition."""
+
+    number: int = 0
+    """Counts the times it was taken from us: what was fetched in an earlier one is void."""
+    began_in: int = 0
+    """The one in which the last recovery or transaction began."""
 
 
 class PositionOutsideLog(Exception):
@@ -189,8 +206,7 @@ class Task:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._is_assigned = True
-        self._tenure = 0
-        """Counts the times the partition was taken from us: what was fetched in an earlier one is void."""
+        self._tenure = _Tenure()
         self._stopping = False
         self._runner: asyncio.Task[None] | None = None
         self._missing = _Missing()
@@ -225,7 +241,7 @@ class Task:
     async def revoke(self) -> None:
         """The partition is not ours until it is assigned again: finish the batch in hand, forget what was fetched."""
         self._is_assigned = False
-        self._tenure += 1
+        self._tenure.number += 1
         self._pending.clear()
         self._stand_at_position()  # else a flush without records would pass over what was just dropped
         self._is_full = False
@@ -290,16 +306,29 @@ class Task:
             self._around.buffer(self.spec.topic, self.partition, is_full=True)
         self._wakeup.set()
 
-    def see(self, end_offset: int) -> None:
-        """Take note of where the log ends now. A running task that has come there has nothing to get on with."""
+    def see(self, end_offset: int, *, fetched_at: int | None = None) -> None:
+        """Take note of where the log ends now. A running task that has come there has nothing to get on with.
+
+        But for that its log must be asked: `fetched_at` is when it last was, and has to change from look to look.
+        """
         self.end_offset = end_offset
         if self.phase is Phase.RUNNING and end_offset < self.position:
             self._look_into(self._missing.none_to)
+        was_asked, self._missing.asked_at = fetched_at != self._missing.asked_at, fetched_at
         if self.lag_records:
             return
         self._none_waited_at = metrics.now_seconds()
-        if self.phase is Phase.RUNNING:
+        if self.phase is Phase.RUNNING and was_asked:
             self.moved_at = time.monotonic()
+
+    def fetch_if_forgotten(self) -> None:
+        """Fetch from where the task stands, if nothing came for long though it could take it."""
+        missing, now = self._missing, time.monotonic()
+        is_at_rest = self._takes_runs and not self._pending and self._is_idle.is_set()
+        if is_at_rest and now - max(self.moved_at, missing.remembered_at) > _FORGOTTEN_SECONDS:
+            missing.remembered_at = now
+            log.warning("nothing_fetched", task=self._name, at=self._fetched_to, seconds=round(now - self.moved_at))
+            self._fetch_from_here()
 
     def compare(self, fetch_position: int | None) -> None:
         """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""
@@ -313,6 +342,11 @@ class Task:
         """A fetched run was lost on its way here (Faust drops what comes in a rebalance): fetch from where we stand."""
         if self._missing.refetch is None or self._missing.refetch.done():
             log.info("fetched_again", task=self._name, lost_from=self._fetched_to, lost_to=lost_to)
+            self._fetch_from_here()
+
+    def _fetch_from_here(self) -> None:
+        """Once at a time: the consumer may be long about it."""
+        if self._missing.refetch is None or self._missing.refetch.done():
             again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
             self._missing.refetch = asyncio.ensure_future(again)
 
@@ -328,7 +362,7 @@ class Task:
             missing.look = asyncio.ensure_future(self._look(self._fetched_to, hole_to, go_on))
 
     async def _look(self, begin: int, hole_to: int, go_on: Callable[[], None]) -> None:
-        topic, partition, missing, tenure = self.spec.topic, self.partition, self._missing, self._tenure
+        topic, partition, missing, tenure = self.spec.topic, self.partition, self._missing, self._tenure.number
         bounds: tuple[int, int] | None = None
         try:
             bounds = await self._in_thread(lambda: self._around.log_bounds(topic, partition))
@@ -338,7 +372,7 @@ class Task:
         missing.is_looking = False
         if self.phase is not Phase.RUNNING or not self._is_assigned:  # whoever goes on begins at the position
             return
-        if bounds is not None and begin == self._fetched_to and tenure == self._tenure:
+        if bounds is not None and begin == self._fetched_to and tenure == self._tenure.number:
             if not bounds[0] <= begin <= bounds[1]:
                 missing.outside = PositionOutsideLog.of(topic, partition, begin, *bounds)
                 self._wakeup.set()
@@ -381,9 +415,8 @@ class Task:
                 # Another worker owns it, or the broker gave up on a transaction of ours. Initialising again would fence
                 # that owner: only when assigned anew, or when still a member after any zombie must have been expelled.
                 self._fail(Phase.FENCED, "fenced", error)
-                tenure = self._tenure
                 await self._give_up()
-                await self._pause_for(self._around.limits.refenced_after_seconds, tenure=tenure)
+                await self._pause_for(self._around.limits.refenced_after_seconds, tenure=self._tenure.began_in)
             except PositionOutsideLog as error:
                 self._fail(Phase.BROKEN, "broken", error)
                 await self._give_up()
@@ -427,7 +460,9 @@ class Task:
     async def _pause_for(self, seconds: float, *, tenure: int | None = None) -> None:
         """Wait; with `tenure`, only until the partition is taken from us."""
         deadline = time.monotonic() + seconds
-        while not self._stopping and tenure in (None, self._tenure) and (left := deadline - time.monotonic()) > 0:
+        while tenure in (None, self._tenure.number) and (left := deadline - time.monotonic()) > 0:
+            if self._stopping:
+                return
             self._wakeup.clear()
             await self._wait(left)
 
@@ -455,7 +490,7 @@ class Task:
             pass
 
     async def _recover(self) -> None:
-        self.phase = Phase.RECOVERING
+        self.phase, self._tenure.began_in = Phase.RECOVERING, self._tenure.number
         started_at = time.monotonic()
         around, topic = self._around, self.spec.topic
         name = transactional_id(around.app_id, self.spec.name, topic, self.partition)
@@ -624,7 +659,8 @@ class Task:
         assert processor is not None
         assert producer is not None
         started_at = time.monotonic()
-        pending, tenure, most = self._pending, self._tenure, self._batch_records()
+        pending, tenure, most = self._pending, self._tenure.number, self._batch_records()
+        self._tenure.began_in = tenure
         self._around.pace.begin(self._name, started_at, is_behind=self._is_full or len(pending) >= 2 * most)
         records = [pending.popleft() for _ in range(min(len(pending), most))]
         # With nothing left: over the control records behind the last one too, so that lag can reach 0.
@@ -650,7 +686,7 @@ class Task:
         await self._in_thread(lambda: producer.commit_blocking(at))
         committed_at = time.monotonic()
         at("committed")
-        if consumed < len(records) and tenure == self._tenure:
+        if consumed < len(records) and tenure == self._tenure.number:
             pending.extendleft(reversed(records[consumed:]))
         self._first_at = 0.0  # what is left has lingered already
         if flushed_sequence == sequence:

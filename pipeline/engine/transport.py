@@ -281,6 +281,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         end: int | None = self._ensure_consumer().last_stable_offset(TopicPartition(tp.topic, tp.partition))
         return end
 
+    def fetched_at(self, tp: TP) -> int | None:
+        """When a fetch of this partition was last answered, in milliseconds of the wall clock; None: not yet."""
+        at: int | None = self._ensure_consumer().last_poll_timestamp(TopicPartition(tp.topic, tp.partition))
+        return at
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Publish positions as group offsets, for lag tools and the clock. Nobody starts from them."""
         consumer = self._ensure_consumer()
@@ -385,6 +390,11 @@ class BatchConsumer(driver.Consumer):
         """The end of what is committed in this partition, as the last fetch saw it."""
         thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
         return thread.end_of(tp) if tp in self.assignment() else None
+
+    def fetched_at(self, tp: TP) -> int | None:
+        """When a fetch of this partition was last answered, in milliseconds of the wall clock; None: not yet."""
+        thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread
+        return thread.fetched_at(tp) if tp in self.assignment() else None
 
     async def _seek(self, partition: TP, offset: int) -> None:
         thread: BatchConsumerThread = self._thread  # type: ignore[assignment]  # made by _new_consumer_thread

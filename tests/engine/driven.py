@@ -35,6 +35,9 @@ class Reader:
 
     def __init__(self) -> None:
         self.end_offset = 0
+        self.is_asking = True
+        self.flows: list[int] = []
+        """From where it was told to fetch on, each time."""
         self.paused: set[TP] = set()
         self.full: list[TP] = []
         """Told of, each time."""
@@ -51,11 +54,15 @@ class Reader:
     def end_of(self, tp: TP) -> int:
         return self.end_offset
 
+    def fetched_at(self, tp: TP) -> int | None:
+        return time.monotonic_ns() if self.is_asking else 1
+
     def position_of(self, tp: TP) -> None:
         return None
 
     async def flow_from(self, tp: TP, offset: int) -> None:
         self.paused.discard(tp)
+        self.flows.append(offset)
 
 
 def engine_of(

@@ -12,11 +12,11 @@ from faust.types import TP
 from pipeline.engine import changelog
 from pipeline.engine.changelog import POSITION_KEY, Position, encode_position, frame
 from pipeline.engine.processor import Batch, Outbox, State
-from pipeline.engine.producer import TransactionalProducer
+from pipeline.engine.producer import TransactionalProducer, transactional_id
 from pipeline.engine.runtime import Engine
-from pipeline.engine.task import Phase
+from pipeline.engine.task import Limits, Phase
 from pipeline.metrics import now_seconds
-from tests.engine.driven import Driven, Takes, engine_of, record_of, until
+from tests.engine.driven import Driven, Takes, engine_of, let_producers_close, record_of, until
 from tests.engine.job import Job
 
 A_WHILE_SECONDS = 0.3
@@ -128,6 +128,74 @@ def test_a_record_that_comes_after_hours_of_rest_has_not_stood_still_for_hours(j
 
     seconds, since_nothing_waited = asyncio.run(rested())
     assert seconds <= since_nothing_waited
+
+
+@pytest.mark.filterwarnings("ignore:Producer abort_transaction failed during close")  # of who was fenced, rightly
+def test_a_task_fenced_while_its_partition_is_taken_from_it_goes_on_once_it_has_it_again(job: Job) -> None:
+    """And not only when no zombie can be a member any more, as where it is fenced and has the partition still."""
+    rest = Limits(refenced_after_seconds=60.0)
+    job.publish(RECORDS)
+    taken: list[asyncio.Task[None]] = []
+
+    async def fenced() -> None:
+        class IsRevoked(Takes):
+            def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+                taken.append(asyncio.get_running_loop().create_task(driven.engine.on_revoked([driven.place])))
+                return len(batch.records)
+
+        driven = await Driven.of(job, IsRevoked, limits=rest)
+        successor = TransactionalProducer(
+            {"bootstrap.servers": job.bootstrap},
+            transactional_id(f"{job.prefix}app", "driven", driven.place.topic, 0), transaction_timeout_seconds=10,
+        )  # fmt: skip
+        await asyncio.to_thread(successor.initialise_blocking)
+        driven.engine.take(record_of(driven.place.topic, 0, 0))
+        await until(lambda: driven.status.phase is Phase.FENCED)
+        await asyncio.gather(*taken)
+        await asyncio.sleep(A_WHILE_SECONDS)
+        assert driven.status.phase is Phase.FENCED, "it is somebody else's until it is given"
+        await driven.engine.on_assigned([driven.place])
+        await until(lambda: driven.status.phase is Phase.RUNNING)
+        await driven.engine.stop()
+
+    asyncio.run(fenced())
+    let_producers_close(job.prefix)
+
+
+def test_a_log_that_nobody_asks_for_more_is_asked_anew_and_to_be_without_an_answer_is_to_stand_still(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.engine.task._FORGOTTEN_SECONDS", A_WHILE_SECONDS)
+    monkeypatch.setattr("pipeline.engine.runtime._UNASKED_SECONDS", A_WHILE_SECONDS)
+    job.publish(RECORDS)
+
+    async def forgotten() -> None:
+        driven = await Driven.of(job)
+        engine, reader = driven.engine, driven.reader
+        await driven.take(range(1), 0)
+        reader.end_offset = 1
+
+        def stands() -> bool:
+            engine.look()
+            return stands_still(engine) > A_WHILE_SECONDS
+
+        for _ in range(3):
+            assert not stands(), "it is told time and again that there is no more"
+            await asyncio.sleep(A_WHILE_SECONDS)
+        assert reader.flows == [0]
+        reader.is_asking = False
+        await until(stands)
+        (standing,) = engine.standing()
+        assert standing.lag_records == 0, "as far as the last fetch told"
+        await until(lambda: stands() and len(reader.flows) > 2)
+        assert set(reader.flows[1:]) == {1}, "from where it stands"
+        assert engine.standing(), "to ask is not to be answered"
+        reader.is_asking = True
+        assert not stands()
+        assert engine.standing() == []
+        await engine.stop()
+
+    asyncio.run(forgotten())
 
 
 def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:

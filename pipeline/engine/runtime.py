@@ -189,7 +189,8 @@ class Engine:
             elif self._consumer is not None:
                 if (end_offset := self._consumer.end_of(tp)) is not None:
                     task.see(end_offset, fetched_at=self._consumer.fetched_at(tp))
-                task.fetch_if_forgotten()
+                if self.is_assigned and task.fetch_if_forgotten():
+                    self._consumer.let_flow()
         if unfetched and (self._asking is None or self._asking.done()):
             self._asking = asyncio.get_running_loop().create_task(self._ask_ends(unfetched))
 

@@ -321,14 +321,16 @@ class Task:
         if self.phase is Phase.RUNNING and was_asked:
             self.moved_at = time.monotonic()
 
-    def fetch_if_forgotten(self) -> None:
-        """Fetch from where the task stands, if nothing came for long though it could take it."""
+    def fetch_if_forgotten(self) -> bool:
+        """Fetch from where the task stands, if nothing came for long though it could take it. Whether it was so."""
         missing, now = self._missing, time.monotonic()
         is_at_rest = self._takes_runs and not self._pending and self._is_idle.is_set()
-        if is_at_rest and now - max(self.moved_at, missing.remembered_at) > _FORGOTTEN_SECONDS:
-            missing.remembered_at = now
-            log.warning("nothing_fetched", task=self._name, at=self._fetched_to, seconds=round(now - self.moved_at))
-            self._fetch_from_here()
+        if not is_at_rest or now - max(self.moved_at, missing.remembered_at) <= _FORGOTTEN_SECONDS:
+            return False
+        missing.remembered_at = now
+        log.warning("nothing_fetched", task=self._name, at=self._fetched_to, seconds=round(now - self.moved_at))
+        self._fetch_from_here()
+        return True
 
     def compare(self, fetch_position: int | None) -> None:
         """Take note of where the consumer stands. Ahead of what has come here, and still so a second later: lost."""

@@ -37,6 +37,7 @@ _FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch. A partition with room again waits for the fetch in flight: keep it short."""
 _NO_PARTITION_SECONDS = 1.0
 _METADATA_REST_SECONDS = 0.2
+_CANCELLED_REST_SECONDS = 0.2
 _FETCH_BYTES_MIN = 64 * 1024
 """Fetches that bring less wait that long: under load some hundred fetches a second would each bring a little."""
 
@@ -338,6 +339,28 @@ class BatchConsumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 yield tp, self._message_of(tp, run, generation)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand on what is fetched until told to end. Whatever is cancelled below is tried again: Faust would end here.
+
+        Silently: a task that ends because it was cancelled counts as told to, though nobody told this one.
+        """
+        while True:
+            try:
+                return await super()._drain_messages(fetcher)
+            except asyncio.CancelledError:
+                this = asyncio.current_task()
+                if this is None or this.cancelling() or self.should_stop or fetcher.should_stop:
+                    raise
+                log.warning("fetching_cancelled_below")
+                await asyncio.sleep(_CANCELLED_REST_SECONDS)
+
+    def let_flow(self) -> None:
+        """Let Faust's streams flow if it left them suspended. For when nothing came for long, though it should."""
+        if not self.flow_active:
+            log.warning("flow_was_suspended")
+            self.app.flow_control.resume()
+            self.resume_flow()
 
     async def _until_room(self) -> None:
         """Until a partition flows, or a second: Faust would sleep the whole second when all buffers are full."""

@@ -57,6 +57,9 @@ class Reader:
     def fetched_at(self, tp: TP) -> int | None:
         return time.monotonic_ns() if self.is_asking else 1
 
+    def let_flow(self) -> None:
+        pass
+
     def position_of(self, tp: TP) -> None:
         return None
 

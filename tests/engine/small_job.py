@@ -4,11 +4,13 @@ Input: JSON `{"n": int}` keyed by customer. State: count and sum per key. Output
 key, which names count and sum, so that any loss, repetition or reordering shows in it. Run as a program it is a worker:
 `python -m tests.engine.small_job BOOTSTRAP PREFIX DATA_DIR [STRIKE]` (`strikes.py`). At SIGHUP it writes to
 DATA_DIR/live.json what it has in memory. In its environment: BATCH (records), WAFA_STORE_KIND, STANDBY
-(1), SESSION_SECONDS, FILE_BYTES (no file may grow beyond: a full disk).
+(1), SESSION_SECONDS, FILE_BYTES (no file may grow beyond: a full disk), FORGOTTEN_SECONDS. At SIGWINCH its consumer
+stops bringing anything, as BREAKS says, and DATA_DIR/broken is there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -16,9 +18,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import faust
 
+from pipeline.engine import task
 from pipeline.engine.copies import Copies
 from pipeline.engine.processor import Batch, ChangelogPlace, Outbox, Spec, State
 from pipeline.engine.runtime import Engine
@@ -70,6 +74,30 @@ def tell_live(engine: Engine, file: Path) -> None:
     part.replace(file)
 
 
+def break_consumer(consumer: Any, way: str, broken: Path) -> None:
+    """Have the consumer bring nothing any more, as nobody below would notice; `broken` is there when it is so."""
+    if way == "flow suspended":
+        consumer.stop_flow()
+        consumer.app.flow_control.suspend()
+        broken.touch()
+    elif way == "partitions forgotten":
+        consumer.pause_partitions(consumer.assignment())
+        broken.touch()
+    elif way == "fetch cancelled":
+        fetch = consumer._getmany
+
+        def cancelled(*_: Any, **__: Any) -> asyncio.Future[None]:
+            consumer._getmany = fetch
+            broken.touch()
+            never = asyncio.get_running_loop().create_future()
+            never.cancel()
+            return never
+
+        consumer._getmany = cancelled
+    else:
+        raise ValueError(way)
+
+
 def main() -> None:
     """Run a worker until it is told to stop."""
     bootstrap, prefix, data_dir, *strike = sys.argv[1:]
@@ -94,15 +122,24 @@ def main() -> None:
         copies=copies,
         at=striking(strike[0] if strike else ""),
     )
+    task._FORGOTTEN_SECONDS = float(os.environ.get("FORGOTTEN_SECONDS", task._FORGOTTEN_SECONDS))
     session_seconds = float(os.environ.get("SESSION_SECONDS", "2"))
     shell = Shell(app_id, bootstrap, folder, session_timeout_seconds=session_seconds, heartbeat_seconds=0.5)
     app = faust_app(shell, engine)
     signal.signal(signal.SIGHUP, lambda *_: tell_live(engine, folder / "live.json"))
+    breaks = os.environ.get("BREAKS", "")
+    signal.signal(signal.SIGWINCH, lambda *_: break_consumer(engine._consumer, breaks, folder / "broken"))
     (folder / "listens").touch()
 
     async def totals(runs: faust.Stream) -> None:
         async for run in runs:
             engine.take(run)
+
+    @app.task
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            engine.look()
 
     attach(app, "totals", f"{prefix}in", totals)
     worker = faust.Worker(app, loglevel="WARN", logfile=None, redirect_stdouts=False)

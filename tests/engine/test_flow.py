@@ -1,16 +1,19 @@
-"""When the consumer fetches on: as soon as a task has room, not when Faust would look again."""
+"""When the consumer fetches on: as soon as a task has room, not when Faust would look again, and after a standstill."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
+import pytest
 from faust.types import TP
 
 from pipeline.engine import transport
 from pipeline.engine.runtime import Engine
 from pipeline.engine.shell import Shell, faust_app
 from pipeline.engine.task import Limits
+from tests.engine.job import Job
 
 
 def test_a_paused_partition_stays_so_when_fausts_own_buffer_has_room_again(tmp_path):
@@ -55,3 +58,15 @@ def test_a_consumer_whose_buffers_are_all_full_fetches_on_as_soon_as_one_has_roo
         return True
 
     assert asyncio.run(returned_in_time())
+
+
+@pytest.mark.parametrize("way", ["flow suspended", "partitions forgotten", "fetch cancelled"])
+def test_a_consumer_that_stopped_bringing_anything_is_brought_to_it_again(job: Job, way: str) -> None:
+    worker = job.start(BREAKS=way, FORGOTTEN_SECONDS="1")
+    job.publish(500)
+    job.wait_until_done()
+    worker.send_signal(signal.SIGWINCH)
+    job.wait(job.folder_of(0).joinpath("broken").exists, "the consumer is broken")
+    job.publish(500)
+    job.wait_until_done()
+    job.check()

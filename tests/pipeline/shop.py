@@ -49,6 +49,9 @@ def free_port() -> int:
     return port
 
 
+_SHOWN_LINES, _SHOWN_CHARACTERS = 50, 240
+
+
 @dataclass
 class Process:
     """A worker or views process of the shop."""
@@ -66,6 +69,13 @@ class Process:
             return error.code, error.read().decode()
         except OSError:
             return 0, ""
+
+    @property
+    def last_words(self) -> str:
+        """What it said last, and what it says of itself now."""
+        lines = [line[:_SHOWN_CHARACTERS] for line in self.log().splitlines()[-_SHOWN_LINES:]]
+        state = f"ready? {self.get('/readyz')}" if self.popen.poll() is None else f"ended with {self.popen.returncode}"
+        return "\n".join([f"--- {self.log_path.name}: {state}", *lines])
 
     def metric(self, line_start: str) -> float:
         """The sum of all samples whose line begins so."""
@@ -203,8 +213,7 @@ class Shop:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                logs = "\n".join(f"--- {each.log_path.name}\n{each.log()[-3000:]}" for each in self.processes)
-                pytest.fail(f"{what}: not in {seconds} s\n{logs}")
+                pytest.fail("\n".join([f"{what}: not in {seconds} s", *[each.last_words for each in self.processes]]))
             time.sleep(0.02)
 
     def wait_until_drained(self, wanted: Sequence[topics.Topic] = topics.SOURCES, seconds: float = 60.0) -> None:

@@ -83,12 +83,12 @@ def history_of(ledger: Ledger, zone: str) -> History | None:
 
 def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
     """The same, where it is known what the orders come to that may still change."""
+    if not ledger.folded_days:
+        return of_days(live.brought_by_day) if live.brought_by_day else None
     folded, margins = folded_days(ledger), dict(live.brought_by_day)
     days = sorted({*folded, *margins})
-    if not days:
-        return None
-    if not folded:
-        return of_days(margins)
+    if len(days) == 1 and not rest_of(ledger).older_days:
+        return History(days[0], days[0])
     spent_days = spent_minor = poor_days = poor_minor = 0
     rest, past = rest_of(ledger), ledger.past or Past()
     first_folded = day_of(ledger.folded_first_at, zone) if rest.older_days else folded[0]

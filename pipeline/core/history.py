@@ -61,6 +61,9 @@ class History(msgspec.Struct, frozen=True, gc=False):
 
 def of_days(margins: Mapping[int, int]) -> History:
     """The history of purchase days (at least one) and what each left."""
+    if len(margins) == 1:
+        (day,) = margins
+        return History(day, day)  # the first says nothing of the next
     days = sorted(margins)
     left = [margins[day] for day in days[1:]]
     rich, poor = [each for each in left if each > 0], [each for each in left if each <= 0]

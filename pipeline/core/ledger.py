@@ -215,6 +215,15 @@ def folded_worth(ledger: Ledger) -> Worth:
     )  # fmt: skip
 
 
+def folded_beside(ledger: Ledger, of: Worth) -> Worth:
+    """The same with what others are worth."""
+    return Worth(
+        ledger.folded_revenue_minor + of.revenue_minor, ledger.folded_refunded_minor + of.refunded_minor,
+        ledger.folded_discount_kept_minor + of.discount_minor, ledger.folded_margin_minor + of.margin_minor,
+        ledger.folded_commission_minor + of.commission_minor, ledger.folded_returns_minor + of.returns_minor,
+    )  # fmt: skip
+
+
 def first_and_last(ledger: Ledger) -> tuple[int, int]:
     """Instants of the first and the last purchase, 0 and 0 without any."""
     return ledger.first_at, ledger.last_at

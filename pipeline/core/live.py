@@ -14,17 +14,15 @@ import msgspec
 
 from pipeline.core.days import day_of
 from pipeline.core.folded import folded_days
-from pipeline.core.ledger import folded_worth
+from pipeline.core.ledger import folded_beside, folded_worth
 from pipeline.core.profile import Ledger, Order, Refund
 from pipeline.core.worth import NOTHING, Worth, worth
 
-REMEMBERED_FROM_ORDERS: Final = 16
+REMEMBERED_FROM_ORDERS: Final = 8
 """Fewer are as quickly put together anew."""
 CUSTOMERS_REMEMBERED: Final = 1_024
 _FOLDED_MAX: Final = 4
-_CHANGED_MAX: Final = 2
-_CAME_MAX: Final = 4
-"""So many of the first may have folded, of the last have changed, and come since; else all are put together."""
+"""So many of the first may have folded since; else all are put together."""
 
 
 class Live(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +40,8 @@ class _Known(NamedTuple):
 
     orders: tuple[Order, ...]
     refunds: tuple[Refund, ...]
+    given_back: frozenset[int]
+    """Orders that the refunds name."""
     zone: str
     sums: Live
 
@@ -51,11 +51,11 @@ _remembered: dict[str, _Known] = {}
 
 def live_of(ledger: Ledger, zone: str, customer_id: str = "") -> Live:
     """What a ledger's orders come to; with the customer's id from what they came to when that was last asked for."""
-    folded = folded_worth(ledger)
     if not customer_id or len(ledger.orders) < REMEMBERED_FROM_ORDERS:
+        folded = folded_worth(ledger) if ledger.folded_orders else NOTHING
         return _put_together(ledger.orders, ledger.refunds, zone, folded)
     sums = _sums(ledger, zone, customer_id)
-    return Live(sums.orders, folded + sums.worth, sums.brought_by_day)
+    return Live(sums.orders, folded_beside(ledger, sums.worth), sums.brought_by_day) if ledger.folded_orders else sums
 
 
 def days_bought(ledger: Ledger, zone: str, customer_id: str) -> list[int]:
@@ -67,40 +67,49 @@ def _sums(ledger: Ledger, zone: str, customer_id: str) -> Live:
     """What the entries come to, without what has folded."""
     orders, refunds = ledger.orders, ledger.refunds
     known = _remembered.get(customer_id)
-    if known is not None and known.orders is orders and known.refunds is refunds and known.zone == zone:
-        return known.sums
-    sums = _moved(known, ledger, zone) if known is not None else None
+    if known is None and len(_remembered) >= CUSTOMERS_REMEMBERED:
+        _remembered.clear()
+    given_back, sums = None, None
+    if known is not None and known.zone == zone and known.refunds == refunds:
+        if known.orders is orders:
+            return known.sums
+        given_back, sums = known.given_back, _one_more(known, orders)
+    if given_back is None:
+        given_back = frozenset([refund.order for refund in refunds])
     if sums is None:
         sums = _put_together(orders, refunds, zone, NOTHING)
-    if len(_remembered) >= CUSTOMERS_REMEMBERED and known is None:
-        _remembered.clear()
-    _remembered[customer_id] = _Known(orders, refunds, zone, sums)
+    _remembered[customer_id] = _Known(orders, refunds, given_back, zone, sums)
     return sums
 
 
-def _moved(known: _Known, ledger: Ledger, zone: str) -> Live | None:
-    """What entries come to by what they came to: the first may have folded, the last changed, and some have come.
+def _one_more(known: _Known, orders: tuple[Order, ...]) -> Live | None:
+    """What entries come to by what they came to, where nothing has happened but what nearly always has.
 
-    None where more than that has happened.
+    One has come last; the one before it may have changed, and the first few may have folded. None where more has
+    happened, or something was given back of one of these.
     """
-    before, orders, refunds = known.orders, ledger.orders, ledger.refunds
-    first = next((place for place in range(_FOLDED_MAX + 1) if before[place] is orders[0]), None)
-    if first is None or known.refunds != refunds or known.zone != zone:
+    before, zone, sums = known.orders, known.zone, known.sums
+    folded = len(before) + 1 - len(orders)
+    if not 0 <= folded <= _FOLDED_MAX or before[folded:-1] != orders[:-2]:
         return None
-    last = len(before) - _CHANGED_MAX
-    stays = last - first
-    if len(orders) - stays > _CHANGED_MAX + _CAME_MAX or before[first:last] != orders[:stays]:
-        return None
-    more = _put_together(orders[stays:], refunds, zone, known.sums.worth)
-    less = _put_together(before[:first] + before[last:], refunds, zone, NOTHING)
-    by_day = {**known.sums.brought_by_day}
-    for day, brought in more.brought_by_day.items():
-        by_day[day] = by_day.get(day, 0) + brought
-    for day, brought in less.brought_by_day.items():
-        by_day[day] -= brought
-        if not by_day[day] and not _has_day(orders, day, zone):
-            del by_day[day]
-    return Live(known.sums.orders + more.orders - less.orders, more.worth - less.worth, by_day)
+    of = sums.worth
+    revenue, discount, margin, commission = of.revenue_minor, of.discount_minor, of.margin_minor, of.commission_minor
+    count, by_day = sums.orders, {**sums.brought_by_day}
+    for order, sign in ((orders[-1], 1), (orders[-2], 1), (before[-1], -1), *[(each, -1) for each in before[:folded]]):
+        if order.order in known.given_back:
+            return None
+        if order.known and not order.cancelled:
+            left, off, affiliates = order.margin_minor, order.discount_minor, order.commission_minor
+            count += sign
+            revenue += sign * order.revenue_minor
+            discount += sign * off
+            margin += sign * left
+            commission += sign * affiliates
+            day = day_of(order.purchased_at, zone)
+            by_day[day] = by_day.get(day, 0) + sign * (left - off - affiliates)
+            if not by_day[day] and sign < 0 and not _has_day(orders, day, zone):
+                del by_day[day]
+    return Live(count, Worth(revenue, of.refunded_minor, discount, margin, commission, of.returns_minor), by_day)
 
 
 def _has_day(orders: Sequence[Order], day: int, zone: str) -> bool:
@@ -111,7 +120,7 @@ def _put_together(orders: Sequence[Order], refunds: Sequence[Refund], zone: str,
     """What these come to beside `start`. An order of which nothing was given back is worth what it says."""
     revenue, refunded, discount = start.revenue_minor, start.refunded_minor, start.discount_minor
     margin, commission, returns = start.margin_minor, start.commission_minor, start.returns_minor
-    given_back = {refund.order for refund in refunds}
+    given_back = {refund.order for refund in refunds} if refunds else ()
     count, by_day = 0, dict[int, int]()
     so_far = by_day.get
     for order in orders:

@@ -75,6 +75,10 @@ def alike(segment: str, tenure: int | str) -> str:
     return f"{segment}/{tenure}"
 
 
+_AS_LONG_HERE: Final = tuple(alike(EVERY, tenure) for tenure in range(TENURES))
+_ALL: Final = alike(EVERY, EVERY)
+
+
 def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
     """The figure of the best tenth of those alike; of all as long here, or of all, where alike ones are too few; or 0.
 
@@ -82,8 +86,8 @@ def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
     """
     figure = found.get(alike(segment, tenure))
     if figure is None:
-        figure = found.get(alike(EVERY, tenure))
-    return found.get(alike(EVERY, EVERY), 0) if figure is None else figure
+        figure = found.get(_AS_LONG_HERE[tenure])
+    return found.get(_ALL, 0) if figure is None else figure
 
 
 def compared_with(found: Mapping[str, int], segment: str, tenure: int) -> tuple[str, int | str] | None:

@@ -115,6 +115,8 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
 
 def margin_of(spend: Spend, history: History) -> float:
     """Margin expected of a purchase day to come."""
+    if not history.frequency:
+        return spend.mean_minor
     return expected_margin(spend, history.spend_days, history.mean_margin_minor, history.poor_days, history.poor_minor)
 
 

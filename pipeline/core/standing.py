@@ -174,6 +174,8 @@ def _since_days(before: Standing, today: int) -> int:
 def months(before: Standing, today: int) -> int:
     """The tiers at the ends of the months before today's, given those before the last look's."""
     ends = before.months
+    if today == before.checked_day:
+        return ends
     for _ in range(min(running_month(today) - running_month(before.checked_day), MONTH_ENDS_MAX)):
         ends = ends * _TIERS + before.tier
         if ends >= 2 * _OLDEST:

@@ -23,6 +23,8 @@ from pipeline.core.population import Population, at
 from pipeline.core.profile import Tier
 
 _WHOLE: Final = 1000
+_UNKNOWN, _BZ, _REST, _MGC, _MVC = Tier
+"""Looked up once: before Python 3.12 every look at a member takes as long as a struct that is made."""
 
 
 class Why(IntEnum):
@@ -106,35 +108,36 @@ def told(figures: Figures, population: Population, rules: TierRules, held: Tier)
     if below is not None:
         return below
     total, gap = figures.total_minor, figures.gap_minor
-    is_mvc, is_mgc = held is Tier.MVC, held is Tier.MGC
+    is_mvc, is_mgc = held is _MVC, held is _MGC
     least = rules.mvc_return_permille - (rules.slack_permille if is_mvc else 0)
     is_valuable = total > 0 and total >= line(population.value, _WHOLE - rules.mvc_top_permille, rules, kept=is_mvc)
     if is_valuable and figures.p_return * _WHOLE > least:
-        return Tier.MVC, Why.MOST_VALUABLE
+        return _MVC, Why.MOST_VALUABLE
     if total > 0 and gap > 0 and gap >= line(population.gap, _WHOLE - rules.mgc_top_permille, rules, kept=is_mgc):
-        return Tier.MGC, Why.ROOM_TO_GROW
-    return Tier.REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
+        return _MGC, Why.ROOM_TO_GROW
+    return _REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
 
 
 def _below_zero(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why] | None:
     """Below zero, and whether because of what serving them costs; None for who is not, or not surely."""
-    is_bz = held is Tier.BZ
-    surely = (rules.bz_certainty_permille - (rules.slack_permille if is_bz else 0)) / _WHOLE
-    if figures.p_below_zero is None or figures.p_below_zero <= surely:
+    if figures.p_below_zero is None:
+        return None
+    surely = (rules.bz_certainty_permille - (rules.slack_permille if held is _BZ else 0)) / _WHOLE
+    if figures.p_below_zero <= surely:
         return None
     weightiest = max(figures.drags)
     costs_more = figures.serve_minor > serve_line(population, rules, held)
     usual = figures.p_below_zero_usual
     is_the_cause = figures.drags.service >= weightiest or (usual is not None and usual <= surely)
     if costs_more and is_the_cause:
-        return Tier.BZ, Why.COSTS_MORE_TO_SERVE
+        return _BZ, Why.COSTS_MORE_TO_SERVE
     why = _BELOW[figures.drags.index(weightiest)] if weightiest > 0 else Why.BELOW_ZERO_MARGIN
-    return Tier.REST, Why(why)
+    return _REST, Why(why)
 
 
 def serve_line(population: Population, rules: TierRules, held: Tier) -> float:
     """What serving an order may cost; who is dearer may be a BZ."""
-    return line(population.serve, rules.bz_serve_permille, rules, kept=held is Tier.BZ)
+    return line(population.serve, rules.bz_serve_permille, rules, kept=held is _BZ)
 
 
 def line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) -> float:
@@ -146,5 +149,7 @@ def line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) 
 def settled(before: Tier, since_days: int, found: tuple[Tier, Why], rules: TierRules) -> Tier:
     """The tier they are in from today on: a rise counts at once, a fall only some days after the last move."""
     tier = found[0]
-    is_fall = before is not Tier.UNKNOWN and tier < before
+    if tier is before:
+        return tier
+    is_fall = before is not _UNKNOWN and tier < before
     return before if is_fall and since_days < rules.hold_days else tier

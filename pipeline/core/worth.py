@@ -45,14 +45,6 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
             self.commission_minor + other.commission_minor, self.returns_minor + other.returns_minor,
         )  # fmt: skip
 
-    def __sub__(self, other: Worth) -> Worth:
-        """The difference, figure by figure."""
-        return Worth(
-            self.revenue_minor - other.revenue_minor, self.refunded_minor - other.refunded_minor,
-            self.discount_minor - other.discount_minor, self.margin_minor - other.margin_minor,
-            self.commission_minor - other.commission_minor, self.returns_minor - other.returns_minor,
-        )  # fmt: skip
-
     @property
     def brought_minor(self) -> int:
         """What they leave after discount and commission."""

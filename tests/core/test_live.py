@@ -51,58 +51,58 @@ def test_orders_come_to_the_same_in_one_pass_and_one_by_one(history: list[Any], 
 AMOUNTS = st.integers(0, 3) | st.integers(0, 9_000)
 ENTRIES = st.builds(
     lambda mark, hours, *money, known, cancelled: Order(
-        mark, 1_767_225_600 + hours * 3_600, 0, money[0], money[1], 0, known, cancelled, margin_minor=money[2]
+        mark, 1_767_225_600 + hours * 3_600, 0, money[0], money[1], 0, known, cancelled,
+        margin_minor=money[2], commission_minor=money[3],
     ),
-    st.integers(1, 2**62), st.integers(0, 72), AMOUNTS, AMOUNTS, AMOUNTS,
+    st.integers(1, 2**62), st.integers(0, 72), AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS,
     known=st.sampled_from((1, 1, 1, 0)), cancelled=st.sampled_from((0, 0, 0, 1)),
 )  # fmt: skip
 MOVES = st.sampled_from(
     (
-        "come",
-        "come",
-        "latest changes",
-        "oldest goes",
-        "latest goes",
-        "any goes",
-        "any changes",
-        "refund",
-        "zone",
-        "pack",
+        *["next"] * 3, "come", "latest changes", "oldest goes", "latest goes", "any goes", "any changes", "refund",
+        "zone", "pack",
     )
-)
+)  # fmt: skip
+"""What becomes of entries between two looks; `next` is the usual: one comes, the one before may change, some fold."""
+
+
+def moved(ledger: Ledger, move: str, waiting: list[Order], chance: Random) -> Ledger:
+    """A ledger after a move; orders that come are taken of those that wait."""
+    entries, refunds = [*ledger.orders], ledger.refunds
+    if move == "next" and waiting:
+        if chance.random() < 0.5:
+            entries[-1] = replace(entries[-1], noted=1, margin_minor=chance.randrange(9_000))
+        entries = [*entries[chance.choice((0, 1, 1, 4, 5)) :], waiting.pop()]
+    elif move == "come" and waiting:
+        entries += [waiting.pop() for _ in range(chance.randint(1, min(3, len(waiting))))]
+    elif move.endswith("goes"):
+        del entries[{"oldest goes": 0, "latest goes": -1}.get(move, chance.randrange(len(entries)))]
+    elif move.endswith("changes"):
+        place = -1 if move == "latest changes" else chance.randrange(len(entries))
+        entries[place] = replace(entries[place], noted=1, margin_minor=chance.randrange(9_000))
+    elif move == "refund":
+        of = chance.choice((entries[0], entries[-1], chance.choice(entries)))
+        refunds = (*refunds, Refund(chance.getrandbits(62), of.order, of.purchased_at + 9, of.revenue_minor // 2, 0))
+    elif move == "pack":
+        return replace(ledger, orders=tuple([replace(entry) for entry in entries]))
+    orders = ledger.orders if tuple(entries) == ledger.orders else tuple(entries)
+    return replace(ledger, orders=orders, refunds=refunds)
 
 
 @STEADY
 @given(
-    st.lists(ENTRIES, min_size=32, max_size=48, unique_by=lambda each: each.order),
-    st.lists(MOVES, min_size=4, max_size=10),
+    st.lists(ENTRIES, min_size=40, max_size=56, unique_by=lambda each: each.order),
+    st.lists(MOVES, min_size=8, max_size=16),
     st.randoms(use_true_random=False),
 )
 def test_what_is_remembered_of_a_busy_customer_is_what_is_reckoned_anew(
     orders: list[Order], moves: list[str], chance: Random
 ) -> None:
-    zone, ledger = "UTC", Ledger(tuple(orders[8:]), folded_revenue_minor=70_000, folded_margin_minor=9)
-    waiting = orders[:8]
+    zone, waiting = "UTC", orders[:10]
+    ledger = Ledger(tuple(orders[10:]), folded_orders=3, folded_revenue_minor=70_000, folded_margin_minor=9)
     for move in ["", *moves]:
-        entries, refunds = [*ledger.orders], ledger.refunds
-        if move == "come" and waiting:
-            entries += [waiting.pop() for _ in range(chance.randint(1, min(3, len(waiting))))]
-        elif move.endswith("goes"):
-            del entries[{"oldest goes": 0, "latest goes": -1}.get(move, chance.randrange(len(entries)))]
-        elif move.endswith("changes"):
-            place = -1 if move == "latest changes" else chance.randrange(len(entries))
-            entries[place] = replace(entries[place], noted=1, margin_minor=chance.randrange(9_000))
-        elif move == "refund":
-            of = chance.choice(entries)
-            refunds = (
-                *refunds,
-                Refund(chance.getrandbits(62), of.order, of.purchased_at + 9, of.revenue_minor // 2, 0),
-            )
-        elif move == "zone":
-            zone = chance.choice(("UTC", ZONE))
-        elif move == "pack":
-            entries = [replace(entry) for entry in entries]
-        ledger = replace(ledger, orders=tuple(entries), refunds=refunds)
+        zone = chance.choice(("UTC", ZONE)) if move == "zone" else zone
+        ledger = moved(ledger, move, waiting, chance)
         assert live_of(ledger, zone, "busy") == live_of(ledger, zone)
         assert live_of(ledger, zone, "busy") == live_of(ledger, zone), "the second time as the first"
         assert days_bought(ledger, zone, "busy") == all_days(ledger, zone)
@@ -110,13 +110,19 @@ def test_what_is_remembered_of_a_busy_customer_is_what_is_reckoned_anew(
 
 def test_a_day_is_forgotten_with_its_last_order_and_stays_with_one_that_leaves_nothing() -> None:
     at = 1_767_225_600
-    many = [Order(number, at, known=1, margin_minor=5) for number in range(REMEMBERED_FROM_ORDERS)]
-    gone, free, other = (Order(number, at + 86_400, known=1, margin_minor=number - 101) for number in (100, 101, 102))
-    for orders, days in (([gone, free], 2), ([free], 2), ([], 1), ([other], 2), ([], 1)):
-        ledger = Ledger((*many, *orders))
-        found = live_of(ledger, "UTC", "day by day")
-        assert found == live_of(ledger, "UTC")
+    many = [Order(number, at + 86_400, known=1, margin_minor=5) for number in range(REMEMBERED_FROM_ORDERS)]
+    rich, free = (Order(number, at, known=1, margin_minor=number - 101) for number in (102, 101))
+    shown: list[tuple[Live, Live]] = []
+    for orders, days in (
+        ([rich, free, *many], 2), ([free, *many, *many[:1]], 2), ([*many, *many[:2]], 1),
+        ([rich, *many], 2), ([*many, *many[:2]], 1),
+    ):  # fmt: skip
+        ledger = Ledger(tuple(orders))
+        found, anew = live_of(ledger, "UTC", "day by day"), live_of(ledger, "UTC")
         assert len(found.brought_by_day) == days
+        shown.append((found, anew))
+    for found, anew in shown:
+        assert found == anew, "what was told once stays as it was told"
 
 
 def test_no_more_customers_are_remembered_than_is_said() -> None:

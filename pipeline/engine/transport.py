@@ -271,21 +271,28 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def position_of(self, tp: TP) -> int | None:
         """Where the next fetch of this partition begins; None while that is not known."""
-        assignment = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment
-        if assignment is None or not assignment.active:
-            return None
-        state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
+        state = self._state_of(tp)
         return state.position if state is not None and state.has_valid_position else None
 
     def end_of(self, tp: TP) -> int | None:
         """The end of what is committed in this partition, as the last fetch saw it."""
-        end: int | None = self._ensure_consumer().last_stable_offset(TopicPartition(tp.topic, tp.partition))
-        return end
+        state = self._state_of(tp)
+        return None if state is None else state.lso
 
     def fetched_at(self, tp: TP) -> int | None:
         """When a fetch of this partition was last answered, in milliseconds of the wall clock; None: not yet."""
-        at: int | None = self._ensure_consumer().last_poll_timestamp(TopicPartition(tp.topic, tp.partition))
-        return at
+        state = self._state_of(tp)
+        return None if state is None else state.timestamp
+
+    def _state_of(self, tp: TP) -> Any:
+        """What aiokafka keeps of a partition; None where it is not assigned: its public questions raise then.
+
+        Asked from the thread of the event loop, while this one may be giving the partition up.
+        """
+        assignment = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment
+        if assignment is None or not assignment.active:
+            return None
+        return assignment.state_value(TopicPartition(tp.topic, tp.partition))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Publish positions as group offsets, for lag tools and the clock. Nobody starts from them."""

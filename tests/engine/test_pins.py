@@ -25,6 +25,7 @@ from pipeline.engine.transport import _KeptRecords, _LeanRecords
 PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 
 OVERRIDDEN = [
+    (Consumer, "_drain_messages", ["self", "fetcher"]),
     (Topic, "decode", ["self", "message", "propagate"]),
     (Topic, "_compile_decode", ["self"]),
     (Channel, "_create_event", ["self", "key", "value", "headers", "message"]),
@@ -62,7 +63,6 @@ CALLED = [
     (Consumer, "seek"),
     (ThreadDelegateConsumer, "assignment"),
     (driver.AIOKafkaConsumerThread, "call_thread"),
-    (aiokafka.AIOKafkaConsumer, "last_stable_offset"),
     (TopicPartitionState, "has_valid_position"),
     (TopicPartitionState, "position"),
     (App, "_new_consumer"),
@@ -89,6 +89,12 @@ def test_what_we_call_is_there(owner: type, name: str) -> None:
 def test_a_consumer_has_its_client_where_we_look_for_it() -> None:
     assert "self._client = AIOKafkaClient(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
     assert "await self._metadata_update(" in inspect.getsource(AIOKafkaClient)
+
+
+def test_a_fetch_that_is_answered_leaves_its_time_and_its_end_where_we_look_for_them() -> None:
+    source = inspect.getsource(fetcher.Fetcher._proc_fetch_request)
+    assert "tp_state.lso = lso" in source
+    assert "tp_state.timestamp = now_ms" in source
 
 
 def test_aiokafka_makes_its_records_by_the_class_that_we_put_there() -> None:

@@ -342,15 +342,16 @@ class Task:
 
     def _fetch_again(self, lost_to: int) -> None:
         """A fetched run was lost on its way here (Faust drops what comes in a rebalance): fetch from where we stand."""
-        if self._missing.refetch is None or self._missing.refetch.done():
+        if self._fetch_from_here():
             log.info("fetched_again", task=self._name, lost_from=self._fetched_to, lost_to=lost_to)
-            self._fetch_from_here()
 
-    def _fetch_from_here(self) -> None:
-        """Once at a time: the consumer may be long about it."""
-        if self._missing.refetch is None or self._missing.refetch.done():
-            again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
-            self._missing.refetch = asyncio.ensure_future(again)
+    def _fetch_from_here(self) -> bool:
+        """Once at a time, for the consumer may be long about it. Whether it was not at it already."""
+        if self._missing.refetch is not None and not self._missing.refetch.done():
+            return False
+        again = self._around.resume(self.spec.topic, self.partition, self._fetched_to)
+        self._missing.refetch = asyncio.ensure_future(again)
+        return True
 
     def _look_into(self, hole_to: int, go_on: Callable[[], None] = lambda: None) -> None:
         """Offsets were passed over: marks of transactions and what was given up, or records deleted unread.

@@ -11,10 +11,10 @@ import platform
 import time
 import timeit
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench import predict_plots
 from bench.buyers import simulate

@@ -10,8 +10,10 @@ last, would follow a busy month all the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from pipeline.analysis.counts import counted
 from pipeline.analysis.judge import WORSE_BY, gain_of_margins, gain_of_rhythm, judge

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from pipeline.analysis.calibration import surprises
 from pipeline.analysis.counts import Counts, Whole, table_of, told_apart

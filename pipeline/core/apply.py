@@ -153,11 +153,13 @@ def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
     history = ledgers.history(after, now.policy.shop.time_zone)
     days = sorted({day for _, day in history})
 
+    pace = forecast.pace_after(after, days, now.models, now.policy)
+
     def pace_after(number: int) -> Pace | None:
-        return forecast.pace_after(after, days[:number], now.models, now.policy)
+        return pace if number == len(days) else forecast.pace_after(after, days[:number], now.models, now.policy)
 
     to, reason = lifecycle.lived(history, now.policy, silent_until, pace_after)
-    changes: Changes = {"lifecycle_reason": reason, "pace": pace_after(len(days))}
+    changes: Changes = {"lifecycle_reason": reason, "pace": pace}
     if to == profile.lifecycle:
         return changes
     return {**changes, "lifecycle": int(to), "lifecycle_since_at": now.as_of, "prospect_overdue": 0}

@@ -7,9 +7,10 @@ it out: so much is said, and no more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, fsum, inf, log, log1p
 from typing import Final
+
+import msgspec
 
 from pipeline.core import rhythm as regular
 from pipeline.core import timing as irregular
@@ -32,8 +33,7 @@ _TAIL_MIN: Final = 1e-6
 _NEVER: Final = 1e-300
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """A fitted correction for one horizon: `intercept + sum(weight * feature)` is the logit."""
 
     weeks: float

@@ -21,6 +21,7 @@ from pipeline.core.policy import DEFAULT, Policy, from_logged, policy_hash
 from pipeline.core.population import SCOPE as POPULATION
 from pipeline.core.population import Population, population_of
 from pipeline.core.predict import Model
+from pipeline.core.tier_lines import Lines, lines_of
 from pipeline.schemas import logged
 
 SCOPES_MAX: Final = 64 * 36
@@ -48,6 +49,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     """The models among them, decoded."""
     population: Population | None = None
     """Where the shop's customers lie; decoded from them too."""
+    lines: tuple[Lines, ...] = ()
+    """Where that and the policy have the tiers' lines run, for those in each; none before a population."""
 
     @property
     def model(self) -> Model | None:
@@ -121,7 +124,10 @@ def adopt(controls: Controls, control: logged.Control) -> Controls:
         # Checked when it was adopted; a version that no longer understands it must stop, not guess.
         policy = from_logged(control.policy)
         models = under(controls.models, policy.forecast)
-        return replace(controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models)
+        return replace(
+            controls, latest=latest, policy=policy, policy_hash=control.policy_hash, models=models,
+            lines=_lines(controls.population, policy),
+        )  # fmt: skip
     if isinstance(control, logged.ModelFitted):
         return _with_fitted(replace(controls, latest=latest), control)
     month = control.cohort_month
@@ -134,9 +140,14 @@ def _with_fitted(controls: Controls, control: logged.ModelFitted) -> Controls:
     if control.scope == affinities.SCOPE:
         return replace(controls, affinity=affinities.from_parameters(control.parameters))
     if control.scope == POPULATION:
-        return replace(controls, population=population_of(controls.latest))
+        population = population_of(controls.latest)
+        return replace(controls, population=population, lines=_lines(population, controls.policy))
     models = with_model(controls.models, control, controls.latest, controls.policy.forecast)
     return replace(controls, models=models)
+
+
+def _lines(population: Population | None, policy: Policy) -> tuple[Lines, ...]:
+    return () if population is None else lines_of(population, policy.tiers)
 
 
 def newest(controls: Controls, others: Controls) -> Controls:

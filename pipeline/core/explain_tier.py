@@ -14,10 +14,10 @@ from pipeline.core.days import date_of, day_of
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
 from pipeline.core.outlook import ahead_minor, facts, potential_minor
-from pipeline.core.policy import TierRules
-from pipeline.core.population import EVERY, TENURE_WEEKS, Population, alike, at, best, compared_with
+from pipeline.core.population import EVERY, TENURE_WEEKS, Population, alike, best, compared_with
 from pipeline.core.profile import Profile, Tier
 from pipeline.core.standing import figures
+from pipeline.core.tier_lines import Lines
 
 _WHOLE: Final = 1000
 _NONE: Final = Tier.UNKNOWN
@@ -74,7 +74,10 @@ def _kept(profile: Profile, controls: Controls) -> dict[str, Any] | None:
     if population is None or standing is None or known is None:
         return None
     held = Tier(standing.tier)
-    plain, slack = (tiers.told(figures(known, population, rules, of), population, rules, of)[0] for of in (_NONE, held))
+    plain, slack = (
+        tiers.told(figures(known, population, rules, lines), lines)[0]
+        for lines in (controls.lines[_NONE], controls.lines[held])
+    )
     if held in (plain, _NONE):
         return None
     by = "slack" if slack is held else "hold" if slack < held and standing.since_days < rules.hold_days else None
@@ -95,19 +98,19 @@ def _tier_of(profile: Profile | None) -> Tier:
 
 def _lines(controls: Controls) -> dict[str, Any] | None:
     """Where the tiers' lines run in this shop; None before it is measured."""
-    population, rules = controls.population, controls.policy.tiers
-    return None if population is None else _of_shop(population, rules)
+    population = controls.population
+    return None if population is None else _of_shop(population, controls.lines[_NONE])
 
 
-def _of_shop(population: Population, rules: TierRules) -> dict[str, Any]:
+def _of_shop(population: Population, lines: Lines) -> dict[str, Any]:
     return {
         "measured_on": date_of(population.measured_on),
         "customers": population.customers,
-        "mvc_from_minor": round(at(population.value, _WHOLE - rules.mvc_top_permille)),
-        "mvc_returns_above": rules.mvc_return_permille / _WHOLE,
-        "mgc_gap_from_minor": round(at(population.gap, _WHOLE - rules.mgc_top_permille)),
-        "bz_serve_above_minor": round(at(population.serve, rules.bz_serve_permille)),
-        "bz_certainty_above": rules.bz_certainty_permille / _WHOLE,
+        "mvc_from_minor": round(lines.value_minor),
+        "mvc_returns_above": lines.return_permille / _WHOLE,
+        "mgc_gap_from_minor": round(lines.gap_minor),
+        "bz_serve_above_minor": round(lines.serve_minor),
+        "bz_certainty_above": lines.below_zero_permille / _WHOLE,
     }
 
 
@@ -156,5 +159,5 @@ def _drags(profile: Profile, controls: Controls) -> dict[str, int]:
     if population is None or known is None:
         return {}
     held = Tier(profile.standing.tier) if profile.standing is not None else Tier.UNKNOWN
-    told = figures(known, population, controls.policy.tiers, held)
+    told = figures(known, population, controls.policy.tiers, controls.lines[held])
     return {f"{name}_minor": amount for name, amount in told.drags._asdict().items() if amount}

@@ -72,5 +72,7 @@ def of_days(margins: Mapping[int, int]) -> History:
 
 def sum_log_gap(days: Sequence[int]) -> float:
     """Sum of the logarithms of the gaps between days (distinct, oldest first), in weeks."""
+    if len(days) == 1:
+        return 0.0
     gaps = [later - earlier for earlier, later in pairwise(days)]
     return fsum([_LOG_WEEKS[gap] if gap < _YEAR_DAYS else log(gap / WEEK_DAYS) for gap in gaps])

@@ -22,7 +22,8 @@ REMEMBERED_FROM_ORDERS: Final = 8
 """Fewer are as quickly put together anew."""
 CUSTOMERS_REMEMBERED: Final = 1_024
 _FOLDED_MAX: Final = 4
-"""So many of the first may have folded since; else all are put together."""
+_COME_MAX: Final = 4
+"""So many of the first may have folded since, and of the last have come or changed; else all are put together."""
 
 
 class Live(msgspec.Struct, frozen=True, gc=False):
@@ -70,33 +71,56 @@ def _sums(ledger: Ledger, zone: str, customer_id: str) -> Live:
     if known is None and len(_remembered) >= CUSTOMERS_REMEMBERED:
         _remembered.clear()
     given_back, sums = None, None
-    if known is not None and known.zone == zone and known.refunds == refunds:
-        if known.orders is orders:
-            return known.sums
-        given_back, sums = known.given_back, _one_more(known, orders)
+    if known is not None and known.zone == zone:
+        if known.refunds == refunds:
+            given_back = known.given_back
+            sums = known.sums if known.orders is orders else _moved_on(known, orders, given_back)
+        elif _are_as_before(orders, known.refunds, refunds):
+            given_back = _named(refunds)
+            sums = _moved_on(known, orders, given_back | known.given_back)
     if given_back is None:
-        given_back = frozenset([refund.order for refund in refunds])
+        given_back = _named(refunds)
     if sums is None:
         sums = _put_together(orders, refunds, zone, NOTHING)
     _remembered[customer_id] = _Known(orders, refunds, given_back, zone, sums)
     return sums
 
 
-def _one_more(known: _Known, orders: tuple[Order, ...]) -> Live | None:
+def _named(refunds: Sequence[Refund]) -> frozenset[int]:
+    """The orders that refunds name."""
+    return frozenset([refund.order for refund in refunds])
+
+
+def _are_as_before(orders: Sequence[Order], before: Sequence[Refund], refunds: Sequence[Refund]) -> bool:
+    """Whether the same is given back of these orders, whatever waits for others."""
+    mine = {order.order for order in orders}
+    return [each for each in before if each.order in mine] == [each for each in refunds if each.order in mine]
+
+
+def _moved_on(known: _Known, orders: tuple[Order, ...], given_back: frozenset[int]) -> Live | None:
     """What entries come to by what they came to, where nothing has happened but what nearly always has.
 
-    One has come last; the one before it may have changed, and the first few may have folded. None where more has
-    happened, or something was given back of one of these.
+    The first few have folded, the last has changed, a few have come after it. None where more has happened, or
+    something was given back of one of these.
     """
     before, zone, sums = known.orders, known.zone, known.sums
-    folded = len(before) + 1 - len(orders)
-    if not 0 <= folded <= _FOLDED_MAX or before[folded:-1] != orders[:-2]:
+    try:
+        folded = before.index(orders[0], 0, _FOLDED_MAX + 1)
+    except ValueError:
         return None
+    stay, last = len(before) - folded - 1, before[-1]
+    come, gone = orders[stay:], before[:folded]
+    if len(come) > _COME_MAX or before[folded:-1] != orders[:stay]:
+        return None
+    if come and come[0] is last:
+        come = come[1:]
+    else:
+        gone = (last, *gone)
     of = sums.worth
     revenue, discount, margin, commission = of.revenue_minor, of.discount_minor, of.margin_minor, of.commission_minor
     count, by_day = sums.orders, {**sums.brought_by_day}
-    for order, sign in ((orders[-1], 1), (orders[-2], 1), (before[-1], -1), *[(each, -1) for each in before[:folded]]):
-        if order.order in known.given_back:
+    for order, sign in (*[(each, 1) for each in come], *[(each, -1) for each in gone]):
+        if order.order in given_back:
             return None
         if order.known and not order.cancelled:
             left, off, affiliates = order.margin_minor, order.discount_minor, order.commission_minor

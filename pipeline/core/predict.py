@@ -7,7 +7,6 @@ in `ModelFitted`, as numbers by name; with the same numbers every replay predict
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, isfinite, log
 from typing import Final, Literal
@@ -27,6 +26,8 @@ from pipeline.core.timing import Timing
 HORIZON_DAYS: Final = (30, 90, 365)
 OUTLOOKS_KEPT: Final = 65_536
 """Outlooks remembered, by model, frequency and tenure: by the day while it is short, then by the whole week."""
+NEWCOMERS_KEPT: Final = 8_192
+"""Outlooks of who has bought once, remembered by model and time since: of most nothing else counts."""
 EXACT_WEEKS: Final = 8.0
 """So long every day of tenure counts for itself."""
 FACTORS_KEPT: Final = 1_024
@@ -39,8 +40,7 @@ YEARLY_DISCOUNT: Final = log(1.15) / 52.0
 Basis = Literal["own purchases", "the shop's average"]
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """All that was fitted to a shop (or to one cohort or channel of it). Times in weeks."""
 
     timing: Timing
@@ -99,9 +99,18 @@ class Prospect(msgspec.Struct, frozen=True, gc=False):
 
 def prospect(model: Model, history: History, day: int) -> Prospect:
     """What is expected of a customer from the end of a day on, at the least."""
-    x, recency = history.frequency, history.recency
-    tenure = max(history.tenure(day), recency)
-    timing = model.timing
+    tenure = max(history.tenure(day), history.recency)
+    return _prospect(model, history, tenure) if history.frequency else _newcomer(model, tenure)
+
+
+@lru_cache(maxsize=NEWCOMERS_KEPT)
+def _newcomer(model: Model, tenure: float) -> Prospect:
+    """The same of somebody who has bought once, so long ago."""
+    return _prospect(model, History(0, 0), tenure)
+
+
+def _prospect(model: Model, history: History, tenure: float) -> Prospect:
+    x, recency, timing = history.frequency, history.recency, model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
     ahead = _ahead(model, x, tenure)
     margin = margin_of(model.spend, history)

@@ -8,10 +8,11 @@ Source: Platzer & Reutterer (2016), Marketing Science 35(5), 779-799 (whole k: c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, fsum, lgamma, log, log1p
 from typing import Final, NamedTuple
+
+import msgspec
 
 from pipeline.core.timing import Timing
 
@@ -29,8 +30,7 @@ _NEVER_WEEKS: Final = 1e12
 _SUM_ERROR_MAX: Final = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
+class Rhythm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """How the shop's customers buy when some are regular; shared parameters, and the share of each regularity."""
 
     timing: Timing

@@ -7,9 +7,10 @@ and fades.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import fsum
 from typing import Final
+
+import msgspec
 
 from pipeline.core.days import month_of_year
 from pipeline.core.history import WEEK_DAYS
@@ -21,8 +22,7 @@ LEVEL_LEFT: Final = 0.7
 """So much of a level's distance from 1 is left a week later: chosen on CDNOW and Complete Journey."""
 
 
-@dataclass(frozen=True, slots=True)
-class Season:
+class Season(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Factors on expected orders; all 1 where nothing was learned."""
 
     months: tuple[float, ...] = (1.0,) * MONTHS

@@ -8,16 +8,16 @@ Source: Fader, Hardie & Lee (2005), Journal of Marketing Research 42(4), 415-430
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import Final
+
+import msgspec
 
 PRIOR_DAYS: Final = 1.0
 """How many of somebody's days leave something is drawn to the shop's as if by so many days; so is what others leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """How margins vary within customers (p) and between them (q, gamma); gamma in minor units."""
 
     p: float

@@ -206,7 +206,7 @@ def bought_in_cycles(
 
 def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought in each of their last cycles, and no complaint is open."""
-    return not cases.has_open_complaint(profile) and is_still_loyal(profile, as_of, policy)
+    return is_still_loyal(profile, as_of, policy) and not cases.has_open_complaint(profile)
 
 
 def is_still_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
@@ -230,8 +230,10 @@ def frozen_until(profile: Profile, policy: Policy) -> int:
     """Until when an open complaint holds the stage where it is, should it not be solved before; 0: none does."""
     serious = policy.stage.serious_from_severity
     opened_at = 0
-    for case in profile.dealings.cases:  # a plain loop: every step asks
-        if cases.is_open_complaint(case) and (not case.severity or case.severity >= serious):
+    for case in profile.dealings.cases:  # a plain loop, a call for complaints alone: every step asks
+        if case.kind != _COMPLAINT or 0 < case.severity < serious:
+            continue
+        if cases.is_open_complaint(case):
             opened_at = max(opened_at, cases.opened_at(case))
     return opened_at + policy.stage.frozen_days_max * DAY_SECONDS if opened_at else 0
 
@@ -262,6 +264,7 @@ REASONS: Final = {
     Stage.BONDED: "loyal_over_cycles",
 }
 FALL_REASON: Final = "evidence_gone"
+_COMPLAINT: Final = int(cases.Kind.COMPLAINT)
 _LOWEST: Final = int(Stage.EXPLORATORY)
 _HIGHEST: Final = int(Stage.BONDED)
 
@@ -276,10 +279,10 @@ def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Poli
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
-    if is_frozen(profile, as_of, policy):
+    if profile.dealings.cases and is_frozen(profile, as_of, policy):
         return {}
     stage = profile.stage
-    may_rise = stage < _HIGHEST and as_of >= may_rise_at(profile, policy)
+    may_rise = stage < _HIGHEST and (stage >= profile.stage_peak or as_of >= may_rise_at(profile, policy))
     if may_rise and holds(_EVIDENCE[stage + 1], profile, as_of, policy):
         return _moved(profile, stage + 1, "", as_of)
     if as_of < profile.stage_checked_at + policy.stage.check_every_days * DAY_SECONDS:

@@ -11,11 +11,13 @@ from pipeline.core.ahead import Known
 from pipeline.core.below_zero import p_below_zero
 from pipeline.core.controls import Controls
 from pipeline.core.days import day_of, running_month
+from pipeline.core.moment import Changes
 from pipeline.core.outlook import Facts, ahead_minor, facts, potential_minor, upkeep_minor
 from pipeline.core.policy import TierRules
 from pipeline.core.population import Population
 from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
 from pipeline.core.tier import Drags, Figures, Why
+from pipeline.core.tier_lines import Lines
 from pipeline.core.timing import next_order_quantile
 from pipeline.schemas import logged
 
@@ -37,40 +39,39 @@ _MAY_TAKE_TIME: Final = frozenset(
 )
 
 
-def after(customer_id: str, profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Profile:
-    """The customer with their tier looked at, if the event moved money or is a review: not at every e-mail."""
+def after(customer_id: str, profile: Profile, event: logged.CustomerEvent | logged.Tick, controls: Controls) -> Changes:
+    """What changes in the profile when the tier is looked at; nothing unless the event moved money or is a review."""
     kind = type(event)
     if kind in _MOVES_MONEY:
-        return checked(customer_id, profile, controls)
+        return looked_at(customer_id, profile, controls)
     if kind not in _MAY_TAKE_TIME:
-        return profile
+        return {}
     if isinstance(event, logged.TicketEvent) and (event.service_minutes or event.service_cost_minor):
-        return checked(customer_id, profile, controls)
+        return looked_at(customer_id, profile, controls)
     if isinstance(event, logged.ContactMade) and event.service_minutes:
-        return checked(customer_id, profile, controls)
-    return profile
+        return looked_at(customer_id, profile, controls)
+    return {}
 
 
-def checked(customer_id: str, profile: Profile, controls: Controls) -> Profile:
-    """The customer with their tier looked at, and what it was at the ends of the months since the last look."""
-    population, before = controls.population, profile.standing
-    if not profile.ledger.last_at and before is None:
-        return profile
+def looked_at(customer_id: str, profile: Profile, controls: Controls) -> Changes:
+    """The same of a look, with what the tier was at the ends of the months since the last one."""
+    population, before, has_bought = controls.population, profile.standing, profile.ledger.last_at > 0
+    if not has_bought and before is None:
+        return {}
     today = day_of(profile.as_of, controls.policy.shop.time_zone)
-    if not profile.ledger.last_at and before is not None:
-        return replace(profile, standing=_without_purchase(before, today))
+    if not has_bought and before is not None:
+        return {"standing": _without_purchase(before, today)}
     known = None if population is None else facts(profile, controls, today, customer_id)
-    if population is None or known is None:
-        return profile
-    return replace(profile, standing=_standing(before, known, controls, today))
+    return {} if known is None else {"standing": _standing(before, known, controls, today)}
 
 
 def _standing(before: Standing | None, known: Facts, controls: Controls, today: int) -> Standing:
     population, rules = controls.population, controls.policy.tiers
     assert population is not None, "figures are told by it"
     held, since_days = (_TIER_BY_CODE[before.tier], _since_days(before, today)) if before else (Tier.UNKNOWN, 0)
-    told = figures(known, population, rules, held)
-    found = tiers.told(told, population, rules, held)
+    lines = controls.lines[held]
+    told = figures(known, population, rules, lines)
+    found = tiers.told(told, lines)
     tier = tiers.settled(held, since_days, found, rules)
     return Standing(
         tier=int(tier),
@@ -87,31 +88,30 @@ def _standing(before: Standing | None, known: Facts, controls: Controls, today: 
     )
 
 
-def figures(known: Facts, population: Population, rules: TierRules, held: Tier) -> Figures:
-    """What a tier is told from: what is known of somebody, beside what is usual; `held` is the tier they are in."""
+def figures(known: Facts, population: Population, rules: TierRules, lines: Lines) -> Figures:
+    """What a tier is told from: what is known of somebody, beside what is usual; `lines`: of the tier they are in."""
     outlook = known.outlook
     ahead = ahead_minor(outlook, population.upkeep_minor)
     told = Figures(
         outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, outlook.serve_minor
     )
     if _is_doubtful(known, population) and _is_old_enough(known, rules):
-        return _doubted(told, known, (population, rules), held)
+        return _doubted(told, known, (population, rules), lines)
     return told
 
 
-def _doubted(told: Figures, known: Facts, lines: tuple[Population, TierRules], held: Tier) -> Figures:
+def _doubted(told: Figures, known: Facts, usual: tuple[Population, TierRules], lines: Lines) -> Figures:
     """The figures of somebody who may be worth less than nothing: how likely that is, and what pulls them down.
 
-    `lines`: those of the shop and its policy.
+    `usual`: what is in the shop, and by its policy.
     """
-    (population, rules), worth = lines, known.worth
-    usual_minor = tiers.serve_line(population, rules, held)
-    is_dearer = told.serve_minor > usual_minor
-    excess = max(0, worth.service_cost_minor - round(usual_minor * known.outlook.orders)) if is_dearer else 0
+    (population, rules), worth = usual, known.worth
+    is_dearer = told.serve_minor > lines.serve_minor
+    excess = max(0, worth.service_cost_minor - round(lines.serve_minor * known.outlook.orders)) if is_dearer else 0
     below = _p_below_zero(known, population, less_minor=0)
-    usual = None
+    below_usual = None
     if excess and below * _WHOLE > rules.bz_certainty_permille - rules.slack_permille:
-        usual = _p_below_zero(known, population, less_minor=excess)
+        below_usual = _p_below_zero(known, population, less_minor=excess)
     drags = Drags(
         service=excess if is_dearer else worth.service_cost_minor,
         acquisition=worth.acquisition_cost_minor,
@@ -119,7 +119,7 @@ def _doubted(told: Figures, known: Facts, lines: tuple[Population, TierRules], h
         refunds=known.refunded_margin_minor,
         keeping=worth.send_cost_minor + worth.marketing_cost_minor,
     )
-    return replace(told, p_below_zero=below, p_below_zero_usual=usual, drags=drags)
+    return replace(told, p_below_zero=below, p_below_zero_usual=below_usual, drags=drags)
 
 
 def _is_doubtful(known: Facts, population: Population) -> bool:

@@ -16,7 +16,7 @@ from pipeline.core.days import DAY_SECONDS, date_of
 from pipeline.core.decisions import Decision
 from pipeline.core.guardrails import NEVER
 from pipeline.core.marks import MARK_BYTES, event_mark, is_marked, spread
-from pipeline.core.moment import Changes, Moment, Note
+from pipeline.core.moment import Moment, Note
 from pipeline.core.policy import Policy
 from pipeline.core.profile import EVENT_MARKS_MAX, Ledger, Lifecycle, Profile, Refund
 from pipeline.core.referrals import Told
@@ -87,15 +87,15 @@ def step(
     if not isinstance(event, logged.Tick):
         after, told, odd = referrals.told_on(customer_id, profile, after, event)
         notes += odd
-    after = standing.after(customer_id, after, event, controls)
     if not tick_at:
-        return Step(replace(after, next_review_at=0), (), outcome, notes, told)
+        changes = standing.after(customer_id, after, event, controls)
+        return Step(replace(after, next_review_at=0, **changes), (), outcome, notes, told)
     # A late event triggers nothing its day would have; but time passes in its step too.
     after = decide.opened_by_silence(came if outcome is Outcome.LATE else profile, after, policy)
     if outcome is not Outcome.LATE:
         after = decide.opened_by_event(after, event, policy)
+    changes = standing.after(customer_id, after, event, controls)
     decisions: tuple[Decision, ...] = ()
-    settled: Changes = {}
     look_at = NEVER
     if after.considerations:
         waiting = 0 if profile is None else decide.waiting(profile, came, after, controls)
@@ -103,9 +103,10 @@ def step(
             look_at = after.look_at
         else:
             found = decide.settled(customer_id, after, controls, waiting=waiting)
-            settled, decisions, look_at = found.changes, found.decisions, found.look_at
-    review_at = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
-    return Step(replace(after, next_review_at=review_at, **settled), decisions, outcome, notes, told)
+            decisions, look_at = found.decisions, found.look_at
+            changes |= found.changes
+    changes["next_review_at"] = _next_review(customer_id, after, policy, tick_at=tick_at, look_at=look_at)
+    return Step(replace(after, **changes), decisions, outcome, notes, told)
 
 
 def _newcomer(at: int, tick_at: int) -> Profile:

@@ -19,8 +19,8 @@ import msgspec
 
 from pipeline.core.outlook import gap_minor
 from pipeline.core.policy import TierRules
-from pipeline.core.population import Population, at
 from pipeline.core.profile import Tier
+from pipeline.core.tier_lines import Lines
 
 _WHOLE: Final = 1000
 _UNKNOWN, _BZ, _REST, _MGC, _MVC = Tier
@@ -65,6 +65,8 @@ class Drags(NamedTuple):
     """E-mails, gifts, rewards."""
 
 
+_USUAL, _MOST_VALUABLE, _ROOM_TO_GROW = Why.USUAL, Why.MOST_VALUABLE, Why.ROOM_TO_GROW
+_LEAVING: Final = Why.VALUABLE_BUT_LEAVING
 NO_DRAGS: Final = Drags(0, 0, 0, 0, 0)
 _BELOW: Final = Drags(
     Why.BELOW_ZERO_SERVICE, Why.BELOW_ZERO_ACQUISITION, Why.BELOW_ZERO_DISCOUNTS, Why.BELOW_ZERO_REFUNDS,
@@ -91,59 +93,37 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     """The same if serving them cost what is usual."""
     drags: Drags = NO_DRAGS
 
-    @property
-    def total_minor(self) -> int:
-        """What they are worth in all."""
-        return self.actual_minor + self.ahead_minor
 
-    @property
-    def gap_minor(self) -> int:
-        """What they might be worth more, counted as far as they are likely to come back at all."""
-        return gap_minor(self.p_return, self.ahead_minor, self.potential_minor)
-
-
-def told(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why]:
-    """The tier that figures lead to, and why; `held` is the one they are in, whose lines may be missed by a little."""
-    below = _below_zero(figures, population, rules, held)
+def told(figures: Figures, lines: Lines) -> tuple[Tier, Why]:
+    """The tier that figures lead to, and why; by the lines for those in the tier that somebody is in."""
+    below = _below_zero(figures, lines) if figures.p_below_zero is not None else None
     if below is not None:
         return below
-    total, gap = figures.total_minor, figures.gap_minor
-    is_mvc, is_mgc = held is _MVC, held is _MGC
-    least = rules.mvc_return_permille - (rules.slack_permille if is_mvc else 0)
-    is_valuable = total > 0 and total >= line(population.value, _WHOLE - rules.mvc_top_permille, rules, kept=is_mvc)
-    if is_valuable and figures.p_return * _WHOLE > least:
-        return _MVC, Why.MOST_VALUABLE
-    if total > 0 and gap > 0 and gap >= line(population.gap, _WHOLE - rules.mgc_top_permille, rules, kept=is_mgc):
-        return _MGC, Why.ROOM_TO_GROW
-    return _REST, Why.VALUABLE_BUT_LEAVING if is_valuable else Why.USUAL
+    ahead, p_return = figures.ahead_minor, figures.p_return
+    total = figures.actual_minor + ahead
+    if total <= 0:
+        return _REST, _USUAL
+    is_valuable = total >= lines.value_minor
+    if is_valuable and p_return * _WHOLE > lines.return_permille:
+        return _MVC, _MOST_VALUABLE
+    gap = gap_minor(p_return, ahead, figures.potential_minor)
+    if 0 < gap >= lines.gap_minor:
+        return _MGC, _ROOM_TO_GROW
+    return _REST, _LEAVING if is_valuable else _USUAL
 
 
-def _below_zero(figures: Figures, population: Population, rules: TierRules, held: Tier) -> tuple[Tier, Why] | None:
-    """Below zero, and whether because of what serving them costs; None for who is not, or not surely."""
-    if figures.p_below_zero is None:
-        return None
-    surely = (rules.bz_certainty_permille - (rules.slack_permille if held is _BZ else 0)) / _WHOLE
-    if figures.p_below_zero <= surely:
+def _below_zero(figures: Figures, lines: Lines) -> tuple[Tier, Why] | None:
+    """Below zero, and whether because of what serving them costs; None for who is not surely."""
+    surely, usual = lines.below_zero_permille / _WHOLE, figures.p_below_zero_usual
+    if figures.p_below_zero is None or figures.p_below_zero <= surely:
         return None
     weightiest = max(figures.drags)
-    costs_more = figures.serve_minor > serve_line(population, rules, held)
-    usual = figures.p_below_zero_usual
+    costs_more = figures.serve_minor > lines.serve_minor
     is_the_cause = figures.drags.service >= weightiest or (usual is not None and usual <= surely)
     if costs_more and is_the_cause:
         return _BZ, Why.COSTS_MORE_TO_SERVE
     why = _BELOW[figures.drags.index(weightiest)] if weightiest > 0 else Why.BELOW_ZERO_MARGIN
     return _REST, Why(why)
-
-
-def serve_line(population: Population, rules: TierRules, held: Tier) -> float:
-    """What serving an order may cost; who is dearer may be a BZ."""
-    return line(population.serve, rules.bz_serve_permille, rules, kept=held is _BZ)
-
-
-def line(cuts: tuple[int, ...], permille: int, rules: TierRules, *, kept: bool) -> float:
-    """The cut so many thousandths of the customers are below; a little lower for who is above it already."""
-    line = at(cuts, permille)
-    return line - abs(line) * rules.slack_permille / _WHOLE if kept else line
 
 
 def settled(before: Tier, since_days: int, found: tuple[Tier, Why], rules: TierRules) -> Tier:

@@ -33,7 +33,7 @@ _NODES: Final = (
 """Gauss-Legendre on 0..1: where to look, and how much it counts."""
 
 
-class Timing(msgspec.Struct, frozen=True, gc=False):
+class Timing(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """How the shop's customers buy and leave: rates a week ~ Gamma(r, alpha), chance of leaving ~ Beta(a, b)."""
 
     r: float

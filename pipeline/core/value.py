@@ -67,7 +67,12 @@ class Value(msgspec.Struct, frozen=True, gc=False):
     @property
     def value_to_date_minor(self) -> int:
         """Margin less the three costs."""
-        return self.margin_minor - self.acquisition_cost_minor - self.retention_cost_minor - self.service_cost_minor
+        return (
+            self.margin_minor
+            - self.channel_cost_minor - self.commission_cost_minor - self.sales_cost_minor
+            - self.discount_cost_minor - self.send_cost_minor - self.marketing_cost_minor
+            - self.service_time_cost_minor - self.return_cost_minor - self.service_recorded_cost_minor
+        )  # fmt: skip
 
 
 def value(profile: Profile, controls: Controls) -> Value:
@@ -81,7 +86,7 @@ def value_of(worth: Worth, profile: Profile, controls: Controls, costs: Sequence
         costs = channel_costs(profile, controls)
     return Value(
         margin_minor=worth.margin_minor,
-        channel_cost_minor=sum([each.cost_minor for each in costs]),
+        channel_cost_minor=sum([each.cost_minor for each in costs]) if costs else 0,
         commission_cost_minor=worth.commission_minor,
         sales_cost_minor=profile.acquisition_cost_minor,
         discount_cost_minor=worth.discount_minor,

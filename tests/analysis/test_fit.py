@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from msgspec.structs import replace as struct_replace
+from msgspec.structs import replace
 from rich.console import Console
 from scipy.optimize import approx_fprime
 from scipy.stats import betaprime
@@ -131,7 +130,7 @@ def test_a_model_worse_on_the_weeks_it_had_not_seen_is_refused(sample: Purchases
     """Nobody buys any more in the last four weeks, and the model in force had said so: it stays, the level follows."""
     kept = sample.day <= MARCH - 28
     silent = Purchases(sample.customer[kept], sample.day[kept], sample.margin_minor[kept])
-    warned = replace(fitted.model, timing=struct_replace(fitted.model.timing, a=30.0, b=1.0), fitted_on=0)
+    warned = replace(fitted.model, timing=replace(fitted.model.timing, a=30.0, b=1.0), fitted_on=0)
     found = fit_model(silent, MARCH, warned, alarms_a_week=10.0)
     assert isinstance(found, Fitted)
     assert found.remarks[0] == "buying: as the model in force has it (the new one is worse on the held-out weeks)"

@@ -39,6 +39,7 @@ from pipeline.core.population import (
 from pipeline.core.profile import Tier
 from pipeline.core.rfm import Habits, rfm
 from pipeline.core.tier import Drags, Figures, told
+from pipeline.core.tier_lines import lines_of
 
 NO_DRAGS = Drags(0, 0, 0, 0, 0)
 
@@ -216,7 +217,9 @@ def told_of(figures: list[tuple[int, int]]) -> tuple[Population, list[tuple[Tier
     for outlook, habits in people:
         seen = Figures(outlook.actual_minor, 0, 0, 0.6, outlook.serve_minor, 0.95, None, Drags(1_000, 0, 0, 0, 0))
         seen = replace(seen, p_below_zero=None if outlook.serve_minor == 0 else 0.95)
-        found.append((told(seen, population, DEFAULT.tiers, Tier.UNKNOWN)[0], rfm(population, habits).monetary))
+        found.append(
+            (told(seen, lines_of(population, DEFAULT.tiers)[Tier.UNKNOWN])[0], rfm(population, habits).monetary)
+        )
     return population, found
 
 
@@ -287,7 +290,7 @@ def tiers_on(purchases: Purchases, day: int) -> tuple[np.ndarray, np.ndarray]:
             outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, 0, None, None,
             NO_DRAGS,
         )  # fmt: skip
-        tiers.append(told(figures, population, DEFAULT.tiers, Tier.UNKNOWN)[0])
+        tiers.append(told(figures, lines_of(population, DEFAULT.tiers)[Tier.UNKNOWN])[0])
     return np.array(tiers), states.customer
 
 

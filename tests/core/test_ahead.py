@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.ahead import COARSE, FINE, Grouping, Known, at_least, groups, margin_band, orders_band, spends_less
 from pipeline.core.history import of_days

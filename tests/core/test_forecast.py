@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil, log
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace as struct_replace
+from msgspec.structs import replace
 
 from pipeline.core.codec import pack, unpack
 from pipeline.core.forecast import forecast, history_of
@@ -94,9 +93,7 @@ def test_what_the_models_see_is_what_all_purchases_at_once_say(
     history: list[Any], chance: random.Random, orders: str
 ) -> None:
     """In any order of arrival, orders told anew, refunded and cancelled, before they are folded and after."""
-    history = [
-        struct_replace(each, discount_minor=0) if isinstance(each, logged.OrderCompleted) else each for each in history
-    ]
+    history = [replace(each, discount_minor=0) if isinstance(each, logged.OrderCompleted) else each for each in history]
     chance.shuffle(history)
     driver = live(history, Driver(policy(value__margin_permille=1000)))
     driver.tick(day(400))
@@ -327,7 +324,7 @@ def test_a_channels_own_model_goes_before_the_shops_only_while_it_is_of_the_same
     driver.feed(said(logged.TouchRecorded, 0, channel="email"))
     driver.feed(order(0))
     of_shop = forecast(driver.profiles["c"], driver.controls, DAY_0 + 30)
-    rare = replace(MODEL, timing=struct_replace(TIMING, alpha=60.0))
+    rare = replace(MODEL, timing=replace(TIMING, alpha=60.0))
     driver.control(fitted(0, rare, "channel/email"))
     own = forecast(driver.profiles["c"], driver.controls, DAY_0 + 30)
     assert own is not None

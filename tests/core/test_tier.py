@@ -10,6 +10,7 @@ from pipeline.core.policy import DEFAULT
 from pipeline.core.population import GRID, Population
 from pipeline.core.profile import Tier
 from pipeline.core.tier import Drags, Figures, Why, settled, told
+from pipeline.core.tier_lines import lines_of
 from pipeline.schemas import views
 from pipeline.telling_tier import TIER_REASONS, TIERS
 from tests.core.builders import policy
@@ -34,7 +35,7 @@ def figures(**changes: Any) -> Figures:
 
 
 def tier_of(held: Tier = Tier.UNKNOWN, rules: Any = RULES, **changes: Any) -> tuple[Tier, Why]:
-    return told(figures(**changes), SHOP, rules, held)
+    return told(figures(**changes), lines_of(SHOP, rules)[held])
 
 
 def test_who_is_neither_among_the_best_nor_far_from_them_is_one_of_the_rest() -> None:

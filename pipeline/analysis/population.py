@@ -228,7 +228,7 @@ def gaps_of(known: Outlooks, ahead: Whole, apart: Sequence[str], of_best: Popula
     """`core.outlook.gap_minor` for many, of their `potential_minor`, (customers,)."""
     kinds = [(segment, tenure) for segment in apart for tenure in range(TENURES)]
     best_ahead, broadest = (
-        np.array([best(found, *kind) for kind in kinds], np.int64)[known.kind]
+        np.array([best(found, alike(*kind), kind[1]) for kind in kinds], np.int64)[known.kind]
         for found in (of_best.best_ahead_minor, of_best.best_categories)
     )
     own = np.maximum(known.categories, 1)

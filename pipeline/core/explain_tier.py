@@ -13,7 +13,7 @@ from pipeline.core.controls import Controls
 from pipeline.core.days import date_of, day_of
 from pipeline.core.explain_moves import cause_of
 from pipeline.core.lived import Life, Moment
-from pipeline.core.outlook import ahead_minor, facts, potential_minor
+from pipeline.core.outlook import ahead_minor, facts, potential_minor, upkeep_minor
 from pipeline.core.population import EVERY, TENURE_WEEKS, Population, alike, best, compared_with
 from pipeline.core.profile import Profile, Tier
 from pipeline.core.standing import figures
@@ -121,8 +121,9 @@ def _potential(profile: Profile, controls: Controls) -> dict[str, Any] | None:
     if population is None or known is None:
         return None
     of = known.outlook
-    expected = ahead_minor(of, population.upkeep_minor)
-    found, of_best = potential_minor(of, expected, population), best(population.best_ahead_minor, of.segment, of.tenure)
+    expected = ahead_minor(of, upkeep_minor(of, population.upkeep_minor))
+    found, name = potential_minor(of, expected, population), alike(of.segment, of.tenure)
+    of_best = best(population.best_ahead_minor, name, of.tenure)
     told_by = "expected" if found == expected else "best_tenth" if found == of_best else "categories"
     return {
         "potential_minor": found,
@@ -132,7 +133,7 @@ def _potential(profile: Profile, controls: Controls) -> dict[str, Any] | None:
         "they_are": _group(population, (of.segment, of.tenure)),
         "compared_with": _group(population, compared_with(population.best_ahead_minor, of.segment, of.tenure)),
         "categories": of.categories,
-        "categories_of_broadest": best(population.best_categories, of.segment, of.tenure),
+        "categories_of_broadest": best(population.best_categories, name, of.tenure),
         "broadest_of": _group(population, compared_with(population.best_categories, of.segment, of.tenure)),
     }
 

@@ -16,7 +16,7 @@ from pipeline.core.acquisition import cohort_month, won_by
 from pipeline.core.controls import Controls
 from pipeline.core.days import DAY_SECONDS, day_of
 from pipeline.core.folded import MICRO, folded_brought_minor, folded_days, rest_of
-from pipeline.core.history import WEEK_DAYS, History, of_days, sum_log_gap
+from pipeline.core.history import WEEK_DAYS, History, of_days, spend_and_poor, sum_log_gap
 from pipeline.core.live import Live, live_of
 from pipeline.core.models import SHOP, Models
 from pipeline.core.policy import Policy
@@ -85,12 +85,11 @@ def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
     """The same, where it is known what the orders come to that may still change."""
     if not ledger.folded_days:
         return of_days(live.brought_by_day) if live.brought_by_day else None
-    folded, margins = folded_days(ledger), dict(live.brought_by_day)
+    folded, margins, rest, past = folded_days(ledger), dict(live.brought_by_day), rest_of(ledger), ledger.past or Past()
     days = sorted({*folded, *margins})
-    if len(days) == 1 and not rest_of(ledger).older_days:
+    if len(days) == 1 and not rest.older_days:
         return History(days[0], days[0])
     spent_days = spent_minor = poor_days = poor_minor = 0
-    rest, past = rest_of(ledger), ledger.past or Past()
     first_folded = day_of(ledger.folded_first_at, zone) if rest.older_days else folded[0]
     ends = {first_folded: past.first_margin_minor, folded[-1]: past.last_margin_minor}
     between = len(folded) + rest.older_days - len(ends)
@@ -102,15 +101,11 @@ def history_with(ledger: Ledger, zone: str, live: Live) -> History | None:
         margins[day] = margins.get(day, 0) + margin
     bought = _bought(ledger, days, zone)
     margins.pop(bought.first_day)  # the first says nothing of the next
-    rich = [margin for margin in margins.values() if margin > 0]
-    poor = [margin for margin in margins.values() if margin <= 0]
-    return replace(
-        bought,
-        spend_days=spent_days + len(rich),
-        spend_minor=max(0, spent_minor + sum(rich)),
-        poor_days=poor_days + len(poor),
-        poor_minor=poor_minor + sum(poor),
-    )
+    more_days, more_minor, more_poor_days, more_poor_minor = spend_and_poor([*margins.values()])
+    return History(
+        bought.first_day, bought.last_day, bought.frequency, bought.sum_log_gap, spent_days + more_days,
+        max(0, spent_minor + more_minor), poor_days + more_poor_days, poor_minor + more_poor_minor,
+    )  # fmt: skip
 
 
 def _bought(ledger: Ledger, days: Sequence[int], zone: str) -> History:

@@ -65,14 +65,31 @@ def of_days(margins: Mapping[int, int]) -> History:
         (day,) = margins
         return History(day, day)  # the first says nothing of the next
     days = sorted(margins)
-    left = [margins[day] for day in days[1:]]
-    rich, poor = [each for each in left if each > 0], [each for each in left if each <= 0]
-    return History(days[0], days[-1], len(left), sum_log_gap(days), len(rich), sum(rich), len(poor), sum(poor))
+    return History(
+        days[0], days[-1], len(days) - 1, sum_log_gap(days), *spend_and_poor([margins[day] for day in days[1:]])
+    )
+
+
+def spend_and_poor(margins: Sequence[int]) -> tuple[int, int, int, int]:
+    """Of what days left: how many left something, and what; how many left nothing or less, and what."""
+    spend_days = spend_minor = poor_days = poor_minor = 0
+    for margin in margins:
+        if margin > 0:
+            spend_days += 1
+            spend_minor += margin
+        else:
+            poor_days += 1
+            poor_minor += margin
+    return spend_days, spend_minor, poor_days, poor_minor
 
 
 def sum_log_gap(days: Sequence[int]) -> float:
     """Sum of the logarithms of the gaps between days (distinct, oldest first), in weeks."""
     if len(days) == 1:
         return 0.0
-    gaps = [later - earlier for earlier, later in pairwise(days)]
-    return fsum([_LOG_WEEKS[gap] if gap < _YEAR_DAYS else log(gap / WEEK_DAYS) for gap in gaps])
+    return fsum(
+        [
+            _LOG_WEEKS[gap] if (gap := later - earlier) < _YEAR_DAYS else log(gap / WEEK_DAYS)
+            for earlier, later in pairwise(days)
+        ]
+    )

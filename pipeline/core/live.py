@@ -145,8 +145,8 @@ def _put_together(orders: Sequence[Order], refunds: Sequence[Refund], zone: str,
     revenue, refunded, discount = start.revenue_minor, start.refunded_minor, start.discount_minor
     margin, commission, returns = start.margin_minor, start.commission_minor, start.returns_minor
     given_back = {refund.order for refund in refunds} if refunds else ()
-    count, by_day = 0, dict[int, int]()
-    so_far = by_day.get
+    count = 0
+    by_day: dict[int, int] = {}  # not `dict[int, int]()`, which takes as long as the sum of an order
     for order in orders:
         if not order.known or order.cancelled:
             continue
@@ -162,5 +162,5 @@ def _put_together(orders: Sequence[Order], refunds: Sequence[Refund], zone: str,
         margin += left
         commission += affiliates
         day = day_of(order.purchased_at, zone)
-        by_day[day] = so_far(day, 0) + left - off - affiliates
+        by_day[day] = by_day.get(day, 0) + left - off - affiliates
     return Live(count, Worth(revenue, refunded, discount, margin, commission, returns), by_day)

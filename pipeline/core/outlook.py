@@ -15,7 +15,7 @@ from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
 from pipeline.core.live import live_of
 from pipeline.core.money import portion, rounded
-from pipeline.core.population import Population, best, tenure_class
+from pipeline.core.population import Population, alike, best, tenure_class
 from pipeline.core.predict import Model, prospect
 from pipeline.core.profile import Profile
 from pipeline.core.referrals import referral_value_minor
@@ -103,9 +103,9 @@ def upkeep_minor(known: Outlook, usual_minor: float, *, less_minor: float = 0.0)
     return (known.upkeep_minor - less_minor + PRIOR_ORDERS * usual_minor) / (known.orders + PRIOR_ORDERS)
 
 
-def ahead_minor(known: Outlook, usual_minor: float) -> int:
-    """What is expected of them, less what keeping and serving them will cost."""
-    return round(known.expected_minor - known.orders_ahead * upkeep_minor(known, usual_minor))
+def ahead_minor(known: Outlook, upkeep: float) -> int:
+    """What is expected of them, less what keeping and serving them will cost: `upkeep` for each order."""
+    return round(known.expected_minor - known.orders_ahead * upkeep)
 
 
 def potential_minor(known: Outlook, ahead: int, population: Population) -> int:
@@ -114,12 +114,14 @@ def potential_minor(known: Outlook, ahead: int, population: Population) -> int:
     The more of two: what is expected of the best tenth of them; and what would be of this one if they bought in as
     many categories as the broadest tenth. Never less than what is expected anyhow.
     """
-    of_best = best(population.best_ahead_minor, known.segment, known.tenure)
-    broader = 0
-    if known.categories and ahead > 0:
-        broadest = max(best(population.best_categories, known.segment, known.tenure), known.categories)
-        broader = min(ahead * broadest // known.categories, ahead * BREADTH_MAX)
-    return max(ahead, of_best, broader)
+    tenure, categories = known.tenure, known.categories
+    name = alike(known.segment, tenure)
+    found = best(population.best_ahead_minor, name, tenure)
+    if categories and ahead > 0:
+        broadest = best(population.best_categories, name, tenure)
+        if broadest > categories:
+            found = max(found, min(ahead * broadest // categories, ahead * BREADTH_MAX))
+    return max(ahead, found)
 
 
 def gap_minor(p_return: float, ahead: int, potential: int) -> int:

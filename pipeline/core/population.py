@@ -79,12 +79,12 @@ _AS_LONG_HERE: Final = tuple(alike(EVERY, tenure) for tenure in range(TENURES))
 _ALL: Final = alike(EVERY, EVERY)
 
 
-def best(found: Mapping[str, int], segment: str, tenure: int) -> int:
+def best(found: Mapping[str, int], name: str, tenure: int) -> int:
     """The figure of the best tenth of those alike; of all as long here, or of all, where alike ones are too few; or 0.
 
-    `analysis` names only groups that are large enough.
+    `name`: of those who are `alike`. `analysis` names only groups that are large enough.
     """
-    figure = found.get(alike(segment, tenure))
+    figure = found.get(name)
     if figure is None:
         figure = found.get(_AS_LONG_HERE[tenure])
     return found.get(_ALL, 0) if figure is None else figure

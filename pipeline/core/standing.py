@@ -91,11 +91,13 @@ def _standing(before: Standing | None, known: Facts, controls: Controls, today: 
 def figures(known: Facts, population: Population, rules: TierRules, lines: Lines) -> Figures:
     """What a tier is told from: what is known of somebody, beside what is usual; `lines`: of the tier they are in."""
     outlook = known.outlook
-    ahead = ahead_minor(outlook, population.upkeep_minor)
+    upkeep = upkeep_minor(outlook, population.upkeep_minor)
+    ahead = ahead_minor(outlook, upkeep)
     told = Figures(
         outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, outlook.serve_minor
     )
-    if _is_doubtful(known, population) and _is_old_enough(known, rules):
+    is_doubtful = outlook.actual_minor < 0 or known.margin_minor < upkeep  # so far, or from an order to come
+    if is_doubtful and _is_old_enough(known, rules):
         return _doubted(told, known, (population, rules), lines)
     return told
 
@@ -120,12 +122,6 @@ def _doubted(told: Figures, known: Facts, usual: tuple[Population, TierRules], l
         keeping=worth.send_cost_minor + worth.marketing_cost_minor,
     )
     return replace(told, p_below_zero=below, p_below_zero_usual=below_usual, drags=drags)
-
-
-def _is_doubtful(known: Facts, population: Population) -> bool:
-    """Whether they may be worth less than nothing: they are so far, or an order to come does not bear its upkeep."""
-    upkeep = upkeep_minor(known.outlook, population.upkeep_minor)
-    return known.outlook.actual_minor < 0 or known.margin_minor < upkeep
 
 
 def _is_old_enough(known: Facts, rules: TierRules) -> bool:

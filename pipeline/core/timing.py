@@ -63,8 +63,9 @@ def p_alive(timing: Timing, frequency: int, recency: float, tenure: float) -> fl
     """
     if frequency == 0 and not timing.leaves_at_first:
         return 1.0
-    silence = log((timing.alpha + tenure) / (timing.alpha + recency))
-    logit = log((timing.stays + frequency) / timing.a) - (timing.r + frequency) * silence
+    alpha, stays = timing.alpha, timing.b if timing.leaves_at_first else timing.b - 1.0  # `stays`, without a call
+    silence = log((alpha + tenure) / (alpha + recency))
+    logit = log((stays + frequency) / timing.a) - (timing.r + frequency) * silence
     return 1.0 / (1.0 + exp(min(-logit, _LOGIT_MAX)))
 
 

@@ -24,7 +24,7 @@ from pipeline.analysis.population import (
 )
 from pipeline.analysis.purchases import Purchases, bought_between, states_on
 from pipeline.analysis.score import score
-from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor
+from pipeline.core.outlook import Outlook, ahead_minor, gap_minor, potential_minor, upkeep_minor
 from pipeline.core.policy import DEFAULT
 from pipeline.core.population import (
     EVERY,
@@ -133,7 +133,7 @@ def test_gaps_by_the_array_are_those_of_the_core_customer_by_customer() -> None:
     assert (gaps > 0).any()
     for (each, _), mine, gap in zip(people, ahead.tolist(), gaps.tolist(), strict=True):
         core = replace(each, segment=each.segment if each.segment in apart else EVERY)
-        assert mine == ahead_minor(core, 300)
+        assert mine == ahead_minor(core, upkeep_minor(core, 300))
         assert gap == gap_minor(core.p_return, mine, potential_minor(core, mine, population))
 
 
@@ -155,7 +155,7 @@ def test_a_measured_population_is_what_all_customers_at_once_say() -> None:
     found = measured(divided(people, 4), 20_500)
     assert isinstance(found, Population)
     assert from_parameters(to_parameters(found)) == found
-    ahead = [ahead_minor(each, found.upkeep_minor) for each, _ in people]
+    ahead = [ahead_minor(each, upkeep_minor(each, found.upkeep_minor)) for each, _ in people]
     assert found.customers == 4_000
     worth = [each.actual_minor + mine for (each, _), mine in zip(people, ahead, strict=True)]
     serve = [each.serve_minor for each, _ in people]
@@ -285,7 +285,7 @@ def tiers_on(purchases: Purchases, day: int) -> tuple[np.ndarray, np.ndarray]:
     assert isinstance(population, Population)
     tiers = []
     for outlook in outlooks:
-        ahead = ahead_minor(outlook, population.upkeep_minor)
+        ahead = ahead_minor(outlook, upkeep_minor(outlook, population.upkeep_minor))
         figures = Figures(
             outlook.actual_minor, ahead, potential_minor(outlook, ahead, population), outlook.p_return, 0, None, None,
             NO_DRAGS,

@@ -21,7 +21,7 @@ def test_upkeep_is_as_so_far_drawn_to_the_usual_by_two_orders() -> None:
 
 
 def test_what_is_expected_has_its_upkeep_taken_off() -> None:
-    assert ahead_minor(KNOWN, 100) == 4_000 - round(2.5 * 220)
+    assert ahead_minor(KNOWN, upkeep_minor(KNOWN, 100)) == 4_000 - round(2.5 * 220)
 
 
 def test_potential_is_that_of_the_best_tenth_of_those_alike_and_never_less_than_expected() -> None:

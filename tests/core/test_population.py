@@ -44,9 +44,9 @@ def test_a_cut_between_two_of_the_grid_is_the_part_between() -> None:
 
 
 def test_customers_are_compared_with_the_nearest_group_that_is_large_enough() -> None:
-    assert [best(SHOP.best_ahead_minor, segment, 2) for segment in ("email", "search")] == [5_000, 6_000]
-    assert best(SHOP.best_ahead_minor, "email", 3) == 7_000
-    assert best({}, "email", 3) == 0
+    assert [best(SHOP.best_ahead_minor, alike(segment, 2), 2) for segment in ("email", "search")] == [5_000, 6_000]
+    assert best(SHOP.best_ahead_minor, alike("email", 3), 3) == 7_000
+    assert best({}, alike("email", 3), 3) == 0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_customers_are_compared_with_the_nearest_group_that_is_large_enough() ->
 )
 def test_whom_customers_are_compared_with_can_be_named(segment: str, tenure: int, group: tuple[str, int]) -> None:
     assert compared_with(SHOP.best_ahead_minor, segment, tenure) == group
-    assert best(SHOP.best_ahead_minor, segment, tenure) == SHOP.best_ahead_minor[alike(*group)]
+    assert best(SHOP.best_ahead_minor, alike(segment, tenure), tenure) == SHOP.best_ahead_minor[alike(*group)]
     assert compared_with({}, segment, tenure) is None
 
 

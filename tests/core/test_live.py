@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -57,18 +57,16 @@ ENTRIES = st.builds(
     st.integers(1, 2**62), st.integers(0, 72), AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS,
     known=st.sampled_from((1, 1, 1, 0)), cancelled=st.sampled_from((0, 0, 0, 1)),
 )  # fmt: skip
-MOVES = st.sampled_from(
-    (
-        *["next"] * 3, "come", "latest changes", "oldest goes", "latest goes", "any goes", "any changes", "refund",
-        "zone", "pack",
-    )
+MOVES = (
+    *["next"] * 3, "come", "latest changes", "oldest goes", "latest goes", "any goes", "any changes", "refund",
+    "refund of another", "refund taken back", "folds with its refund", "zone", "pack",
 )  # fmt: skip
 """What becomes of entries between two looks; `next` is the usual: one comes, the one before may change, some fold."""
 
 
-def moved(ledger: Ledger, move: str, waiting: list[Order], chance: Random) -> Ledger:
+def moved(ledger: Ledger, move: str, waiting: list[Order], gone: list[Order], chance: Random) -> Ledger:
     """A ledger after a move; orders that come are taken of those that wait."""
-    entries, refunds = [*ledger.orders], ledger.refunds
+    entries = [*ledger.orders]
     if move == "next" and waiting:
         if chance.random() < 0.5:
             entries[-1] = replace(entries[-1], noted=1, margin_minor=chance.randrange(9_000))
@@ -80,29 +78,46 @@ def moved(ledger: Ledger, move: str, waiting: list[Order], chance: Random) -> Le
     elif move.endswith("changes"):
         place = -1 if move == "latest changes" else chance.randrange(len(entries))
         entries[place] = replace(entries[place], noted=1, margin_minor=chance.randrange(9_000))
-    elif move == "refund":
-        of = chance.choice((entries[0], entries[-1], chance.choice(entries)))
-        refunds = (*refunds, Refund(chance.getrandbits(62), of.order, of.purchased_at + 9, of.revenue_minor // 2, 0))
+    elif move == "folds with its refund":
+        del entries[0]
     elif move == "pack":
         return replace(ledger, orders=tuple([replace(entry) for entry in entries]))
     orders = ledger.orders if tuple(entries) == ledger.orders else tuple(entries)
-    return replace(ledger, orders=orders, refunds=refunds)
+    return replace(ledger, orders=orders, refunds=refunded(ledger, move, [*waiting, *gone], chance))
 
 
-@STEADY
+def refunded(ledger: Ledger, move: str, others: list[Order], chance: Random) -> tuple[Refund, ...]:
+    """A ledger's refunds after a move; `others` have gone, or are yet to come."""
+    entries, refunds = ledger.orders, ledger.refunds
+    if move == "refund":
+        of = chance.choice((entries[0], entries[0], entries[-1], chance.choice(entries)))
+        new = Refund(chance.getrandbits(62), of.order, of.purchased_at + 9, of.revenue_minor // 2, 0)
+        return (*refunds, new)
+    if move == "refund of another":  # or of none; some told twice
+        of_another = chance.choice((*[each.order for each in others], 7))
+        more = (*refunds, Refund(chance.getrandbits(62), of_another, 1_767_225_600, 90, 0))
+        return more[chance.choice((0, 0, 1)) :] + chance.choice(((), more[-1:]))
+    if move == "refund taken back" and refunds:
+        place = chance.randrange(len(refunds))
+        return (*refunds[:place], *refunds[place + 1 :])
+    if move == "folds with its refund":
+        return tuple([each for each in refunds if each.order != entries[0].order])
+    return refunds
+
+
+@settings(STEADY, max_examples=150)
 @given(
     st.lists(ENTRIES, min_size=40, max_size=56, unique_by=lambda each: each.order),
-    st.lists(MOVES, min_size=8, max_size=16),
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32),
 )
-def test_what_is_remembered_of_a_busy_customer_is_what_is_reckoned_anew(
-    orders: list[Order], moves: list[str], chance: Random
-) -> None:
-    zone, waiting = "UTC", orders[:10]
+def test_what_is_remembered_of_a_busy_customer_is_what_is_reckoned_anew(orders: list[Order], seed: int) -> None:
+    chance = Random(seed)
+    zone, waiting, gone = "UTC", orders[:10], list[Order]()
     ledger = Ledger(tuple(orders[10:]), folded_orders=3, folded_revenue_minor=70_000, folded_margin_minor=9)
-    for move in ["", *moves]:
+    for move in ["", *chance.choices(MOVES, k=12)]:
         zone = chance.choice(("UTC", ZONE)) if move == "zone" else zone
-        ledger = moved(ledger, move, waiting, chance)
+        before, ledger = ledger, moved(ledger, move, waiting, gone, chance)
+        gone += [each for each in before.orders if each not in ledger.orders]
         assert live_of(ledger, zone, "busy") == live_of(ledger, zone)
         assert live_of(ledger, zone, "busy") == live_of(ledger, zone), "the second time as the first"
         assert days_bought(ledger, zone, "busy") == all_days(ledger, zone)

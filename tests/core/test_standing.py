@@ -20,7 +20,7 @@ from pipeline.core.profile import MONTH_ENDS_MAX, Profile, Standing, Tier
 from pipeline.core.tier import Why
 from pipeline.core.view import view
 from pipeline.schemas import logged
-from tests.core.builders import cancelled, day, opened, order, policy, refund, resolved, said, ticket
+from tests.core.builders import adopted, cancelled, day, opened, order, policy, refund, resolved, said, ticket
 from tests.core.lives import HASTY, MOVES, STEADY, histories, live, lived
 from tests.core.test_forecast import fitted
 from tests.core.test_population import SHOP, measured
@@ -123,6 +123,21 @@ def test_somebody_new_among_richer_ones_has_room_to_grow_and_is_treated_one_leve
     assert seen["potential_minor"] == 60_000
     assert seen["gap_minor"] == int(seen["p_return"] * (60_000 - seen["expected_minor"]))
     assert seen["treatment"] == "accountable"
+
+
+@pytest.mark.parametrize("last", ["policy", "population"])
+def test_the_lines_follow_the_policy_and_the_population_whichever_was_told_last(last: str) -> None:
+    """Cuts of 1,000, 2,000 and so on up to 19,000: who is worth 15,000 is among the best half, not the best tenth."""
+    cuts = tuple(range(1_000, 20_000, 1_000))
+    shop = measured(0, replace(SHOP, value=cuts, gap=(90_000,) * 19, best_ahead_minor={}, best_categories={}))
+    half = adopted(policy(tiers__mvc_top_permille=500, tiers__mvc_return_permille=1), 0)
+    driver = Driver(policy(tiers__mvc_top_permille=100, tiers__mvc_return_permille=1))
+    driver.control(fitted(0))
+    for control in (shop, half) if last == "policy" else (half, shop):
+        driver.control(control)
+    told(driver, order(1, "A", 20_000))
+    assert 10_000 <= standing_of(driver).actual_minor + standing_of(driver).ahead_minor < 18_000
+    assert tier_of(driver)[0] is Tier.MVC
 
 
 def test_what_a_friend_brings_counts_in_the_tier() -> None:

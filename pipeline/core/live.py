@@ -8,7 +8,7 @@ only what has come and gone since is reckoned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     """What each day's leave after discount and commission."""
 
 
-class _Known(NamedTuple):
+class _Known(msgspec.Struct, frozen=True, gc=False):
     """What a customer's entries came to, without what had folded."""
 
     orders: tuple[Order, ...]

@@ -99,8 +99,9 @@ class Prospect(msgspec.Struct, frozen=True, gc=False):
 
 def prospect(model: Model, history: History, day: int) -> Prospect:
     """What is expected of a customer from the end of a day on, at the least."""
-    tenure = max(history.tenure(day), history.recency)
-    return _prospect(model, history, tenure) if history.frequency else _newcomer(model, tenure)
+    if not history.frequency:
+        return _newcomer(model, history.tenure(day))
+    return _prospect(model, history, max(history.tenure(day), history.recency))
 
 
 @lru_cache(maxsize=NEWCOMERS_KEPT)

@@ -211,10 +211,11 @@ def is_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
 
 def is_still_loyal(profile: Profile, as_of: int, policy: Policy) -> bool:
     """They bought in each of their last cycles: an open complaint by itself ends no loyalty."""
-    zone, length, cycles = policy.shop.time_zone, cycle_days(profile, policy), policy.stage.cycles_for_bonded
+    length, cycles = cycle_days(profile, policy), policy.stage.cycles_for_bonded
     first_at, last_at = profile.ledger.first_at, profile.ledger.last_at
     if as_of - first_at < (length * (cycles - 1) - 1) * DAY_SECONDS:
         return False
+    zone = policy.shop.time_zone
     today = day_of(as_of, zone)
     if today - day_of(first_at, zone) < length * (cycles - 1) or today - day_of(last_at, zone) >= length:
         return False  # nothing in the oldest of the cycles, or nothing in the newest: spares looking at every purchase
@@ -279,7 +280,7 @@ def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Poli
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
-    if profile.dealings.cases and is_frozen(profile, as_of, policy):
+    if profile.dealings.cases and as_of < frozen_until(profile, policy):
         return {}
     stage = profile.stage
     may_rise = stage < _HIGHEST and (stage >= profile.stage_peak or as_of >= may_rise_at(profile, policy))

@@ -198,6 +198,21 @@ def test_a_new_model_moves_the_deadline_and_takes_back_no_risk() -> None:
     assert lifecycle(driver) is Lifecycle.ACTIVE
 
 
+@pytest.mark.parametrize("told", [(0, 100), (100, 0)])
+def test_a_silence_is_judged_by_what_was_known_when_it_began_also_when_told_backwards(told: tuple[int, int]) -> None:
+    """Who bought once is overdue after eight weeks, so they came back; after two orders 100 days apart, not so soon.
+
+    Who came back is active; else they would be new until their third order.
+    """
+    driver = under_model(policy(lifecycle__active_from_purchases=3))
+    for on in told:
+        driver.feed(order(on, f"order {on}"))
+    pace = driver.profiles["c"].pace
+    assert pace is not None
+    assert pace.at_risk_days > 100
+    assert lifecycle(driver) is Lifecycle.ACTIVE
+
+
 def test_the_policys_bounds_hold_for_every_rhythm() -> None:
     driver = under_model(policy(forecast__at_risk_max_days=30))
     driver.feed(order(0))

@@ -101,17 +101,18 @@ def prospect(model: Model, history: History, day: int) -> Prospect:
     """What is expected of a customer from the end of a day on, at the least."""
     if not history.frequency:
         return _newcomer(model, history.tenure(day))
-    return _prospect(model, history, max(history.tenure(day), history.recency))
+    recency = history.recency
+    return _prospect(model, history, recency, max(history.tenure(day), recency))
 
 
 @lru_cache(maxsize=NEWCOMERS_KEPT)
 def _newcomer(model: Model, tenure: float) -> Prospect:
     """The same of somebody who has bought once, so long ago."""
-    return _prospect(model, History(0, 0), tenure)
+    return _prospect(model, History(0, 0), 0.0, tenure)
 
 
-def _prospect(model: Model, history: History, tenure: float) -> Prospect:
-    x, recency, timing = history.frequency, history.recency, model.timing
+def _prospect(model: Model, history: History, recency: float, tenure: float) -> Prospect:
+    x, timing = history.frequency, model.timing
     alive = irregular.p_alive(timing, x, recency, tenure)
     ahead = _ahead(model, x, tenure)
     margin = margin_of(model.spend, history)

@@ -231,10 +231,8 @@ def frozen_until(profile: Profile, policy: Policy) -> int:
     """Until when an open complaint holds the stage where it is, should it not be solved before; 0: none does."""
     serious = policy.stage.serious_from_severity
     opened_at = 0
-    for case in profile.dealings.cases:  # a plain loop, a call for complaints alone: every step asks
-        if case.kind != _COMPLAINT or 0 < case.severity < serious:
-            continue
-        if cases.is_open_complaint(case):
+    for case in profile.dealings.cases:
+        if cases.is_open_complaint(case) and (not case.severity or case.severity >= serious):
             opened_at = max(opened_at, cases.opened_at(case))
     return opened_at + policy.stage.frozen_days_max * DAY_SECONDS if opened_at else 0
 
@@ -265,7 +263,6 @@ REASONS: Final = {
     Stage.BONDED: "loyal_over_cycles",
 }
 FALL_REASON: Final = "evidence_gone"
-_COMPLAINT: Final = int(cases.Kind.COMPLAINT)
 _LOWEST: Final = int(Stage.EXPLORATORY)
 _HIGHEST: Final = int(Stage.BONDED)
 
@@ -280,8 +277,12 @@ def holds(some: tuple[Evidence, ...], profile: Profile, as_of: int, policy: Poli
 
 def checked(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
     """What changes in the profile when its stage is looked at now: nothing, a step up, a failed check, a step down."""
-    if profile.dealings.cases and as_of < frozen_until(profile, policy):
-        return {}
+    changes = _found(profile, as_of, policy)
+    return {} if changes and is_frozen(profile, as_of, policy) else changes
+
+
+def _found(profile: Profile, as_of: int, policy: Policy) -> dict[str, object]:
+    """The same, if nothing holds the stage where it is: hardly any look finds a change."""
     stage = profile.stage
     may_rise = stage < _HIGHEST and (stage >= profile.stage_peak or as_of >= may_rise_at(profile, policy))
     if may_rise and holds(_EVIDENCE[stage + 1], profile, as_of, policy):

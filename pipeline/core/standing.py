@@ -72,7 +72,7 @@ def _standing(before: Standing | None, known: Facts, controls: Controls, today: 
     lines = controls.lines[held]
     told = figures(known, population, rules, lines)
     found = tiers.told(told, lines)
-    tier = tiers.settled(held, since_days, found, rules)
+    tier = held if found[0] is held else tiers.settled(held, since_days, found, rules)
     return Standing(
         tier=int(tier),
         why=int(found[1]) if tier is found[0] or before is None else before.why,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import hyp2f1, roots_legendre
+from scipy.special import gammaln, hyp2f1, roots_legendre
 
 from pipeline.analysis.chances import p_alive, p_return
 from pipeline.analysis.counts import Counts, Floats
@@ -15,7 +15,7 @@ from pipeline.core.history import WEEK_DAYS
 from pipeline.core.predict import EXACT_WEEKS, HORIZON_DAYS, Model
 from pipeline.core.season import factor
 from pipeline.core.spend import PRIOR_DAYS, Spend
-from pipeline.core.timing import Timing
+from pipeline.core.timing import GONE, LEAST_TERM, LOGIT_MAX, SERIES_TERMS_MAX, Timing, is_summed, parts_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +82,53 @@ def outlooks(timing: Timing, counts: Counts, horizons: Sequence[tuple[float, flo
 
 def orders_if_alive(timing: Timing, frequency: Floats, tenure: Floats, weeks: float, discount: float = 0.0) -> Floats:
     """`core.timing.discounted_orders_if_alive` for many, (cells,)."""
-    a, start = timing.a, timing.alpha + tenure
-    span = np.log1p(weeks / start)
+    n, stays, start = timing.r + frequency, timing.stays + frequency + 1.0, timing.alpha + tenure
+    scale = start / (n + 1.0) * np.maximum(1.0, stays / max(1.0, timing.a))
+    falls = np.maximum(1.0, np.minimum(timing.a, n + 1.0))
+    span = np.log1p(np.minimum(weeks / scale, falls * np.expm1(GONE / falls)))
     places, weights = roots_legendre(8)
-    summed = np.zeros_like(start)
-    for place, weight in zip((places + 1.0) / 2.0, weights / 2.0, strict=True):
-        elapsed = span * place
-        series = hyp2f1(a, a + timing.stays - timing.r, a + timing.stays + frequency + 1.0, -np.expm1(-elapsed))
-        summed += weight * np.exp(-discount * start * np.expm1(elapsed) + (1.0 - a) * elapsed) * series
-    return np.asarray((timing.r + frequency) * span * summed)
+    summed, parts = np.zeros_like(start), parts_of(timing, weeks)
+    for part in range(parts):
+        for place, weight in zip((places + 1.0) / 2.0, weights / 2.0, strict=True):
+            elapsed = span * (part + place) / parts
+            ahead = scale * np.expm1(elapsed)
+            summed += weight * np.exp(elapsed - discount * ahead) * _kept(timing, frequency, ahead / (start + ahead))
+    return np.asarray(n / start * scale * span * summed / parts)
+
+
+def _kept(timing: Timing, frequency: Floats, done: Floats) -> Floats:
+    """The same of what is left, for many, (cells,)."""
+    a, stays, found = timing.a, timing.stays + frequency + 1.0, np.empty_like(done)
+    often, where = np.unique(frequency, return_inverse=True)
+    summed = np.array([is_summed(timing, int(each)) for each in often], bool)[where]
+    found[summed] = thinned(timing.r + frequency[summed] + 1.0, stays[summed], a, done[summed])
+    rest = ~summed
+    series = hyp2f1(a, a + timing.stays - timing.r, a + stays[rest], done[rest])
+    found[rest] = np.exp(a * np.log1p(-done[rest])) * series
+    return found
+
+
+def thinned(n: Floats, stays: Floats, leaves: float, done: Floats) -> Floats:
+    """`core.timing.thinned` for many, (cells,)."""
+    none = n * np.log1p(-done)
+    top = np.where(none > -LOGIT_MAX, 0.0, np.floor((n - 1.0) * done / (1.0 - done)))
+    likeliest = np.exp(none + gammaln(n + top) - gammaln(n) - gammaln(top + 1.0) + top * np.log(done))
+    first = np.exp(gammaln(stays + top) - gammaln(stays) - gammaln(stays + leaves + top) + gammaln(stays + leaves))
+    summed = likeliest * first
+    k, term = top.copy(), likeliest * first
+    for _ in range(SERIES_TERMS_MAX):
+        ratio = (n + k) / (k + 1.0) * done * (stays + k) / (stays + leaves + k)
+        term, k = term * ratio, k + 1.0
+        summed = summed + term
+        if ((ratio < 1.0) & (term <= LEAST_TERM * summed)).all():
+            break
+    k, term = top[top > 0.0], (likeliest * first)[top > 0.0]
+    n, stays, done, below = n[top > 0.0], stays[top > 0.0], done[top > 0.0], np.zeros_like(k)
+    for _ in range(SERIES_TERMS_MAX):
+        ratio = k / ((n + k - 1.0) * done) * (stays + leaves + k - 1.0) / np.maximum(stays + k - 1.0, LEAST_TERM)
+        term, k = term * ratio, np.maximum(k - 1.0, 0.0)
+        below = below + term
+        if ((ratio < 1.0) & (term <= LEAST_TERM * (summed[top > 0.0] + below))).all():
+            break
+    summed[top > 0.0] += below
+    return np.asarray(summed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from math import inf, isfinite, log
+from math import inf, log
 from typing import Final, Literal
 
 import msgspec
@@ -250,9 +250,12 @@ def from_parameters(numbers: Mapping[str, float]) -> Model:
     )
     for asked in _ASKED:
         ahead = _ahead(model, asked.frequency, asked.recency)
-        if not all(isfinite(orders) and orders >= 0.0 for orders in ahead):
+        rate = (model.timing.r + asked.frequency) / (model.timing.alpha + asked.recency)
+        most = [rate * weeks for weeks in (*[days / WEEK_DAYS for days in HORIZON_DAYS], model.value_weeks)]
+        if not all(0.0 <= orders <= limit * _ROUGHLY for orders, limit in zip(ahead, most, strict=True)):
             raise ValueError(
-                f"orders of somebody who came again {asked.frequency} times: expected numbers, got {ahead}"
+                f"orders of somebody who came again {asked.frequency} times: expected no more than as many as"
+                f" if nobody left, {most}, got {ahead}"
             )
     return model
 
@@ -266,6 +269,7 @@ def not_of_a_shop(model: Model) -> str | None:
     return None
 
 
+_ROUGHLY: Final = 1.001
 _ASKED: Final = (History(0, 0), History(0, 1, 1), History(0, 7, 1), History(0, 60, 2), History(0, 100, 100))
 """Whom a model is asked about before it counts: formulas give out first where least time has passed."""
 

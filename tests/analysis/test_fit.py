@@ -26,7 +26,7 @@ from pipeline.core import predict
 from pipeline.core.history import History, of_days
 from pipeline.core.rhythm import Rhythm
 from pipeline.core.spend import Spend
-from pipeline.core.timing import Timing
+from pipeline.core.timing import Timing, is_summed, orders_if_alive
 from pipeline.fitting import Report, print_report
 
 SEPTEMBER, MARCH = day(1997, 9, 30), day(1998, 3, 31)
@@ -343,17 +343,23 @@ def test_the_shops_cells_are_the_tables(sample: Purchases) -> None:
     assert counted(counts).total == len(histories(sample, SEPTEMBER))
 
 
-def subscribers(customers: int, until: int, seed: int = 1) -> Purchases:
-    """Who buys every thirty days, a day more or less, and leaves after one purchase in twenty."""
+def subscribers(
+    customers: int, until: int, seed: int = 1, *, every_days: int = 30, leaves: tuple[float, ...] = (0.05,)
+) -> Purchases:
+    """Who buys every so many days, a day more or less, and leaves after one purchase in twenty.
+
+    Or each with one of some chances, drawn with equal luck.
+    """
     chance = np.random.default_rng(seed)
     shop = []
     for _ in range(customers):
         day, days = until - int(chance.integers(0, 700)), []
+        leaving = leaves[int(chance.integers(len(leaves)))] if len(leaves) > 1 else leaves[0]
         while day <= until:
             days.append((day, 1_000.0))
-            if chance.random() < 0.05:
+            if chance.random() < leaving:
                 break
-            day += max(1, round(chance.normal(30, 1)))
+            day += max(1, round(chance.normal(every_days, 1)))
         shop.append(days)
     return purchases_of(shop)
 
@@ -371,6 +377,26 @@ def test_a_shop_of_subscribers_has_a_model_and_goes_on_having_one() -> None:
     assert found.model.fitted_on >= until - 60, "it has moved on"
     loyal = of_days({until - 30 * back: 1_000 for back in range(13)})
     assert predict.predict(found.model, loyal, until).orders[0] == pytest.approx(1.0, rel=0.15)
+
+
+def test_of_a_weekly_box_that_many_only_try_no_more_is_expected_than_there_are_weeks() -> None:
+    """After each box six in ten of those who try leave, one in a hundred of the others.
+
+    Of 100 who came first half are triers, 20 of them and 49.5 of the others stay: for 1 / .6 more boxes, and within
+    three years for (1 - .99^156) / .01 = 79. So of who stayed 57 are expected; nobody can come more than 156 times.
+    """
+    until = 20_000
+    found = fit_model(subscribers(1_000, until, every_days=7, leaves=(0.6, 0.01)), until, alarms_a_week=20.0)
+    assert isinstance(found, Fitted), found
+    timing = found.model.timing
+    assert is_summed(timing, 0)
+    true = (20 / 0.6 + 49.5 * (1 - 0.99**156) / 0.01) / 69.5
+    assert orders_if_alive(timing, 0, 0.0, 156.0) == pytest.approx(true, rel=0.25)
+    newcomer = predict.predict(found.model, of_days({until: 1_000}), until)
+    assert 0 < newcomer.orders[2] < 52
+    assert 0 < newcomer.value_minor < 156 * 1_100
+    loyal = predict.predict(found.model, of_days({until - 7 * back: 1_000 for back in range(60)}), until)
+    assert loyal.orders[2] == pytest.approx((1 - 0.99**52) / 0.01, rel=0.2)
 
 
 def test_where_all_margins_are_alike_their_mean_follows_the_price() -> None:

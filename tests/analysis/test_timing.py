@@ -15,6 +15,7 @@ from pipeline.analysis.purchases import Purchases, states_on
 from pipeline.analysis.score import orders_if_alive
 from pipeline.analysis.timing import TimingFit, fit_timing, log_likelihood, timing_of, z_of
 from pipeline.core.timing import Timing
+from pipeline.core.timing import discounted_orders_if_alive as one_by_one
 
 TRUTH = Timing(0.525, 6.183, 0.891, 1.614)
 
@@ -94,6 +95,24 @@ def test_a_forecast_band_holds_what_came_as_often_as_it_says() -> None:
         band = forecast_band(fit(counts), counts, 26.0, seed=shop)
         held.append(band.low <= buyers.later.sum() <= band.high)
     assert 0.67 <= np.mean(held) <= 0.93
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.0027])
+@pytest.mark.parametrize(
+    "timing",
+    [
+        Timing(600.0, 600.0, 0.9, 1.6),
+        Timing(3e4, 9e3, 5.0, 80.0),
+        Timing(0.5, 6.0, 640.0, 4_420.0),
+        Timing(8e3, 8e3, 900.0, 0.1),
+    ],
+    ids=["weekly", "more than three a week", "all leave alike", "all leave at once"],
+)
+def test_orders_of_many_who_are_alike_are_those_of_each(timing: Timing, discount: float) -> None:
+    often, ends = np.array([0.0, 0.0, 3.0, 150.0]), np.array([0.0, 70.0, 3.5, 152.0])
+    many = orders_if_alive(timing, often, ends, 156.0, discount)
+    each = [one_by_one(timing, int(x), end, 156.0, discount) for x, end in zip(often, ends, strict=True)]
+    assert many == pytest.approx(each, rel=1e-9)
 
 
 def test_a_small_shop_gets_a_sane_answer_and_a_wide_one(master: Purchases) -> None:

@@ -59,11 +59,27 @@ def test_two_orders_leave_less_than_an_amount_more_seldom_than_one() -> None:
     assert spends_less(SPEND, OFTEN, 1, 0) == 0.0
 
 
+@pytest.mark.parametrize(
+    "timing",
+    [TIMING, Timing(600.0, 600.0, 0.9, 1.6), Timing(0.5, 6.0, 640.0, 4_420.0)],
+    ids=["cdnow", "weekly subscribers", "all leave alike"],
+)
 @pytest.mark.parametrize("known", [OFTEN, Known(0, 10.0, 0.6, 0, 0.0), Known(3, 60.0, 0.9, 3, 900.0)])
-def test_chances_of_so_many_or_more_add_up_to_the_orders_expected(known: Known) -> None:
+def test_chances_of_so_many_or_more_add_up_to_the_orders_expected(timing: Timing, known: Known) -> None:
     """Which are reckoned by a hypergeometric function elsewhere: another route to the same number."""
-    each = [at_least(TIMING, known, 52.0, orders) for orders in range(1, 400)]
-    assert sum(each) == pytest.approx(orders_if_alive(TIMING, known.frequency, known.tenure, 52.0), rel=1e-3)
+    each = [at_least(timing, known, 52.0, orders) for orders in range(1, 400)]
+    assert sum(each) == pytest.approx(orders_if_alive(timing, known.frequency, known.tenure, 52.0), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("r", "alpha", "a", "b"), [(0.0022, 0.002, 12.3, 0.5), (0.055, 0.03, 36.6, 2.7), (0.05, 0.01, 2.0, 9.0)]
+)
+def test_of_a_shop_where_hardly_anybody_comes_again_hardly_an_order_is_expected(
+    r: float, alpha: float, a: float, b: float
+) -> None:
+    timing = Timing(r, alpha, a, b)
+    each = [at_least(timing, Known(0, 0.0, 1.0, 0, 0.0), 52.0, orders) for orders in range(1, 4_000)]
+    assert orders_if_alive(timing, 0, 0.0, 52.0) == pytest.approx(sum(each), rel=2e-2)
 
 
 @pytest.mark.parametrize("grouping", [COARSE, FINE])

@@ -399,7 +399,10 @@ def test_what_no_fit_finds_by_orders_of_magnitude_is_refused_though_each_number_
     for wrong, problem in (
         ({"timing.alpha": 1e-3}, "timing: expected at most 70 orders a week"),
         ({"spend.gamma": 1e17}, "spend: expected a mean margin of at most 1e"),
-        ({"timing.a": 900.0}, "orders of somebody who came again 0 times: expected numbers, got"),
+        (
+            {"timing.r": 0.0014, "timing.alpha": 0.0012, "timing.a": 0.04, "timing.b": 2_700.0},
+            "orders of somebody who came again 0 times: expected no more than as many as if nobody left",
+        ),
     ):
         with pytest.raises(BadModel, match=problem):
             model_of(logged.ModelFitted(fitted_at=day(0), parameters={**to_parameters(MODEL), **wrong}))

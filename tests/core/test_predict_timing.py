@@ -7,26 +7,35 @@ from math import exp, inf, isfinite, log
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import beta as beta_function
 from scipy.special import hyp2f1
 
 from pipeline.core.timing import (
+    ALIKE,
+    ALIKE_LEAVING,
     Timing,
     discounted_orders_if_alive,
     expected_orders,
     gauss,
+    is_summed,
     next_order_quantile,
     orders_if_alive,
     p_alive,
     p_return,
+    thinned,
 )
+from tests.core.lives import STEADY
 
 BG = Timing(0.2426, 4.4136, 0.7929, 2.4259, leaves_at_first=False)
 """Fader, Hardie & Lee (2005), table 2: CDNOW, weeks; one more digit, from their likelihood (-9582.4)."""
 MBG = Timing(0.525, 6.183, 0.891, 1.614)
 """BTYDplus, CDNOW, weeks."""
+WEEKLY = Timing(600.0, 600.0, 0.9, 1.614)
+"""A shop of subscribers: once a week, all of them alike."""
 STATES = [(0, 0.0, 0.0), (0, 0.0, 39.0), (1, 4.0, 20.0), (3, 12.0, 12.5), (26, 30.857, 31.0)]
 
 
@@ -92,12 +101,79 @@ def test_chances_and_orders_are_the_integrals_they_stand_for(timing: Timing, sta
     assert expected_orders(timing, *state, 13.0) == pytest.approx(orders, rel=1e-4)
 
 
-@pytest.mark.parametrize("timing", [MBG, BG, Timing(0.6, 7.0, 1.0, 1.3)], ids=["mbg", "bg", "a is 1"])
+@pytest.mark.parametrize(
+    "timing",
+    [
+        MBG,
+        BG,
+        Timing(0.6, 7.0, 1.0, 1.3),
+        WEEKLY,
+        Timing(400.0, 400.0, 1.0, 0.05),
+        Timing(3e4, 9e3, 5.0, 80.0),
+        Timing(0.5, 6.0, 64.0, 442.0),
+    ],
+    ids=["mbg", "bg", "a is 1", "weekly", "weekly and a is 1", "more than three a week", "all leave alike"],
+)
 @pytest.mark.parametrize(("x", "tenure"), [(0, 0.0), (0, 40.0), (3, 20.0), (120, 60.0), (2_000, 20.0)])
 def test_orders_without_discount_are_the_same_by_both_formulas(timing: Timing, x: int, tenure: float) -> None:
     """Closed form and quadrature: two routes to one number, also for heavy buyers and at a = 1."""
     by_nodes = discounted_orders_if_alive(timing, x, tenure, 156.0, 0.0)
-    assert orders_if_alive(timing, x, tenure, 156.0) == pytest.approx(by_nodes, rel=1e-5)
+    assert orders_if_alive(timing, x, tenure, 156.0) == pytest.approx(
+        by_nodes, rel=1e-5 if timing.a < ALIKE_LEAVING else 1e-4
+    )
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.9, 1.614), (0.05, 0.05), (5.0, 0.5), (1.3, 50.0)])
+@pytest.mark.parametrize("x", [0, 20])
+def test_who_buys_alike_comes_at_the_one_rate_until_they_leave(a: float, b: float, x: int) -> None:
+    """At one rate l and a chance p of leaving at each purchase, (1 - exp(-l p w)) / p come; p ~ Beta(a, b + x + 1)."""
+    alike, weeks = Timing(1e5, 1e5, a, b), 156.0
+    density = beta_function(a, b + x + 1.0)
+
+    def part(v: float) -> float:  # p = v^20: its density is steep at 0
+        p = v**20
+        return float(-np.expm1(-weeks * p) * p ** (a - 2.0) * (1 - p) ** (b + x) * 20 * v**19 / density)
+
+    exact = quad(part, 0.0, 1.0, limit=400)[0]
+    assert orders_if_alive(alike, x, 0.0, weeks) == pytest.approx(exact, rel=1e-3)
+    assert discounted_orders_if_alive(alike, x, 0.0, weeks, 0.0) == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "stays", "leaves", "done"), [(0.7, 1.6, 0.9, 0.4), (30.0, 2.0, -0.3, 0.8), (5.0, 60.0, 8.0, 0.05)]
+)
+def test_the_mean_over_numbers_of_orders_is_eulers_form_of_the_series(
+    n: float, stays: float, leaves: float, done: float
+) -> None:
+    euler = (1.0 - done) ** n * hyp2f1(n, stays, stays + leaves, done)
+    assert thinned(n, stays, leaves, done) == pytest.approx(euler, rel=1e-11)
+
+
+@STEADY
+@given(
+    st.floats(-1, 5), st.floats(-3, 1.8), st.floats(-3, 4), st.floats(-3, 4), st.integers(0, 300), st.floats(0.0, 300.0)
+)
+def test_nobody_is_expected_more_often_than_at_their_rate_if_they_never_left(
+    r: float, rate: float, a: float, b: float, x: int, tenure: float
+) -> None:
+    """Whatever a fit may find: logarithms to base 10 of r, orders a week, a and b."""
+    alpha = 10 ** (r - rate)
+    timing, tenure = Timing(10**r, alpha, 10**a, 10**b), max(tenure, 1.0 + x / 7)
+    most = (timing.r + x) / (alpha + tenure) * 156.0
+    orders = orders_if_alive(timing, x, tenure, 156.0)
+    assert 0.0 <= orders <= most * (1 + 1e-4)
+    assert discounted_orders_if_alive(timing, x, tenure, 156.0, 0.0) == pytest.approx(orders, rel=0.06, abs=1e-9)
+
+
+def test_the_two_forms_meet_where_one_takes_over() -> None:
+    """Just above the border the series still gives the number, to nine digits."""
+    above = Timing(MBG.a + MBG.b + ALIKE + 1e-9, 20.0, MBG.a, MBG.b)
+    below = Timing(above.r - 2e-9, above.alpha, above.a, above.b)
+    assert is_summed(above, 2)
+    assert not is_summed(below, 2)
+    assert orders_if_alive(above, 2, 9.0, 52.0) == pytest.approx(orders_if_alive(below, 2, 9.0, 52.0), rel=1e-8)
+    now, then = (discounted_orders_if_alive(each, 2, 9.0, 52.0, 0.01) for each in (above, below))
+    assert now == pytest.approx(then, rel=1e-4), "each by eight nodes of its own"
 
 
 def test_discounted_orders_are_the_sum_of_small_steps() -> None:

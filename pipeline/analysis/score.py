@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln, hyp2f1, roots_legendre
 
 from pipeline.analysis.chances import p_alive, p_return
@@ -86,23 +87,24 @@ def orders_if_alive(timing: Timing, frequency: Floats, tenure: Floats, weeks: fl
     scale = start / (n + 1.0) * np.maximum(1.0, stays / max(1.0, timing.a))
     falls = np.maximum(1.0, np.minimum(timing.a, n + 1.0))
     span = np.log1p(np.minimum(weeks / scale, falls * np.expm1(GONE / falls)))
+    often, which = np.unique(frequency, return_inverse=True)
+    fails = np.array([is_summed(timing, int(each)) for each in often], bool)[which]
     places, weights = roots_legendre(8)
     summed, parts = np.zeros_like(start), parts_of(timing, weeks)
     for part in range(parts):
         for place, weight in zip((places + 1.0) / 2.0, weights / 2.0, strict=True):
             elapsed = span * (part + place) / parts
             ahead = scale * np.expm1(elapsed)
-            summed += weight * np.exp(elapsed - discount * ahead) * _kept(timing, frequency, ahead / (start + ahead))
+            kept = _kept(timing, frequency, ahead / (start + ahead), fails)
+            summed += weight * np.exp(elapsed - discount * ahead) * kept
     return np.asarray(n / start * scale * span * summed / parts)
 
 
-def _kept(timing: Timing, frequency: Floats, done: Floats) -> Floats:
-    """The same of what is left, for many, (cells,)."""
+def _kept(timing: Timing, frequency: Floats, done: Floats, fails: NDArray[np.bool_]) -> Floats:
+    """The same of what is left, for many, (cells,); `fails`: where the series does."""
     a, stays, found = timing.a, timing.stays + frequency + 1.0, np.empty_like(done)
-    often, where = np.unique(frequency, return_inverse=True)
-    summed = np.array([is_summed(timing, int(each)) for each in often], bool)[where]
-    found[summed] = thinned(timing.r + frequency[summed] + 1.0, stays[summed], a, done[summed])
-    rest = ~summed
+    found[fails] = thinned(timing.r + frequency[fails] + 1.0, stays[fails], a, done[fails])
+    rest = ~fails
     series = hyp2f1(a, a + timing.stays - timing.r, a + stays[rest], done[rest])
     found[rest] = np.exp(a * np.log1p(-done[rest])) * series
     return found
@@ -122,13 +124,14 @@ def thinned(n: Floats, stays: Floats, leaves: float, done: Floats) -> Floats:
         summed = summed + term
         if ((ratio < 1.0) & (term <= LEAST_TERM * summed)).all():
             break
-    k, term = top[top > 0.0], (likeliest * first)[top > 0.0]
-    n, stays, done, below = n[top > 0.0], stays[top > 0.0], done[top > 0.0], np.zeros_like(k)
+    down = top > 0.0
+    k, term, above = top[down], (likeliest * first)[down], summed[down]
+    n, stays, done, below = n[down], stays[down], done[down], np.zeros_like(k)
     for _ in range(SERIES_TERMS_MAX):
         ratio = k / ((n + k - 1.0) * done) * (stays + leaves + k - 1.0) / np.maximum(stays + k - 1.0, LEAST_TERM)
         term, k = term * ratio, np.maximum(k - 1.0, 0.0)
         below = below + term
-        if ((ratio < 1.0) & (term <= LEAST_TERM * (summed[top > 0.0] + below))).all():
+        if ((ratio < 1.0) & (term <= LEAST_TERM * (above + below))).all():
             break
-    summed[top > 0.0] += below
+    summed[down] += below
     return np.asarray(summed)

@@ -270,6 +270,7 @@ def not_of_a_shop(model: Model) -> str | None:
 
 
 _ROUGHLY: Final = 1.001
+"""Expected orders are right to some ten-thousandths."""
 _ASKED: Final = (History(0, 0), History(0, 1, 1), History(0, 7, 1), History(0, 60, 2), History(0, 100, 100))
 """Whom a model is asked about before it counts: formulas give out first where least time has passed."""
 

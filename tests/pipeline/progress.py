@@ -7,7 +7,7 @@ which a test that lets twenty weeks pass would wait for sixty times.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -75,6 +75,11 @@ class Progress:
             for place, end in ends.items()
             if end > 0
         )
+
+    def has_begun(self, firsts: Mapping[Place, int]) -> bool:
+        """Whether one of the records at these offsets has had its effect."""
+        self._read()
+        return any(self.positions.get(place, 0) > offset for place, offset in firsts.items())
 
     def _end_of(self, place: Place) -> int:
         name, number = place

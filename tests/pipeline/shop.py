@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from pipeline import topics
 from pipeline.admin import Admin
@@ -35,7 +35,7 @@ from pipeline.schemas import logged
 from pipeline.settings import Settings, load
 from tests.engine.checking import read_records
 from tests.pipeline.judging import READ, Run, Sent, behind_the_log, problems
-from tests.pipeline.progress import Progress
+from tests.pipeline.progress import Place, Progress
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _numbers = count()
@@ -179,21 +179,43 @@ class Shop:
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
-    def publish(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Send events to their sources, in Wafa's own JSON, and wait until the broker has them."""
+    def publish(self, events: Iterable[Mapping[str, Any]]) -> dict[Place, int]:
+        """Send events to their sources, in Wafa's own JSON; once the broker has them, the first offset by partition."""
+        firsts: dict[Place, int] = {}
         for event in events:
             source = topics.SOURCE_OF_EVENT[event["type"]]
             who = event.get("customer_id") or event.get("email") or event.get("phone") or ""
-            self.publish_raw(source, json.dumps(event).encode(), key=str(who).encode())
+
+            def arrived(error: KafkaError | None, message: Message, source: str = source) -> None:
+                assert error is None, error
+                firsts.setdefault((source, message.partition()), message.offset())
+
+            self.publish_raw(source, json.dumps(event).encode(), key=str(who).encode(), on_delivery=arrived)
         assert self.producer.flush(30) == 0
+        return firsts
+
+    def begin(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Publish, and return as soon as some worker has done some of it: it is in the middle of it.
+
+        By what is committed, not by what a worker counts: it counts a commit some milliseconds after it.
+        """
+        firsts = self.publish(events)
+        self.wait(lambda: self.progress.has_begun(firsts), "in the middle of it", 30)
 
     def publish_raw(
-        self, source: str, value: bytes | None, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+        self,
+        source: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
     ) -> None:
         """Send bytes as they are."""
         self.producer.produce(
-            self.settings.topic(source), value, key, headers=list(headers.items()) if headers else None
-        )
+            self.settings.topic(source), value, key,
+            headers=list(headers.items()) if headers else None, on_delivery=on_delivery,
+        )  # fmt: skip
         self.sent.append((source, key, value))
         self.producer.poll(0)
 
@@ -223,9 +245,14 @@ class Shop:
 
     def is_done(self, wanted: Sequence[topics.Topic]) -> bool:
         """Whether everything on these topics has had its effect. No, while the broker is away."""
+        return self.progress.is_done(wanted)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the workers have come; opened when first asked."""
         if self._progress is None:
             self._progress = Progress(self.settings)
-        return self._progress.is_done(wanted)
+        return self._progress
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
         """Until everything published so far has had all its effects."""

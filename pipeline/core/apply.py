@@ -159,10 +159,11 @@ def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
         return pace if number == len(days) else forecast.pace_after(after, days[:number], now.models, now.policy)
 
     to, reason = lifecycle.lived(history, now.policy, silent_until, pace_after)
-    changes: Changes = {"lifecycle_reason": reason, "pace": pace}
+    since_at = lifecycle.since_at(history, to, now.policy, pace_after)
+    changes: Changes = {"lifecycle_reason": reason, "pace": pace, "lifecycle_since_at": since_at}
     if to == profile.lifecycle:
         return changes
-    return {**changes, "lifecycle": int(to), "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+    return {**changes, "lifecycle": int(to), "prospect_overdue": 0}
 
 
 def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
@@ -171,18 +172,18 @@ def _next_purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Change
     last_at = profile.ledger.last_at
     if day_of(last_at, zone) == now.day:
         return {}
-    state, reason = lifecycle.silent(
-        Lifecycle(profile.lifecycle), profile.lifecycle_reason, now.at - last_at, now.policy, profile.pace
-    )
+    before = Lifecycle(profile.lifecycle)
+    state, reason = lifecycle.silent(before, profile.lifecycle_reason, now.at - last_at, now.policy, profile.pace)
+    was_away = state != before
     days = days_bought(after, zone, now.customer_id) if state == Lifecycle.NEW or now.models.shop is not None else ()
     if state != Lifecycle.NEW or len(days) >= now.policy.lifecycle.active_from_purchases:
         state, reason = lifecycle.ON_PURCHASE[state]
     changes: Changes = {
         "lifecycle_reason": reason, "pace": forecast.pace_after(after, days, now.models, now.policy),
     }  # fmt: skip
-    if state == profile.lifecycle:
+    if state == before and not was_away:
         return changes
-    return {**changes, "lifecycle": int(state), "lifecycle_since_at": now.as_of, "prospect_overdue": 0}
+    return {**changes, "lifecycle": int(state), "lifecycle_since_at": now.at, "prospect_overdue": 0}
 
 
 def _refunded(profile: Profile, event: logged.OrderRefunded, now: Moment) -> Changes | None:

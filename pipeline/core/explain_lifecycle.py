@@ -24,15 +24,15 @@ class LifecycleMoves:
         before, after = moment.before, moment.after
         if after is None or (before is not None and before.lifecycle == after.lifecycle):
             return
-        last = after.ledger.last_at
+        last, at = after.ledger.last_at, after.lifecycle_since_at or after.first_seen_at
         self.moves.append(
             {
                 "left": Lifecycle(before.lifecycle).label if before is not None else None,
                 "reached": Lifecycle(after.lifecycle).label,
-                "at": instant(after.lifecycle_since_at or after.first_seen_at),
+                "at": instant(at),
                 "reason": after.lifecycle_reason,
                 "cause": cause_of(moment),
-                "silent_days": (after.as_of - last) // DAY_SECONDS if last else None,
+                "silent_days": max(0, at - last) // DAY_SECONDS if last else None,
                 "at_risk_after_days": after.pace.at_risk_days if after.pace is not None else None,
                 "limit_days": _limit_days(after, moment.controls.policy),
             }

@@ -78,6 +78,32 @@ def lived(
     return silent(state, reason, silent_until - days[-1][1], policy, pace_after(len(days)))
 
 
+def since_at(
+    history: Sequence[tuple[int, int]], state: Lifecycle, policy: Policy, pace_after: PaceAfter = fixed_pace
+) -> int:
+    """When a history led to the state that `lived` found: at a purchase, or once a silence had lasted long enough.
+
+    Told from the history, not from when it was noticed: somebody whose past is imported today has been at risk since
+    their silence grew too long, not since today. 0 without purchases: they are what they were when first seen.
+    """
+    days = _spans(history)
+    if not days:
+        return 0
+    first_at, last_at = days[-1]
+    if state in (Lifecycle.AT_RISK, Lifecycle.LAPSED):
+        return last_at + silence_limits(policy, pace_after(len(days)))[state == Lifecycle.LAPSED]
+    if state == Lifecycle.NEW:
+        return days[0][0]
+    if state == Lifecycle.WON_BACK:
+        return first_at
+    for number in range(len(days) - 1, 0, -1):  # active since they were last away, if they ever were
+        at_risk, lapsed = silence_limits(policy, pace_after(number))
+        silence = days[number][0] - days[number - 1][1]
+        if silence >= at_risk:
+            return days[number + (silence >= lapsed)][0]  # who had lapsed is won back first
+    return days[policy.lifecycle.active_from_purchases - 1][0]
+
+
 def _spans(history: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Instants of the first and the last purchase of each day."""
     spans: list[tuple[int, int]] = []

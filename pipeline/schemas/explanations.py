@@ -99,7 +99,7 @@ class LifecycleMove(Outbound):
 
     left: Lifecycle | None = Field(description="None: first heard of.")
     reached: Lifecycle = Field(description="The lifecycle then.")
-    at: AwareDatetime = Field(description="When.")
+    at: AwareDatetime = Field(description="When it happened, whenever it was noticed.")
     reason: str = Field(description="Why, as in the view.")
     cause: Cause = Field(description="The event that moved it.")
     silent_days: int | None = Field(description="Since the last purchase, then.")
@@ -113,7 +113,7 @@ class LifecycleWhy(Outbound):
     """What moved the lifecycle, and which silence would move it on."""
 
     lifecycle: Lifecycle = Field(description="Now.")
-    since_at: AwareDatetime = Field(description="Since when.")
+    since_at: AwareDatetime = Field(description="Since when, as in the view.")
     reason: str = Field(description="Why, as in the view.")
     moves: tuple[LifecycleMove, ...] = Field(description="In the order of the log.")
     purchase_days: tuple[date, ...] = Field(description="As far as they are kept.")

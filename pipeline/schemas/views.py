@@ -413,7 +413,9 @@ class ProfileView(Outbound):
     stage_evidence: StageEvidence
     lifecycle: Lifecycle = Field(description="Where they stand with buying.")
     lifecycle_reason: str = Field(description="Why.")
-    lifecycle_since_at: AwareDatetime = Field(description="Since when.")
+    lifecycle_since_at: AwareDatetime = Field(
+        description="Since the purchase that led there, or since their silence grew too long; not since it was noticed."
+    )
     prospect_overdue: bool = Field(description="A prospect for longer than anybody should be.")
     value: Value
     prediction: Prediction | None = Field(None, description="None before a model is fitted, or before a purchase.")

@@ -34,7 +34,7 @@ from tests.core.builders import cancelled, consent, day, opened, order, policy, 
 from tests.core.lives import HASTY, MOVES, STEADY, histories, live, lived, lives, naive_value
 from tests.driver import Driver, replay
 
-ARRIVAL = {"lifecycle_since_at", "stage_since_at", "offset"}
+ARRIVAL = {"stage_since_at", "offset"}
 """What a view says of when we noticed, not of what happened."""
 DECIDED = {"considerations_open", "last_decision", "next_review_at"}
 """What it says of decisions, which rest on what was known when they were made."""

@@ -212,7 +212,16 @@ class Engine:
             {TopicPartition(tp.topic, tp.partition): latest for tp in tps},
             isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_WATERMARK_SECONDS,
         )  # fmt: skip
-        return {TP(at.topic, at.partition): told.result(_WATERMARK_SECONDS).offset for at, told in asked.items()}
+        ends: dict[TP, int] = {}
+        untold: set[str] = set()
+        for at, told in asked.items():
+            try:
+                ends[TP(at.topic, at.partition)] = told.result(_WATERMARK_SECONDS).offset
+            except KafkaException:
+                untold.add(at.topic)
+        for topic in untold:
+            _find_leaders_blocking(self._admin_client(), topic)
+        return ends
 
     def status(self) -> list[TaskStatus]:
         """Every task's state of affairs, as of the last look."""
@@ -314,10 +323,15 @@ class Engine:
                     TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS, cached=False
                 )
             except KafkaException:
-                with contextlib.suppress(KafkaException):  # whoever leads it now: the next one who asks knows
-                    self._probe.list_topics(topic, timeout=_WATERMARK_SECONDS)
+                _find_leaders_blocking(self._probe, topic)
                 raise
         return low, high
+
+
+def _find_leaders_blocking(client: Consumer | AdminClient, topic: str) -> None:
+    """Whoever leads it now: the next one who asks knows. By itself a client looks for them every five minutes."""
+    with contextlib.suppress(KafkaException):
+        client.list_topics(topic, timeout=_WATERMARK_SECONDS)
 
 
 def _told_if_failed(future: asyncio.Future[None]) -> None:

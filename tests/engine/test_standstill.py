@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from faust.types import TP
 
 from pipeline.engine import changelog
@@ -15,7 +17,9 @@ from pipeline.engine.processor import Batch, Outbox, State
 from pipeline.engine.producer import TransactionalProducer, transactional_id
 from pipeline.engine.runtime import Engine
 from pipeline.engine.task import Limits, Phase
+from pipeline.local.kafka import KafkaServer, run_kafka
 from pipeline.metrics import now_seconds
+from tests.conftest import QUICK_FAILOVER
 from tests.engine.driven import Driven, Takes, engine_of, let_producers_close, record_of, until
 from tests.engine.job import Job
 
@@ -198,12 +202,15 @@ def test_a_log_that_nobody_asks_for_more_is_asked_anew_and_to_be_without_an_answ
     asyncio.run(forgotten())
 
 
-def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:
-    class Blows(Takes):
-        def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
-            self.held = "a fuse has blown"
-            return 1
+class Blows(Takes):
+    """Takes one record, and wants no more."""
 
+    def process(self, batch: Batch, state: State, outbox: Outbox) -> int:
+        self.held = "a fuse has blown"
+        return 1
+
+
+def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) -> None:
     job.publish(RECORDS)
     topic = f"{job.prefix}in"
 
@@ -229,6 +236,51 @@ def test_what_waits_while_a_task_is_held_is_counted_and_not_fetched(job: Job) ->
         await engine.stop()
 
     asyncio.run(held())
+
+
+def test_what_waits_while_a_task_is_held_is_counted_also_once_another_leads_its_log(
+    tmp_path: Path, jar_cache: Path
+) -> None:
+    """A client that knows an earlier leader is told that it is fenced, for five minutes, unless it looks again."""
+
+    async def held(broker: KafkaServer, job: Job) -> None:
+        driven = await Driven.of(job, Blows)
+        driven.engine.take(record_of(driven.place.topic, 0, now_seconds()))
+        await until(lambda: driven.status.phase is Phase.HELD)
+
+        def waits(records: int) -> bool:
+            driven.engine.look()
+            return driven.status.lag_records == records
+
+        await until(lambda: waits(end_of(driven.place, broker) - 1))
+        for _ in range(2):
+            broker.kill()
+            broker.start()
+            before = driven.status.lag_records
+            job.publish(RECORDS)
+            end_offset = end_of(driven.place, broker)
+            assert end_offset - 1 > before, "more waits"
+            await until(lambda: waits(end_offset - 1))  # noqa: B023 - called before the loop goes on
+        await driven.engine.stop()
+
+    with run_kafka(tmp_path / "kafka", cache=jar_cache, settings=QUICK_FAILOVER) as broker:
+        job = Job(broker.bootstrap_servers, tmp_path / "job")
+        job.create()
+        job.publish(RECORDS)
+        try:
+            asyncio.run(held(broker, job))
+        finally:
+            job.stop()
+
+
+def end_of(place: TP, broker: KafkaServer) -> int:
+    """Where the log ends, as a client that asks for the first time is told."""
+    client = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "asks", "log_level": 0})
+    try:
+        end_offset: int = client.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=30)[1]
+    finally:
+        client.close()
+    return end_offset
 
 
 def test_a_record_that_fails_grows_older_while_its_task_recovers(job: Job) -> None:

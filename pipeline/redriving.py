@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from pipeline import topics
 from pipeline.inquiry import need_topics, silence
-from pipeline.kafka_clients import bounds, librdkafka_config
+from pipeline.kafka_clients import RightMissing, bounds, librdkafka_config, reading_failed
 from pipeline.schemas.dead_letters import (
     DeadLetter,
     NotADeadLetter,
@@ -38,6 +38,7 @@ _READ_RECORDS: Final = 200
 _READ_SECONDS: Final = 0.5
 _SILENT_SECONDS: Final = 10.0
 _SECONDS: Final = 30.0
+_ASKED_SECONDS: Final = 1.0
 _FRAME_BYTES: Final = 128
 """What Kafka puts around a record that is sent alone, at most."""
 _BATCH_BYTES_MAX: Final = {topic.name: topic.batch_bytes_max for topic in topics.TOPICS}
@@ -81,10 +82,9 @@ def redrive_letters(settings: Settings, *, reason: str | None, topic: str | None
     """
     need_topics(settings, topics.DEAD_LETTERS)
     group = "-".join(filter(None, (settings.worker_app_id, "redrive", reason, topic)))
-    client = librdkafka_config(settings)
     consumer = Consumer(
         {
-            **client, "group.id": group, "enable.auto.commit": False, "enable.partition.eof": True,
+            **librdkafka_config(settings), "group.id": group, "enable.auto.commit": False, "enable.partition.eof": True,
             "isolation.level": "read_committed", "auto.offset.reset": "earliest",
         }
     )  # fmt: skip
@@ -93,8 +93,8 @@ def redrive_letters(settings: Settings, *, reason: str | None, topic: str | None
     try:
         places = [TopicPartition(name, number) for number in range(topics.DEAD_LETTERS.partitions)]
         sender = None if dry_run else _Sender(settings, consumer, group)  # first: whoever else redrives ends here
-        consumer.assign(consumer.committed(places, timeout=_SECONDS))
-        for batch in _batches(settings, consumer):
+        consumer.assign(_sent_up_to(consumer, places, group))
+        for batch in _batches(settings, consumer, group):
             chosen = _chosen(batch, reason, topic, redriven)
             if sender is not None:
                 sender.send(batch, chosen)
@@ -103,7 +103,22 @@ def redrive_letters(settings: Settings, *, reason: str | None, topic: str | None
     return redriven
 
 
-def _batches(settings: Settings, consumer: Consumer) -> Iterator[list[_Letter]]:
+def _sent_up_to(consumer: Consumer, places: list[TopicPartition], group: str) -> list[TopicPartition]:
+    """The group's positions. A client that may not ask for them would ask until its time is over, and not say why."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return consumer.committed(places, timeout=_ASKED_SECONDS)
+        except KafkaException as failure:
+            message = consumer.poll(0)
+            error = None if message is None else message.error()
+            if error is not None and error.name() == "GROUP_AUTHORIZATION_FAILED":
+                raise RightMissing(f"READ on Group {group} is missing ({error.name()})") from failure
+            if failure.args[0].name() != "_TIMED_OUT" or time.monotonic() > deadline:
+                raise
+
+
+def _batches(settings: Settings, consumer: Consumer, group: str) -> Iterator[list[_Letter]]:
     """The letters from the consumer's positions to where each partition ends now.
 
     What is refused again meanwhile is a new letter, for another time.
@@ -122,7 +137,7 @@ def _batches(settings: Settings, consumer: Consumer) -> Iterator[list[_Letter]]:
             elif error is None or error.name() == "_PARTITION_EOF":
                 unread.discard(message.partition() or 0)
             elif not error.retriable():
-                raise KafkaException(error)
+                raise reading_failed(error, topic=name, group=group)
         if batch:
             yield batch
             heard_at = time.monotonic()

@@ -279,6 +279,7 @@ MISSING: Final = (
     ("rebuild", (), "WRITE TransactionalId {app}-customers-*", "WRITE on this TransactionalId is missing"),
     ("repartition", ("3",), "ALTER_CONFIGS Topic " + LOG + "*", "DESCRIBE_CONFIGS on Topic " + LOG + " is missing"),
     ("redrive", (), "WRITE TransactionalId {app}-redrive*", "WRITE on a TransactionalId is missing"),
+    ("redrive", (), "READ Group {app}-redrive*", "READ on Group {app}-redrive is missing"),
     ("lag", (), "DESCRIBE Group {app}-doors", "GROUP/{app}-doors"),
 )
 """What is tried, with which right taken away, and what is said of it."""

@@ -148,9 +148,16 @@ def _booked(profile: Profile, order: tuple[Order | None, Order], ledger: Ledger,
 
 
 def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
-    """The lifecycle after the purchases have changed, and how long they may be silent from now on."""
+    """The lifecycle after the purchases may have changed, and how long they may be silent from now on.
+
+    Where they have not, nothing is told anew: else any word of an order would let a more patient model end a risk.
+    """
     silent_until = now.as_of if now.first_tick_at else 0
-    history = ledgers.history(after, now.policy.shop.time_zone)
+    zone = now.policy.shop.time_zone
+    history = ledgers.history(after, zone)
+    changed_at = lifecycle.first_difference(ledgers.history(profile.ledger, zone), history)
+    if changed_at is None and history:
+        return {}
     days = sorted({day for _, day in history})
 
     pace = forecast.pace_after(after, days, now.models, now.policy)
@@ -159,7 +166,9 @@ def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
         return pace if number == len(days) else forecast.pace_after(after, days[:number], now.models, now.policy)
 
     to, reason = lifecycle.lived(history, now.policy, silent_until, pace_after)
-    since_at = lifecycle.since_at(history, to, now.policy, pace_after)
+    was_so = to == profile.lifecycle and changed_at is not None
+    before = lifecycle.Active(profile.lifecycle_since_at, changed_at or 0) if was_so else None
+    since_at = lifecycle.since_at(history, to, now.policy, pace_after, before)
     changes: Changes = {"lifecycle_reason": reason, "pace": pace, "lifecycle_since_at": since_at}
     if to == profile.lifecycle:
         return changes

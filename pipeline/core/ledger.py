@@ -250,12 +250,16 @@ def purchase_days(ledger: Ledger, zone: str) -> list[int]:
 
 
 def history(ledger: Ledger, zone: str) -> list[tuple[int, int]]:
-    """(instant, day) of the purchases, oldest first; of folded ones the latest days, exact to the day but the last."""
+    """(instant, day) of the purchases, oldest first; of folded ones the latest days, exact to the day but the last.
+
+    Such a day is told by its first and its last instant, so that no silence seems longer than it was.
+    """
     days = folded_days(ledger)
-    past = [(day * DAY_SECONDS, day) for day in days[:-1]]
+    past = [(at, day) for day in days[:-1] for at in (day * DAY_SECONDS, (day + 1) * DAY_SECONDS - 1)]
     if days:
         past.append((ledger.folded_last_at, days[-1]))
-    return sorted([*past, *((each.purchased_at, day_of(each.purchased_at, zone)) for each in purchases(ledger))])
+    past += [(each.purchased_at, day_of(each.purchased_at, zone)) for each in purchases(ledger)]
+    return sorted(past, key=lambda each: (each[1], each[0]))  # west of Greenwich a day of UTC begins on the one before
 
 
 def is_too_long(ledger: Ledger) -> bool:

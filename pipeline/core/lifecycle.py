@@ -7,7 +7,8 @@ nothing else; it never moves the relationship stage.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from itertools import zip_longest
+from typing import Final, NamedTuple
 
 from pipeline.core.days import DAY_SECONDS
 from pipeline.core.policy import Policy
@@ -78,13 +79,25 @@ def lived(
     return silent(state, reason, silent_until - days[-1][1], policy, pace_after(len(days)))
 
 
+class Active(NamedTuple):
+    """Since when they were active by their history as it was, and the instant from which it is another now."""
+
+    since_at: int
+    changed_at: int
+
+
 def since_at(
-    history: Sequence[tuple[int, int]], state: Lifecycle, policy: Policy, pace_after: PaceAfter = fixed_pace
+    history: Sequence[tuple[int, int]],
+    state: Lifecycle,
+    policy: Policy,
+    pace_after: PaceAfter = fixed_pace,
+    before: Active | None = None,
 ) -> int:
     """When a history led to the state that `lived` found: at a purchase, or once a silence had lasted long enough.
 
     Told from the history, not from when it was noticed: somebody whose past is imported today has been at risk since
-    their silence grew too long, not since today. 0 without purchases: they are what they were when first seen.
+    their silence grew too long, not since today. As far as purchase days are kept one by one; who was active `before`,
+    since before the change, is so still unless a silence is too long now. 0 without purchases: since first seen.
     """
     days = _spans(history)
     if not days:
@@ -96,12 +109,24 @@ def since_at(
         return days[0][0]
     if state == Lifecycle.WON_BACK:
         return first_at
+    if before is not None and not 0 < before.since_at < before.changed_at:
+        before = None
     for number in range(len(days) - 1, 0, -1):  # active since they were last away, if they ever were
+        if before is not None and days[number][0] < before.changed_at:
+            break
         at_risk, lapsed = silence_limits(policy, pace_after(number))
         silence = days[number][0] - days[number - 1][1]
         if silence >= at_risk:
             return days[number + (silence >= lapsed)][0]  # who had lapsed is won back first
-    return days[policy.lifecycle.active_from_purchases - 1][0]
+    return before.since_at if before is not None else days[policy.lifecycle.active_from_purchases - 1][0]
+
+
+def first_difference(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> int | None:
+    """The instant from which two histories are not the same; None where they are."""
+    for mine, yours in zip_longest(one, other):
+        if mine != yours:
+            return min(each[0] for each in (mine, yours) if each is not None)
+    return None
 
 
 def _spans(history: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -161,7 +161,8 @@ def _aged(profile: Profile, policy: Policy, controls: Controls) -> Profile:
         if as_of - last < limit:
             break
         to, reason = lifecycle.ON_SILENCE[Lifecycle(profile.lifecycle)]
-        profile = replace(profile, lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=last + limit)
+        since_at = max(last + limit, profile.lifecycle_since_at)  # a less patient model may have come meanwhile
+        profile = replace(profile, lifecycle=int(to), lifecycle_reason=reason, lifecycle_since_at=since_at)
         limit = lifecycle.limit_of(profile.lifecycle, policy, pace)
         if to == Lifecycle.AT_RISK:
             break  # one state a step: the cause of what hangs on it is seen even by a late visit

@@ -47,10 +47,12 @@ def returned(ledger: Ledger, refund: int, order: int, on: float, amount_minor: i
     return with_refund(ledger, Refund(refund, order, seconds(on), amount, seconds(on)))
 
 
-def settled(ledger: Ledger, on: float, *, first_tick: float | None = 0, window_days: int = 90) -> Ledger:
+def settled(
+    ledger: Ledger, on: float, *, first_tick: float | None = 0, window_days: int = 90, zone: str = "UTC"
+) -> Ledger:
     """As it is on a day, after folding."""
     return folded(
-        ledger, as_of=seconds(on), window_days=window_days, zone="UTC",
+        ledger, as_of=seconds(on), window_days=window_days, zone=zone,
         first_tick_at=0 if first_tick is None else seconds(first_tick),
     )  # fmt: skip
 
@@ -343,5 +345,17 @@ def test_history_is_told_in_order_and_its_last_instant_survives_folding() -> Non
     ledger = bought(settled(bought(bought(EMPTY, 2, 3.25), 1, 0), 100), 3, 60, arrived=100)
     days = [day for _, day in history(ledger, "UTC")]
     start = seconds(0) // DAY_SECONDS
-    assert days == [start, start + 3, start + 60]
-    assert [at for at, _ in history(ledger, "UTC")][1:] == [seconds(3.25), seconds(60)]
+    assert days == [start, start, start + 3, start + 60]
+    assert [at for at, _ in history(ledger, "UTC")] == [
+        start * DAY_SECONDS, (start + 1) * DAY_SECONDS - 1, seconds(3.25), seconds(60),
+    ]  # fmt: skip
+
+
+def test_history_is_told_day_by_day_also_where_a_day_begins_late() -> None:
+    """In Los Angeles the evening of day 0 is within the UTC day by which the folded day 1 is told."""
+    told = bought(bought(bought(EMPTY, 1, 1.4), 2, 5), 3, 0.7, arrived=25)
+    ledger = settled(told, 50, window_days=30, zone="America/Los_Angeles")
+    assert [each.order for each in ledger.orders] == [3]
+    days = [day for _, day in history(ledger, "America/Los_Angeles")]
+    assert days == sorted(days)
+    assert len(set(days)) == 3

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.policy import DEFAULT
 from pipeline.core.profile import Lifecycle
 from pipeline.core.view import view
-from tests.core.builders import cancelled, day, order, policy, seconds
+from tests.core.builders import cancelled, day, opened, order, policy, seconds
 from tests.core.lives import STEADY
-from tests.core.test_forecast import fitted
+from tests.core.test_forecast import MODEL, fitted
 from tests.driver import Driver
 
 END = 500
@@ -74,6 +75,48 @@ def test_who_cancelled_everything_is_a_prospect_since_they_were_first_seen() -> 
     assert stands(driver) == (Lifecycle.PROSPECT, "purchases_cancelled", 0)
     seen = view("c", driver.profiles["c"], driver.controls, partition=0, offset=0)
     assert seen["lifecycle_since_at"] == seen["first_seen_at"]
+
+
+@pytest.mark.parametrize("late_minutes", [-1, 1], ids=["after the last Tick", "before it"])
+@pytest.mark.parametrize("models", [False, True], ids=["by policy", "by a model"])
+def test_who_never_was_away_is_active_since_their_second_purchase_though_it_is_long_folded(
+    late_minutes: int,
+    models: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Every week for three years: more days than are kept one by one. The last order comes in time or a little late."""
+    driver = Driver()
+    if models:
+        driver.control(fitted(0))
+    for week in range(160):
+        driver.tick(day(7 * week + (late_minutes / 1_440 if week == 159 else -0.5)))
+        driver.feed(order(7 * week, f"order {week}"))
+    assert driver.profiles["c"].ledger.folded_orders > 100
+    assert stands(driver) == (Lifecycle.ACTIVE, "bought_again", seconds(7))
+
+
+@pytest.mark.parametrize(
+    "word", [order(21.5, "A", 2_900), cancelled(21.5, "never told")], ids=["told again", "another"]
+)
+def test_a_word_that_is_no_purchase_ends_no_risk_under_a_more_patient_model(word: Any) -> None:
+    """Two weeks of silence were too long, ten would be by the later model; bought on day 1."""
+    driver = Driver()
+    driver.control(fitted(0, replace(MODEL, second_order_weeks=2.0)))
+    driver.feed(order(1, "A", 3_000))
+    driver.tick(day(20))
+    driver.control(fitted(21, replace(MODEL, second_order_weeks=10.0)))
+    driver.feed(word)
+    assert stands(driver) == (Lifecycle.AT_RISK, "silent_since_purchase", seconds(1 + 14))
+
+
+def test_who_is_at_risk_has_not_lapsed_before_under_a_less_patient_model() -> None:
+    """At risk after 60 days, by policy; by the model that comes then they had lapsed after three times two weeks."""
+    driver = Driver()
+    driver.feed(order(0))
+    driver.tick(day(61))
+    driver.control(fitted(62, replace(MODEL, second_order_weeks=2.0)))
+    for on in (62, 63):
+        driver.feed(opened(on, f"m{on}"))
+    assert stands(driver) == (Lifecycle.LAPSED, "silent_for_long", seconds(60))
 
 
 _GAPS = st.lists(st.sampled_from((1, 2, 9, 10, 11, 29, 30, 31, 56, 90)), max_size=9)

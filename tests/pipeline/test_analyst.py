@@ -59,6 +59,7 @@ def test_while_kafka_is_away_it_says_so_and_waits_for_its_next_turn(shop: Shop) 
     shop.wait(lambda: analyst.get("/readyz")[0] == 503, "it says that it could not")
     assert "BrokerUnreachable" in analyst.reasons("/readyz")[0]
     failed = 'wafa_analyst_runs_total{outcome="failed",type="channel_costs"}'
-    shop.wait(lambda: analyst.metric(failed) >= 2, "it tried again")
+    # Each of three jobs asks Kafka for 10 s a turn: the second turn of the first is over after 40 s at the earliest.
+    shop.wait(lambda: analyst.metric(failed) >= 2, "it tried again", 2 * 3 * 10 + 60)
     assert analyst.get("/livez")[0] == 200
     assert analyst.end() == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.days import date_of, day_of
 from pipeline.core.entries import NotAdmitted
@@ -24,6 +24,7 @@ AHEAD_DAYS_MAX: Final = 366
 """What is paid in advance begins within a year."""
 
 ChannelMonth = tuple[str, str]
+_DAY: Final = timedelta(days=1)
 
 
 def key_of(source: str, event_id: str) -> bytes:
@@ -57,18 +58,34 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-def by_month(cost: ShopCost, zone: str) -> Iterator[tuple[str, int]]:
-    """The months (YYYY-MM) a cost is for, each with its part, in order."""
+class Span(NamedTuple):
+    """Days of one month, and the part of a cost that is for them."""
+
+    first_on: date
+    last_on: date
+    part_minor: int
+
+
+def spans(cost: ShopCost, zone: str) -> Iterator[Span]:
+    """The days a cost is for, month by month, each with its part, in order; all of its month where none are stated."""
     start, end = cost.period_start_on or cost.period_end_on, cost.period_end_on or cost.period_start_on
     if start is None or end is None:
-        yield date_of(day_of(int(cost.occurred_at.timestamp()), zone))[:7], cost.amount_minor
+        spent_on = date.fromisoformat(date_of(day_of(int(cost.occurred_at.timestamp()), zone)))
+        first = spent_on.replace(day=1)
+        yield Span(first, _next_month(first) - _DAY, cost.amount_minor)
         return
     first, days, before = start, (end - start).days + 1, 0
     while start <= end:
-        following = _next_month(start)
-        through = portion(cost.amount_minor, min((following - first).days, days), days)
-        yield f"{start:%Y-%m}", through - before  # so that no part is off by more than a minor unit
+        following = min(_next_month(start), end + _DAY)
+        through = portion(cost.amount_minor, (following - first).days, days)
+        yield Span(start, following - _DAY, through - before)  # so that no part is off by more than a minor unit
         start, before = following, through
+
+
+def by_month(cost: ShopCost, zone: str) -> Iterator[tuple[str, int]]:
+    """The months (YYYY-MM) a cost is for, each with its part, in order."""
+    for first_on, _, part in spans(cost, zone):
+        yield f"{first_on:%Y-%m}", part
 
 
 def _next_month(day: date) -> date:

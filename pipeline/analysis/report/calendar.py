@@ -164,8 +164,10 @@ class Calendar:
     def of_month(self, amount: int, month: int, today: int) -> dict[int, int]:
         """A month's amount by period, each day alike (this month's, up to today); the parts are the amount."""
         first, last = month_days(month)
-        if first <= today:
-            last = min(last, today)
+        return self.of_days(amount, first, min(last, today) if first <= today else last)
+
+    def of_days(self, amount: int, first: int, last: int) -> dict[int, int]:
+        """The amount of some days by period, each day alike; the parts are the amount."""
         days, found, told = last - first + 1, dict[int, int](), 0
         for number, day in enumerate(range(first, last + 1), 1):
             through = amount * number // days if number < days else amount

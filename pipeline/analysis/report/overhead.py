@@ -5,15 +5,15 @@ What names a channel is its spend (`ChannelCostRevised`, where a file may stand 
 
 from __future__ import annotations
 
-from pipeline.analysis.report.calendar import month_named
+from pipeline.analysis.report.calendar import number_of
 from pipeline.analysis.report.measures import Measure, nothing
 from pipeline.analysis.report.tally import CHANNEL, OVERHEAD, Tally
-from pipeline.core.shop_costs import by_month
+from pipeline.core.shop_costs import spans
 from pipeline.schemas.shop_costs import ShopCost
 
 
 def take_cost(tally: Tally, cost: ShopCost, today: int) -> None:
-    """Sum one cost more; a part that is for days to come is of these."""
+    """Sum one cost more: of the days it was stated for, come or not; else of its month, this month's up to today."""
     department, calendar = cost.department.upper(), tally.calendar
     period = calendar.place(int(cost.occurred_at.timestamp())).period
     for what, which in ((OVERHEAD, ""), (CHANNEL, cost.channel)):
@@ -21,6 +21,10 @@ def take_cost(tally: Tally, cost: ShopCost, today: int) -> None:
             row = tally.rows.setdefault((what, which, period), nothing())
             row[Measure[f"{department}_ACTIVITIES"]] += cost.activity_count
     if cost.channel is None:
-        for month, part in by_month(cost, calendar.zone):
-            for number, amount in calendar.of_month(part, month_named(month), today).items():
+        is_dated = cost.period_start_on is not None or cost.period_end_on is not None
+        for first_on, last_on, part in spans(cost, calendar.zone):
+            first, last = number_of(first_on), number_of(last_on)
+            if not is_dated and first <= today:
+                last = min(last, today)
+            for number, amount in calendar.of_days(part, first, last).items():
                 tally.rows.setdefault((OVERHEAD, "", number), nothing())[Measure[department]] += amount

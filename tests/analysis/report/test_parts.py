@@ -297,6 +297,22 @@ def test_a_ticket_counts_as_solved_in_the_period_it_was_solved_in_closed_later_o
     assert [row[4] for row in rows if row[2] == "tickets solved"] == [1, 0, 0]
 
 
+def test_a_cost_for_stated_days_is_of_these_days_and_of_no_other_week() -> None:
+    """70.00 for 26 to 31 January, which is the end of one week; without days it would be of all of January."""
+    fair = ShopCost(
+        department="sales", amount_minor=7_000, currency="USD", occurred_at=day(25),
+        period_start_on=date(2026, 1, 26), period_end_on=date(2026, 1, 31),
+    )  # fmt: skip
+    told = [("a", order(1, "A"))]
+    by_week = report(told, costs=[fair], kind="week", first=date(2025, 12, 29), last=date(2026, 2, 8))
+    weeks = by_week.part("inputs").table("inputs_outputs")
+    column = weeks.columns.index("sales_minor")
+    assert [row[column] for row in weeks.rows] == [0, 0, 0, 0, 7_000, 0]
+    half = report(told, costs=[fair], first=date(2026, 1, 1), last=date(2026, 1, 28))
+    (sales,) = [row for row in half.part("inputs").table("departments").rows if row[0] == "sales"]
+    assert sales[2] == 3_500, "three of six days"
+
+
 def test_what_was_spent_on_no_channel_is_its_departments_and_what_was_done_for_one_is_shown() -> None:
     """A fair over the turn of the month (two days of January, one of February), and four posts of an influencer."""
     fair = ShopCost(

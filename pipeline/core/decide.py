@@ -83,9 +83,11 @@ def _open_feedback(profile: Profile, event: logged.OrderCompleted, policy: Polic
 
 
 def _hasten_feedback(profile: Profile, event: logged.OrderDelivered, policy: Policy) -> Profile:
-    """A known delivery says better than the order's date when to ask."""
-    rule = policy.rules.feedback_request
-    not_before = int(event.occurred_at.timestamp()) + rule.wait_after_delivery_days * DAY_SECONDS
+    """A known delivery says better than the order's date when to ask; of one told again the earliest counts."""
+    rule, entry = policy.rules.feedback_request, ledgers.find(profile.ledger, mark(event.order_id))
+    if entry is None or not entry.delivered_at:  # of an old order, which is folded
+        return profile
+    not_before = entry.delivered_at + rule.wait_after_delivery_days * DAY_SECONDS
     expires = not_before + rule.expires_after_days * DAY_SECONDS
     held = tuple(
         replace(each, not_before_at=not_before, expires_at=expires)

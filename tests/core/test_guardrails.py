@@ -132,3 +132,18 @@ def test_of_two_grants_of_one_instant_the_one_that_ends_first_counts_in_whatever
             driver.feed(grant)
         assert not has_consent(driver.profiles["c"], "feedback", "email", seconds(5))
         assert has_consent(driver.profiles["c"], "feedback", "email", seconds(5) - 1)
+
+
+def test_a_delivery_told_again_puts_no_request_off() -> None:
+    """Delivered on day 2, so asked a week later; told again on day 8, with a later date."""
+    driver = Driver()
+    driver.tick(day(-0.1))
+    for event in (
+        consent(0, "feedback"),
+        order(0.1, "A"),
+        *(said(logged.OrderDelivered, on, order_id="A") for on in (2, 8)),
+    ):
+        driver.feed(event)
+    for on in (8.9, 9, 9.1):
+        driver.tick(day(on))
+    assert [each.decided_at for each in driver.sent("feedback_request")] == [day(9)]

@@ -153,16 +153,30 @@ def places_of(is_of: int) -> tuple[int, ...]:
     return tuple(place for place in range(CATEGORIES_MAX) if is_of > 0 and is_of >> place & 1)
 
 
+def _has_settled(category: Category) -> bool:
+    """Whether orders that have left the ledger were of it."""
+    return bool(category.older or any(category.quarters))
+
+
 def tidied(needs: Needs, ledger: Ledger) -> tuple[Needs, Ledger]:
     """Without the categories that no order is of any more, and none was."""
     used = 0
     for order in ledger.orders:
         if order.categories > 0:
             used |= order.categories
-    kept = [
-        each for place, each in enumerate(needs.categories) if used >> place & 1 or each.older or any(each.quarters)
-    ]
+    kept = [each for place, each in enumerate(needs.categories) if used >> place & 1 or _has_settled(each)]
     return (needs, ledger) if len(kept) == len(needs.categories) else _with_table(needs, ledger, kept)
+
+
+def breadth(needs: Needs, ledger: Ledger) -> int:
+    """In how many categories they bought something that was neither cancelled nor given back whole."""
+    if not needs.categories:
+        return 0
+    used = 0
+    for order in ledgers.standing(ledger):
+        if order.categories > 0:
+            used |= order.categories
+    return sum(bool(used >> place & 1) or _has_settled(each) for place, each in enumerate(needs.categories))
 
 
 def settled(needs: Needs, before: Ledger, after: Ledger, zone: str) -> tuple[Needs, Ledger]:

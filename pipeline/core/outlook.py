@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pipeline.core.acquisition import won_by
+from pipeline.core.categories import breadth
 from pipeline.core.controls import Controls
 from pipeline.core.forecast import history_with, scope_of
 from pipeline.core.history import History
@@ -92,7 +93,7 @@ def facts(profile: Profile, controls: Controls, day: int, customer_id: str = "")
         serve_minor=rounded(serve, orders),
         segment=won_by(profile, rules.value) or NO_SEGMENT,
         tenure=tenure_class(history.tenure(day)),
-        categories=len(profile.needs.categories),
+        categories=breadth(profile.needs, ledger),
     )
     lost = portion(of_orders.refunded_minor, rate, of) if of_orders.refunded_minor else 0
     return Facts(day, outlook, model, history, expected.p_alive, worth, expected.margin_minor, lost)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pipeline.core import affinity
 from pipeline.core.affinity import Affinity, from_parameters, next_best
-from pipeline.core.categories import Bought, Buys, code, shift
+from pipeline.core.categories import Bought, Buys, breadth, code, shift
 from pipeline.core.controls import INITIAL, adopt, from_entries, to_entries
 from pipeline.core.profile import CATEGORIES_MAX
 from pipeline.schemas import logged
@@ -355,3 +355,20 @@ def test_discounts_of_folded_orders_are_remembered_and_those_of_void_orders_are_
     driver = after_reviews([*told, cancelled(36, "o5"), refund(30, "o4", "R")], 300)
     assert driver.profiles["c"].ledger.orders == ()
     assert (sensitivity(driver)["orders"], sensitivity(driver)["discounted"]) == (4, 4)
+
+
+@pytest.mark.parametrize("void", [cancelled(9, "B"), refund(9, "B", "all of it")], ids=["cancelled", "given back"])
+def test_an_order_that_was_none_makes_nobody_buy_in_more_categories(void: Any) -> None:
+    """One category in one order; three more in another that came to nothing: also after both have folded."""
+    driver = Driver(policy(ledger__refund_window_days=30))
+    driver.tick(day(0))
+    driver.feed(order(1, "A", **lines("shoes")))
+    driver.feed(order(2, "B", **lines("socks", "hats", "tents")))
+    counted = [breadth(driver.profiles["c"].needs, driver.profiles["c"].ledger)]
+    driver.feed(void)
+    for on in (9, 80):
+        driver.tick(day(on))
+        driver.feed_tick("c", logged.Tick(as_of=day(on)))
+        counted.append(breadth(driver.profiles["c"].needs, driver.profiles["c"].ledger))
+    assert counted == [4, 1, 1]
+    assert not driver.profiles["c"].ledger.orders, "folded"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from pipeline.core import (
     acquisition,
     booking,
@@ -302,7 +304,8 @@ def _no_mail(profile: Profile, now: Moment) -> Changes:
 def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Changes:
     until = int(event.valid_until.timestamp()) if event.valid_until else 0
     purpose, channel = short(event.purpose), short(event.channel or EVERY_CHANNEL)
-    said = Consent(purpose, channel, int(event.state == "granted"), now.at, until)
+    granted = event.state == "granted"
+    said = Consent(purpose, channel, int(granted), now.at, until, now.at if granted else 0)
     consents = _with_consent(profile.consents, said)
     return {"consents": consents, **dealt.consented(profile, consents, now)}
 
@@ -312,7 +315,9 @@ def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent
     kept = []
     for consent in consents:
         if (consent.purpose, consent.channel) == (said.purpose, said.channel):
-            if _counts_as(consent) >= _counts_as(said):
+            granted_at = min(filter(None, (consent.granted_at, said.granted_at)), default=0)
+            said = replace(max(said, consent, key=_counts_as), granted_at=granted_at)
+            if said == consent:
                 return consents
         else:
             kept.append(consent)

@@ -183,7 +183,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
     """Whether a marketing e-mail of that instant had their consent, as far as their latest word tells.
 
     A no, and the end of a grant, take so many hours to reach whoever sends. An e-mail from before their latest word is
-    not judged by it.
+    not judged by it; but before their first yes none was allowed, and a no is none.
     """
     latest: Consent | None = None
     for consent in consents:
@@ -191,12 +191,19 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
             word = (consent.changed_at, -consent.granted)
             if latest is None or word > (latest.changed_at, -latest.granted):
                 latest = consent
-    if latest is None:
+    first_at = _first_yes_at(consents)
+    if latest is None or first_at is None or at < first_at:
         return False
     grace = grace_hours * HOUR_SECONDS
     if not latest.granted:
         return at < latest.changed_at + grace
     return not latest.valid_until or at < latest.valid_until + grace
+
+
+def _first_yes_at(consents: tuple[Consent, ...]) -> int | None:
+    """When they first agreed to marketing by e-mail; None: never, as far as is known."""
+    found = (each.granted_at or (each.changed_at if each.granted else 0) for each in consents if _is_to_mail(each))
+    return min(filter(None, found), default=None)
 
 
 def _is_to_mail(consent: Consent) -> bool:
@@ -213,7 +220,7 @@ def with_message(dealings: Dealings, at: int) -> Dealings:
 
 def forgiven(dealings: Dealings, consents: tuple[Consent, ...], *, grace_hours: int) -> Dealings:
     """The dealings after a word on consent: a yes from before a message, told after it, was there all the same."""
-    since = min((each.changed_at for each in consents if _is_to_mail(each) and each.granted), default=None)
+    since = _first_yes_at(consents)
     if since is None:
         return dealings
     kept = tuple(

@@ -254,6 +254,8 @@ class Consent(_Entry, frozen=True):
     granted: int
     changed_at: int
     valid_until: int = 0
+    granted_at: int = 0
+    """Of their first yes to it, whatever they said since; 0: none is known."""
 
     @property
     def purpose(self) -> str:

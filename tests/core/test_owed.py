@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -232,3 +233,21 @@ def test_messages_without_consent_are_all_counted_and_few_are_kept() -> None:
 def test_a_yes_told_late_clears_what_came_after_it_and_not_what_came_before(granted: int) -> None:
     found = owed(mail(2), mail(4), consent(granted))
     assert found["marketing"] == (Owed(kept=2) if granted == 0 else Owed(kept=1, broken=1))
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ([consent(1, state="denied")], 0),
+        ([said(logged.EmailUnsubscribed, 1, email_id="m")], 0),
+        ([consent(1, state="denied"), consent(1.7)], 0),
+        ([consent(0), consent(1, state="denied")], 1),
+        ([consent(0), said(logged.EmailUnsubscribed, 1, email_id="m")], 1),
+        ([consent(0), consent(0.2, state="denied"), consent(0.3), consent(1, state="denied")], 1),
+    ],
+    ids=["denied", "unsubscribed", "a later yes", "a yes before", "a yes before an end", "more than one yes"],
+)
+def test_a_no_gives_time_only_to_who_was_allowed_before_it(words: list[Any], kept: int) -> None:
+    """An e-mail half a day after the no, which may take a day to reach who sends; in whatever order they are told."""
+    for told in permutations([*words, mail(1.5)]):
+        assert owed(*told, until=4)["marketing"] == Owed(kept=kept, broken=1 - kept)

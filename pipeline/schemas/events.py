@@ -268,7 +268,9 @@ class OrderRefunded(_OfOrder):
 
     type: Literal["OrderRefunded"]
     refund_id: Id = Field(description="The refund, unique in its order.")
-    amount_minor: Amount | None = Field(None, description="How much; absent, all that is left of the order.")
+    amount_minor: Amount | None = Field(
+        None, description="How much, without shipping and tax; absent, all that is left of the order."
+    )
     currency: Currency | None = None
     reason: Code | None = Field(None, description="A code, such as `damaged`.")
     items: Items = Field((), description="What was given back.")

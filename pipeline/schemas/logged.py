@@ -100,7 +100,7 @@ class OrderCompleted(Event, tag=True, frozen=True, kw_only=True):
 
 
 class OrderRefunded(Event, tag=True, frozen=True, kw_only=True):
-    """Money went back. `amount_minor` None means whatever is left of the order. The latest word of a refund counts."""
+    """Money went back, without shipping and tax; `amount_minor` None means all that is left. The latest word counts."""
 
     refund_id: str
     order_id: str

@@ -50,7 +50,7 @@ def _order(call: Call) -> dict[str, Any]:
         "type": "OrderCompleted",
         "order_id": required(given, _P, "order_id", "transaction_id"),
         "currency": paid_in,
-        "revenue_minor": minor(_value(given), paid_in),
+        "revenue_minor": minor(_revenue(given), paid_in),
         **{
             f"{name}_minor": minor(amount, paid_in)
             for name in ("discount", "shipping", "tax")
@@ -62,15 +62,22 @@ def _order(call: Call) -> dict[str, Any]:
     }
 
 
-def _value(given: Fields) -> Decimal:
-    """After discount, without shipping and tax: `revenue`, else `subtotal`, else `total` less shipping and tax."""
-    value = _first_number(given, "revenue", "subtotal")
-    if value is not None:
-        return value
-    total = number(given, _P, "total")
-    if total is None:
+def _revenue(given: Fields) -> Decimal:
+    revenue = _net(given, "total")
+    if revenue is None:
         problem = f"{_P}.revenue: expected this, subtotal or total, as a decimal number, got nothing"
         raise bad_field(given, "revenue", 1, problem)
+    return revenue
+
+
+def _net(given: Fields, *totals: str) -> Decimal | None:
+    """After discount, without shipping and tax: `revenue`, else `subtotal`, else a total less shipping and tax."""
+    net = _first_number(given, "revenue", "subtotal")
+    if net is not None:
+        return net
+    total = _first_number(given, *totals)
+    if total is None:
+        return None
     return total - (number(given, _P, "shipping") or Decimal(0)) - (number(given, _P, "tax") or Decimal(0))
 
 
@@ -98,7 +105,10 @@ def _items(given: Fields, paid_in: str) -> list[dict[str, Any]]:
 
 
 def _refund(call: Call) -> dict[str, Any]:
-    """With an amount or products, that much; with `order_id` alone, all that is left."""
+    """With an amount or products, that much; with `order_id` alone, all that is left.
+
+    `refund_amount` is taken for what it says; other amounts are told as an order's are, and lessened as they are.
+    """
     given = call.properties
     refund: dict[str, Any] = {
         "type": "OrderRefunded",
@@ -106,7 +116,9 @@ def _refund(call: Call) -> dict[str, Any]:
         "refund_id": text(given, "refund_id") or call.message_id,
         "reason": code(text(given, "refund_reason", "reason")),
     }
-    amount = _first_number(given, "refund_amount", "total_value", "total", "revenue")
+    amount = number(given, _P, "refund_amount")
+    if amount is None:
+        amount = _net(given, "total_value", "total")
     if amount is None and not given.get("products"):
         return refund
     paid_in = currency(given, _P)

@@ -234,6 +234,12 @@ def test_currency_may_be_small_but_must_be_known() -> None:
         ({"total": 24.9, "products": PRODUCTS}, 2490),
         ({"products": PRODUCTS}, 2 * 5990 + 2490),
         ({"total": 5400, "currency": "JPY"}, 5400),
+        ({"total": 65, "shipping": 5, "tax": 10}, 6500 - 500 - 1000),
+        ({"total_value": 65, "tax": "10"}, 6500 - 1000),
+        ({"total": 130, "subtotal": 110, "shipping": 10, "tax": 20}, 11000),
+        ({"total": 130, "revenue": 100, "subtotal": 110, "shipping": 10, "tax": 20}, 10000),
+        ({"refund_amount": 65, "revenue": 100, "shipping": 5, "tax": 10}, 6500),  # said of what went back, in whole
+        ({"total": 5, "shipping": 5, "products": PRODUCTS}, 0),  # nothing but the shipping
     ],
 )
 def test_a_refund_is_of_its_amount_else_its_products_else_the_whole(
@@ -242,6 +248,17 @@ def test_a_refund_is_of_its_amount_else_its_products_else_the_whole(
     refund = said(track("Order Refunded", {"order_id": "100234", "currency": "EUR", **properties}))
     assert refund.get("amount_minor") == amount_minor
     assert ("currency" in refund) == (amount_minor is not None)
+
+
+def test_a_refund_is_lessened_by_shipping_and_tax_as_its_order_is() -> None:
+    told = {"order_id": "100234", "currency": "EUR", "total": 130, "shipping": 10, "tax": 20}
+    order, refund = said(track("Order Completed", told)), said(track("Order Refunded", told))
+    assert order["revenue_minor"] == refund["amount_minor"] == 13000 - 1000 - 2000
+
+
+def test_a_refund_of_less_than_its_shipping_and_tax_is_refused() -> None:
+    call = track("Order Refunded", {"order_id": "1", "currency": "EUR", "total": 10, "shipping": 5, "tax": 6})
+    assert refusal_of(call).reason is Reason.SCHEMA_VIOLATION
 
 
 def test_a_refund_may_name_itself_and_snowplows_names_are_read_too() -> None:

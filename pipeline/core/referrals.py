@@ -149,7 +149,7 @@ def told_on(
         return after, (), ()
     to, was = referrer_of(after), referrer_of(before) if before is not None else ""
     currency = event.currency if isinstance(event, logged.ReferralCredited) else after.currency
-    teller = _Teller(customer_id, event, currency)
+    teller = _Teller(customer_id, event, currency, after.brought_told_minor)
     brought = after.brought_told_minor if to == was else 0
     if to and (to != was or before is None or after.ledger is not before.ledger):
         brought = ledgers.worth_of(after.ledger).brought_minor
@@ -172,11 +172,17 @@ def referrer_of(profile: Profile) -> str:
 
 
 class _Teller:
-    """Puts together what one event makes a customer tell."""
+    """Puts together what one event makes a customer tell.
 
-    __slots__ = ("_currency", "_event", "_me", "_own_id", "notes", "told")
+    A publisher may send several versions of an order, or several refunds, under one event id. So that equal
+    differences of theirs are not taken for one, their ids are also made of the event's date and of what the customer
+    had told before.
+    """
 
-    def __init__(self, customer_id: str, event: logged.CustomerEvent, currency: str) -> None:
+    __slots__ = ("_cause", "_currency", "_event", "_me", "_own_id", "notes", "told")
+
+    def __init__(self, customer_id: str, event: logged.CustomerEvent, currency: str, told_minor: int) -> None:
+        self._cause = f"{event.source}\0{event.id}\0{event.occurred_at.isoformat()}\0{told_minor}"
         self._currency = currency
         self._own_id = customer_id
         self._me = short_mark(customer_id)
@@ -188,7 +194,7 @@ class _Teller:
         """Tell a referrer of an amount that came by this path, unless they are on it, or too far."""
         if not to or not amount_minor or len(path) >= DEPTH_MAX or short_mark(to) in path:
             return
-        key = f"{self._event.source}\0{self._event.id}\0{to}\0{path}\0{amount_minor}\0{len(self.told)}"
+        key = f"{self._cause}\0{to}\0{path}\0{amount_minor}\0{len(self.told)}"
         event = logged.ReferralCredited(
             id=trigger_id(self._own_id, "referral_credited", key, 1), source=SOURCE,
             occurred_at=self._event.occurred_at, received_at=self._event.received_at, simulated=self._event.simulated,

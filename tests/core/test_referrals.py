@@ -76,6 +76,40 @@ def test_what_was_brought_before_the_friend_was_known_is_credited_then(late: boo
     assert (worth(driver, "b"), worth(driver, "a")) == (400, 40)
 
 
+def test_equal_differences_told_under_one_event_id_are_two() -> None:
+    """An order of 100.00, then 200.00, 100.00, 200.00 and 300.00: 40.00 of margin more or less with each word."""
+    words = [
+        order(on, "A", amount, id="order-A") for on, amount in enumerate((10_000, 20_000, 10_000, 20_000, 30_000), 1)
+    ]
+    told = [("a", refers(0, "b")), *(("b", word) for word in words)]
+    driver = lived(*told)
+    assert driver.profiles["a"].credited_minor == (30_000 * 4 // 10, 0, 0)
+    assert lived(*told, *told[1:]).profiles == driver.profiles, "told again, it is nothing new"
+    driver = lived(*told, ("b", refund(9, "A", "R")))
+    assert driver.profiles["a"].credited_minor == (0, 0, 0)
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_two_equal_refunds_told_under_one_event_id_both_go_back(later: int) -> None:
+    driver = lived(
+        ("a", refers(0, "b")), ("b", order(1, "A", 10_000)),
+        ("b", refund(2, "A", "R1", 2_500, id="A")), ("b", refund(2 + later, "A", "R2", 2_500, id="A")),
+    )  # fmt: skip
+    assert driver.profiles["a"].credited_minor == ((10_000 - 2 * 2_500) * 4 // 10, 0, 0)
+
+
+def test_what_a_log_tells_is_derived_from_it_alone() -> None:
+    def told() -> list[str]:
+        driver = Driver(RULES)
+        driver.feed(said(logged.CustomerReferred, 0, referrer_id="a", referral_id="f"), "b")
+        for on, amount in ((1, 10_000), (2, 20_000)):
+            driver.feed(order(on, "A", amount, id="A"), "b")
+        return [each.event.id for each in driver.told]
+
+    assert told() == told()
+    assert len(set(told())) == 2
+
+
 def test_who_had_bought_before_was_not_sent_by_anybody() -> None:
     driver = lived(("b", order(0, "A", 10_000)), ("a", refers(1, "b")))
     assert worth(driver, "a") == 0

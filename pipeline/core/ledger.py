@@ -70,10 +70,11 @@ def _version(order: Order) -> tuple[int, int, int, int, str, int, int]:
 def _of_version(before: Order, entry: Order, purchased_at: int) -> Order:
     """The entry with what a version says; what is known besides (delivered, asked, costs) stays."""
     version_at = entry.version_at or entry.purchased_at
+    arrived_at = (before.arrived_at or before.purchased_at) if before.known else entry.arrived_at
     return replace(
         before, purchased_at=purchased_at, version_at=0 if version_at == purchased_at else version_at,
         revenue_minor=entry.revenue_minor, discount_minor=entry.discount_minor,
-        arrived_at=before.arrived_at or _dated(before), margin_minor=entry.margin_minor,
+        arrived_at=arrived_at, margin_minor=entry.margin_minor,
         commission_minor=entry.commission_minor, content=entry.content, paid_currency=entry.paid_currency, known=1,
         categories=entry.categories, paid_minor=entry.paid_minor, offer=max(before.offer, entry.offer),
     )  # fmt: skip
@@ -283,10 +284,6 @@ def folded(ledger: Ledger, *, as_of: int, window_days: int, first_tick_at: int, 
     if first_tick_at and ledger.refunds:
         ledger = _without_stale_orphans(ledger, settled, arrived, first_tick_at)
     return ledger
-
-
-def _dated(order: Order) -> int:
-    return order.purchased_at or order.version_at
 
 
 def _told_last(order: Order) -> int:

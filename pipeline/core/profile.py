@@ -117,7 +117,7 @@ class Order(_Versioned, frozen=True):
     revenue_minor: int = 0
     discount_minor: int = 0
     arrived_at: int = 0
-    """When the first word of it came; 0: at its own date, or before the first Tick."""
+    """When the order came; while not known, the latest word of it. 0: at its own date, or before the first Tick."""
     known: int = 0
     cancelled: int = 0
     delivered_at: int = 0

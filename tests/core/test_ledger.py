@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 from random import Random
 
@@ -270,6 +271,27 @@ def test_thirty_days_of_a_wait_begin_when_its_last_word_arrived() -> None:
     assert settled(ledger, 114).orders
     assert settled(ledger, 115).orders == ()
     assert settled(with_delivery(ledger, 1, at=seconds(0), arrived_at=seconds(20)), 114).orders
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        lambda ledger: with_delivery(ledger, 1, at=seconds(5), arrived_at=0),
+        lambda ledger: with_cost(ledger, 1, at=seconds(5), amount_minor=5, arrived_at=0),
+        lambda ledger: with_cancellation(ledger, 1, at=seconds(5), arrived_at=0),
+    ],
+)
+def test_thirty_days_of_an_order_begin_when_it_came_itself_whatever_was_said_of_it_before(
+    word: Callable[[Ledger], Ledger],
+) -> None:
+    """Delivered on day 5; the order of day 0 comes on day 85, and again, and may change until day 115."""
+    for told in permutations((lambda ledger: bought(ledger, 1, 0, arrived=85), word)):
+        ledger = EMPTY
+        for each in told:
+            ledger = each(ledger)
+        ledger = bought(bought(ledger, 1, 0, arrived=90), 1, 1, arrived=91)
+        assert settled(ledger, 85 + 29.9).orders
+        assert settled(ledger, 85 + 30).orders == ()
 
 
 def test_an_order_is_not_let_in_again_by_the_place_a_late_delivery_held() -> None:

@@ -3,8 +3,8 @@
 The ledger is a set: entries keyed by the marks of order ids, and of refund ids within an order. Its value is computed
 from the set, so the same set in any order of arrival, any entry any number of times, is the same value. An entry folds
 into totals when the refund window has passed since it occurred and 30 days since it arrived. What is not in the ledger
-comes too late to be told from a repetition, and is refused, if it is dated at or before `folded_through_at`, or
-whatever its date if it is of an order whose mark is among the latest folded ones.
+and of no order that is comes too late to be told from a repetition, and is refused, if it is dated at or before
+`folded_through_at`, or whatever its date if it is of an order whose mark is among the latest folded ones.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
             if _refund_version(entry) <= _refund_version(before):
                 return ledger
             return replace(ledger, refunds=tuple(entry if each is before else each for each in ledger.refunds))
-    _need_in_time(ledger, entry.order, entry.refunded_at)
+    order = find(ledger, entry.order)
+    if order is None or not order.known:  # all that went back of an order that is there is there too
+        _need_in_time(ledger, entry.order, entry.refunded_at)
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 

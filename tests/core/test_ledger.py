@@ -300,6 +300,27 @@ def test_an_order_is_not_let_in_again_by_the_place_a_late_delivery_held() -> Non
         bought(ledger, 1, 0)
 
 
+def test_a_refund_of_an_order_that_may_still_change_counts_whatever_has_folded_since() -> None:
+    """B of day 50 has folded; A of day 0 came on day 120, so until day 150 a refund of day 40 can be told of it."""
+    ledger = bought(settled(bought(EMPTY, 2, 50), 140), 1, 51, arrived=120)
+    ledger = with_order(ledger, Order(1, seconds(0), seconds(0), 100, known=1))
+    assert (ledger.folded_through_at, find(ledger, 1) is not None) == (seconds(50), True)
+    for _ in range(2):  # told again, it is the same refund
+        ledger = returned(ledger, 7, 1, 40, 30)
+        assert totals(ledger) == (2, 200, 30, 0)
+    with pytest.raises(TooOld):
+        returned(ledger, 8, 2, 40, 30)
+    with pytest.raises(TooOld):
+        returned(ledger, 8, 3, 40, 30)
+    waiting = with_delivery(ledger, 4, at=seconds(51), arrived_at=0)
+    with pytest.raises(TooOld):
+        returned(waiting, 8, 4, 40, 30)
+    gone = settled(ledger, 200)
+    assert (gone.orders, gone.refunds, totals(gone)) == ((), (), (2, 200, 30, 0))
+    with pytest.raises(TooOld):
+        returned(gone, 7, 1, 40, 30)
+
+
 def test_an_order_later_than_what_is_folded_is_taken_however_late_it_comes() -> None:
     ledger = bought(settled(bought(EMPTY, 1, 0), 90), 2, 1, arrived=90)
     assert totals(ledger) == (2, 200, 0, 0)

@@ -118,7 +118,10 @@ def together(remarks: Sequence[Remark], currency: str) -> list[str]:
 
 
 def costs_told(settings: Settings) -> Iterator[shop_costs.ShopCost]:
-    """Every cost once, in its latest word."""
+    """Every cost once, in the word of it that arrived last.
+
+    Not in the one dated latest: compaction keeps the last, at some time, and a sum must not depend on when.
+    """
     latest: dict[bytes, bytes] = {}
     for record in scan(settings, topics.SHOP_COSTS):
         if record.value is None:

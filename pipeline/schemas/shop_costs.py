@@ -10,7 +10,7 @@ from msgspec import Meta
 
 
 class ShopCost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One cost, in the shop's currency. Told again under its id, the later word counts."""
+    """One cost, in the shop's currency. Of words told under one id the last to arrive counts, whatever its date."""
 
     department: Annotated[str, Meta(description="Who spent it: marketing, sales or service.")]
     amount_minor: Annotated[int, Meta(description="How much; below zero takes an earlier cost back.")]

@@ -174,16 +174,16 @@ def cpa(controls: Controls, channel: str, month: str) -> Cpa | None:
 
 @lru_cache(maxsize=CPAS_KEPT)
 def cpa_from(mine: tuple[int, int], all_of_them: tuple[int, int], prior: int) -> Cpa:
-    """The same from (spend, parts won) of a channel and of all, of which something must have been won."""
+    """The same from (spend, parts won) of a channel and of all, of which something must have been won.
+
+    Spend below zero, of which more was taken back than told, has an interval that lies below zero.
+    """
     spend, parts = all_of_them
     money = mine[0] * parts + prior * spend * WHOLE  # both times `parts`, to stay whole
     acquired = mine[1] + prior * WHOLE
     count = acquired / WHOLE
-    return Cpa(
-        rounded(money * WHOLE, acquired * parts),
-        round(money / parts / _gamma_quantile(count, NINE_IN_TEN)),
-        round(money / parts / _gamma_quantile(count, -NINE_IN_TEN)),
-    )
+    ends = [round(money / parts / _gamma_quantile(count, z)) for z in (NINE_IN_TEN, -NINE_IN_TEN)]
+    return Cpa(rounded(money * WHOLE, acquired * parts), min(ends), max(ends))
 
 
 def _gamma_quantile(shape: float, z: float) -> float:

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.acquisition import WHOLE, Cpa, _gamma_quantile, channel_costs, cohort_month, cpa, shares, won_by
+from pipeline.core.acquisition import (
+    WHOLE,
+    Cpa,
+    _gamma_quantile,
+    channel_costs,
+    cohort_month,
+    cpa,
+    cpa_from,
+    shares,
+    won_by,
+)
 from pipeline.core.controls import adopt
 from pipeline.core.explain import explained
 from pipeline.core.policy import Policy
@@ -239,6 +249,22 @@ def test_of_what_nobody_told_there_is_no_cost_per_acquisition() -> None:
     # 21 acquisitions' worth at 1.00: chi-square of 42 degrees has its 5 % and 95 % points at 28.144 and 58.124.
     expected = Cpa(100, round(2_100 / 58.124 * 2), round(2_100 / 28.144 * 2))
     assert cpa(adopt(Driver().controls, revised("search", 100, 1)), "search", "2026-01") == expected
+
+
+def test_the_interval_of_spend_below_zero_is_that_of_as_much_spent_turned_round() -> None:
+    controls = adopt(Driver().controls, revised("search", -100, 1))
+    # The same points of chi-square as above: the dearest acquisition is now the one that brings the least back.
+    expected = Cpa(-100, round(-2_100 / 28.144 * 2), round(-2_100 / 58.124 * 2))
+    assert cpa(controls, "search", "2026-01") == expected
+
+
+@STEADY
+@given(st.integers(-20_000, 20_000), st.integers(-20_000, 20_000), st.integers(0, 50 * WHOLE), st.integers(5, 1_000))
+def test_an_estimate_lies_in_its_interval_whatever_was_spent_or_taken_back(
+    mine: int, others: int, parts: int, prior: int
+) -> None:
+    found = cpa_from((mine, parts), (mine + others, parts + 10 * WHOLE), prior)
+    assert found.low_minor <= found.estimate_minor <= found.high_minor
 
 
 # -- shown ------------------------------------------------------------------------------------------------------------

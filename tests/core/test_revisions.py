@@ -127,6 +127,10 @@ def test_when_all_places_are_taken_the_latest_month_has_the_last_one() -> None:
     assert [each for each in found.remarks if each.odd is Odd.TOO_MANY] == [
         Remark(Odd.TOO_MANY, "search", months[SCOPES_MAX - 1], 5)
     ]
+    newest = ("search", "2999-12")
+    later = counted(after(controls, found), {newest: 10**9}, won={newest: 1}, on=61)
+    assert Remark(Odd.TOO_MANY, *newest, 10**9) in later.remarks, "who has a place keeps it, whatever the month"
+    assert newest[1] not in {each.cohort_month for each in later.revisions}
 
 
 def test_a_revision_dated_by_a_clock_that_was_ahead_does_not_stand_for_ever() -> None:

@@ -1,7 +1,7 @@
 """What one order is worth "once": what it leaves, and what getting it cost, after everything given back of it.
 
 Rates (margin, commission, handling of a return) are those of the policy in force when the order or the refund arrived;
-a later policy revalues nothing. Margin rates are of the price before discount. So a discount costs its whole self, and
+a later policy revalues neither. Margin rates are of the price before discount. So a discount costs its whole self, and
 stands among the costs; the goods cost what they cost.
 """
 

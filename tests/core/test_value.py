@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from msgspec.structs import astuple, replace
 
 from pipeline.core import ledger as ledgers
+from pipeline.core.acquisition import WHOLE
 from pipeline.core.door import Admitted, Shop, admit
 from pipeline.core.explain import explained
 from pipeline.core.marks import mark
 from pipeline.core.money import portion, rounded
 from pipeline.core.profile import KINDS_MAX
 from pipeline.core.rates import read_rates
+from pipeline.core.referrals import referral_value_minor
 from pipeline.core.value import NOTHING as NO_VALUE
 from pipeline.core.value import Value, value
 from pipeline.core.worth import NOTHING, Worth, worth
@@ -265,13 +267,49 @@ def test_commission_is_what_the_order_says_else_the_policys_rate_and_none_withou
     assert after(order(0, "A", 10_000)).commission_cost_minor == 0
 
 
-def test_a_later_policy_revalues_nothing_and_an_order_told_again_stays_as_it_was() -> None:
+def test_a_later_policy_revalues_no_order_and_an_order_told_again_stays_as_it_was() -> None:
     driver = live([order(0, "A", 10_000), said(logged.EmailDelivered, 0, email_id="m")], Driver(RATES))
     driver.control(adopted(policy(value__margin_permille=900, value__email_cost_per_thousand_minor=999_000), 1))
     driver.feed(order(0, "A", 10_000))
     driver.feed(order(2, "B", 1_000))
     assert value(driver.profiles["c"], driver.controls).margin_minor == 3_000 + 900
     assert driver.profiles["c"].sends_milli == 150
+
+
+def test_a_later_policy_shares_and_weighs_the_past_anew_and_spend_follows_with_the_next_revision() -> None:
+    """Two channels won two customers; one spent 100.00, one 5.00. The parts counted are still the old policy's."""
+    touched = [said(logged.TouchRecorded, 0, channel="ad"), said(logged.TouchRecorded, 1, channel="seo")]
+    brought = said(logged.ReferralCredited, 3, path=(7,), amount_minor=1_000)
+    driver = live(
+        [*touched, order(2), brought], Driver(policy(value__attribution="last", value__referral_share_permille=100))
+    )
+
+    def revise(channel: str, spend_minor: int, parts: int, on: float) -> None:
+        driver.control(
+            logged.ChannelCostRevised(
+                revised_at=day(on),
+                channel=channel,
+                cohort_month="2026-01",
+                version=int(on),
+                spend_minor=spend_minor,
+                acquisitions=2,
+                shares=parts,
+            )
+        )
+
+    def figures() -> tuple[int, int]:
+        profile = driver.profiles["c"]
+        found = value(profile, driver.controls)
+        return found.channel_cost_minor, referral_value_minor(profile, driver.controls.policy.value)
+
+    revise("ad", 10_000, WHOLE, 4)  # the other customer was won by `ad` alone, this one by `seo`
+    revise("seo", 500, WHOLE, 4)
+    assert figures() == (500, 1_000 // 10)
+    driver.control(adopted(policy(value__attribution="first", value__referral_share_permille=500), 5))
+    assert figures() == (10_000, 1_000 // 2), "of 105.00 spent this one and the other are charged 200.00 in all"
+    revise("ad", 10_000, 2 * WHOLE, 6)
+    revise("seo", 500, 0, 6)
+    assert figures() == (10_000 // 2, 1_000 // 2)
 
 
 def test_a_correction_within_the_same_second_counts_whichever_word_comes_first() -> None:

@@ -410,7 +410,7 @@ class ReferralMade(Inbound):
     model_config = ConfigDict(json_schema_extra=_needs_currency("reward_minor"))
 
     type: Literal["ReferralMade"]
-    referral_id: Id = Field(description="The referral, unique in its source.")
+    referral_id: Id = Field(description="The referral, unique in the shop.")
     referred_customer_id: Id | None = Field(None, description="The friend, by the publisher's own customer id.")
     referred_email: Email | None = Field(None, description="The friend's address: looked up, never kept.")
     code: Id | None = Field(None, description="The code they passed on.")

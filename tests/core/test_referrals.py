@@ -133,6 +133,13 @@ def test_a_referral_told_again_names_its_friend_and_counts_once() -> None:
     assert worth(lived(("a", refers(6, "b")), ("b", order(5, "A", 10_000))), "a") == 0
 
 
+def test_a_referral_is_known_by_its_id_in_the_whole_shop_whichever_source_tells_it() -> None:
+    told = refers(0, "b", "1", reward_minor=500)
+    driver = lived(("a", told), ("a", replace(told, source="app", id="other", reward_minor=300)))
+    assert driver.profiles["a"].retention_cost_minor == 500
+    assert len(driver.profiles["a"].referrals) == 1
+
+
 @pytest.mark.parametrize(("first", "again"), [("b", "b"), (None, "b"), ("b", None)])
 def test_a_referral_told_again_has_its_earliest_date_whichever_word_comes_first(
     first: str | None, again: str | None

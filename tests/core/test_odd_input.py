@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pipeline.core.acquisition import shares
 from pipeline.core.door import AHEAD_MAX, Refusal, Shop, admit
 from pipeline.core.policy import Policy
 from pipeline.core.rates import read_rates
@@ -215,6 +216,77 @@ CASES: dict[str, tuple[Callable[[], Found], Found]] = {
         Found(["too_old"], 6_000),
     ),
 }  # fmt: skip
+
+
+def channels(*told: Any) -> Found:
+    """The channels that won a customer."""
+    driver = Driver(PLAIN)
+    for each in told:
+        driver.feed(each)
+    return Found([str(note.reason) for note in driver.notes], sorted(shares(driver.profiles["c"], PLAIN.value)))
+
+
+def rewards(*told: Any) -> Found:
+    """What was given for those a customer sent."""
+    reasons, worth_now = of_customer(*told)
+    return Found(reasons, worth_now.marketing_cost_minor)
+
+
+def paths(friends: int) -> Found:
+    """What two referrers of b are credited with in all, the earlier one known last; b sent so many, who brought 40.00.
+
+    The first of them gives all of it back.
+    """
+    sent = [("b", refers(6 + each / 100, f"f{each}", f"f{each}")) for each in range(friends)]
+    bought = [(f"f{each}", order(10 + each / 100, f"O{each}", 10_000)) for each in range(friends)]
+    driver = lived(("late", refers(5, "b")), *sent, *bought, ("f0", refund(20, "O0", "R")), ("early", refers(1, "b")))
+    return Found(
+        [str(note.reason) for note in driver.notes],
+        tuple(sum(driver.profiles[who].credited_minor) for who in ("late", "early")),
+    )
+
+
+OPENED = [said(logged.EmailOpened, 2 + on / 100, email_id="m") for on in range(32)]
+REWARDED = [refers(1 + on / 100, None, f"r{on}", reward_minor=1) for on in range(32)]
+TOUCHES = [said(logged.TouchRecorded, on, channel=f"c{on:02}") for on in range(17)]
+FOLDING = [*(order(on / 100, f"O{on}", 10) for on in range(18)), passing(140)]
+
+FORGOTTEN: dict[str, tuple[Callable[[], Found], Found]] = {
+    "a cost told again after 31 events": (lambda: sales(spent(100), *OPENED[:31], spent(100)), Found([], 100)),
+    "a cost told again after 32 events": (lambda: sales(spent(100), *OPENED, spent(100)), Found([], 200)),
+    "a referral told again after 31 with a reward": (
+        lambda: rewards(refers(0, None, reward_minor=500), *REWARDED[:31], refers(0, None, reward_minor=500)),
+        Found([], 500 + 31),
+    ),
+    "a referral told again after 32 with a reward": (
+        lambda: rewards(refers(0, None, reward_minor=500), *REWARDED, refers(0, None, reward_minor=500)),
+        Found([], 2 * 500 + 32),
+    ),
+    "an order told anew after 15 others have folded since": (
+        lambda: margin(*FOLDING, order(141, "O2", 10)), Found(["too_old"], 18 * 10)
+    ),
+    "an order told anew after 16 others have folded since": (
+        lambda: margin(*FOLDING, order(141, "O1", 10)), Found([], 19 * 10)
+    ),
+    "an earlier purchase after sixteen touches": (
+        lambda: channels(*TOUCHES[:16], order(20), order(0.5, "B")), Found([], ["c00"])
+    ),
+    "an earlier purchase after seventeen touches": (
+        lambda: channels(*TOUCHES, order(20), order(0.5, "B")), Found([], [])
+    ),
+    "another referrer of who has sixteen paths": (lambda: paths(16), Found([], (0, 15 * 4_000))),
+    # The latest sixteen: fifteen friends, and what the first gave back. Their 40.00 and another's stay behind.
+    "another referrer of who has seventeen, the first given back after it was let go": (
+        lambda: paths(17), Found([], (2 * 4_000, (15 - 1) * 4_000))
+    ),
+}  # fmt: skip
+"""What no reason is given for: the last that is remembered, and the first that is not."""
+
+
+@pytest.mark.parametrize("case", FORGOTTEN)
+def test_what_is_forgotten_counts_as_the_page_says_and_has_no_reason(case: str) -> None:
+    came, expected = FORGOTTEN[case]
+    assert came() == expected
 
 
 @pytest.mark.parametrize("case", CASES)

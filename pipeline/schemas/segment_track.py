@@ -107,7 +107,8 @@ def _items(given: Fields, paid_in: str) -> list[dict[str, Any]]:
 def _refund(call: Call) -> dict[str, Any]:
     """With an amount or products, that much; with `order_id` alone, all that is left.
 
-    `refund_amount` is taken for what it says; other amounts are told as an order's are, and lessened as they are.
+    `refund_amount` is taken for what it says; other amounts are told as an order's are, and lessened as they are. A
+    revenue above the total is the whole order's, told beside what went back.
     """
     given = call.properties
     refund: dict[str, Any] = {
@@ -118,7 +119,8 @@ def _refund(call: Call) -> dict[str, Any]:
     }
     amount = number(given, _P, "refund_amount")
     if amount is None:
-        amount = _net(given, "total_value", "total")
+        told = (_net(given, "total_value", "total"), _first_number(given, "total_value", "total"))
+        amount = min((each for each in told if each is not None), default=None)
     if amount is None and not given.get("products"):
         return refund
     paid_in = currency(given, _P)

@@ -238,6 +238,7 @@ def test_currency_may_be_small_but_must_be_known() -> None:
         ({"total_value": 65, "tax": "10"}, 6500 - 1000),
         ({"total": 130, "subtotal": 110, "shipping": 10, "tax": 20}, 11000),
         ({"total": 130, "revenue": 100, "subtotal": 110, "shipping": 10, "tax": 20}, 10000),
+        ({"total": 30, "revenue": 100}, 3000),  # the whole order's revenue beside what went back
         ({"refund_amount": 65, "revenue": 100, "shipping": 5, "tax": 10}, 6500),  # said of what went back, in whole
         ({"total": 5, "shipping": 5, "products": PRODUCTS}, 0),  # nothing but the shipping
     ],

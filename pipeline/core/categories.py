@@ -47,7 +47,7 @@ class Buys(msgspec.Struct, frozen=True, gc=False):
     quarters: tuple[int, ...]
     older: int
     last_day: int
-    """The day of the last one; of folded ones the last day of their quarter."""
+    """The day of the last one; of folded ones the last of their quarter on which any of them may have been."""
     orders: int
     """In all."""
     weight: float
@@ -234,22 +234,27 @@ def bought(profile: Profile, today: int, zone: str) -> Bought:
         days.append(day)
         for place in places_of(order.categories):
             by_place[place].append(day)
-    in_all = buys(needs.settled, needs.settled_older, days, needs.quarter, today)
+    folded_at = profile.ledger.folded_last_at
+    through = min(today, day_of(folded_at, zone)) if folded_at else today
+    in_all = buys(needs.settled, needs.settled_older, days, needs.quarter, through)
     found = {}
     for category, own_days in zip(needs.categories, by_place, strict=True):
-        one = buys(category.quarters, category.older, own_days, needs.quarter, today)
+        one = buys(category.quarters, category.older, own_days, needs.quarter, through)
         if one.orders:
             found[category.name] = one
     return Bought(in_all, found, today)
 
 
-def buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, today: int) -> Buys:
-    """Folded purchases by quarter (`quarter` first), those before, and the days of others, put together."""
+def buys(folded: Sequence[int], older: int, days: Iterable[int], quarter: int, through: int) -> Buys:
+    """Folded purchases by quarter (`quarter` first), those before, and the days of others, put together.
+
+    No folded one is of a later day than `through`.
+    """
     quarters = [*folded, *(0,) * (QUARTERS_KEPT - len(folded))]
     last = 0
     for place, count in enumerate(folded):
         if count:
-            last = min((quarter - place + 1) * QUARTER_DAYS - 1, today)
+            last = min((quarter - place + 1) * QUARTER_DAYS - 1, through)
             break
     for day in days:
         last = max(last, day)

@@ -334,7 +334,9 @@ class CategoryAffinity(Outbound):
     category: str = Field(description="Which: at most 32 characters of its name, `>` written as `/`.")
     share_fraction: float = Field(ge=0, le=1, description="Its part of what they buy, lately bought counting more.")
     orders: int = Field(ge=1, description="Orders of it, as far as they are remembered.")
-    last_on: date | None = Field(description="The last one; of folded ones to the quarter; none if longer ago.")
+    last_on: date | None = Field(
+        description="The last one; of folded ones the latest day of their quarter that it may be; none if longer ago."
+    )
     stale: bool = Field(description="Not bought for a year: shown, and not used.")
 
 

@@ -13,6 +13,7 @@ from pipeline.core import affinity
 from pipeline.core.affinity import Affinity, from_parameters, next_best
 from pipeline.core.categories import Bought, Buys, breadth, code, shift
 from pipeline.core.controls import INITIAL, adopt, from_entries, to_entries
+from pipeline.core.days import date_of, day_of
 from pipeline.core.profile import CATEGORIES_MAX
 from pipeline.schemas import logged
 from tests.core.builders import cancelled, day, order, policy, refund, seconds
@@ -372,3 +373,24 @@ def test_an_order_that_was_none_makes_nobody_buy_in_more_categories(void: Any) -
         counted.append(breadth(driver.profiles["c"].needs, driver.profiles["c"].ledger))
     assert counted == [4, 1, 1]
     assert not driver.profiles["c"].ledger.orders, "folded"
+
+
+def test_who_buys_so_often_that_orders_fold_early_is_offered_what_they_have_not_just_bought() -> None:
+    """Shoes once, 55 days ago, then socks twice a day, the last 17 days ago: neither is just bought, by the 14 days."""
+    driver = Driver()
+    driver.tick(day(0))
+    driver.control(
+        logged.ModelFitted(fitted_at=day(0), scope=affinity.SCOPE, parameters={">shoes": 0.5, ">socks": 0.1})
+    )
+    driver.feed(order(25, "first", **lines("shoes")))
+    for number in range(75):
+        on = 25.5 + number / 2
+        driver.tick(day(on))
+        driver.feed(order(on, f"order {number}", **lines("socks")))
+    driver.tick(day(80))
+    ledger = driver.profiles["c"].ledger
+    assert ledger.folded_orders > 0
+    found = shown(driver)
+    assert [each["category"] for each in found["next_best"]] == ["socks", "shoes"]
+    (last_on,) = {each["last_on"] for each in found["affinity"] if each["category"] == "shoes"}
+    assert last_on == date_of(day_of(ledger.folded_last_at, "UTC"))

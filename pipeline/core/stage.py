@@ -80,7 +80,11 @@ def is_need_stale(profile: Profile, policy: Policy) -> bool:
     """Whether what we knew of their needs was too old to be used when they last answered, naming none."""
     if profile.dealings.need_met_at:
         return False
-    before = max((at for at in _confirmed(profile) if at <= profile.answered_at), default=0)
+    *said, bought_at = _confirmed(profile)
+    if bought_at > profile.answered_at:  # and before that, as far as days are kept
+        bought = ledgers.history(profile.ledger, policy.shop.time_zone)
+        bought_at = max((at for at, _ in bought if at <= profile.answered_at), default=0)
+    before = max((at for at in (*said, bought_at) if at <= profile.answered_at), default=0)
     return profile.answered_at - before >= _life_seconds(policy)
 
 

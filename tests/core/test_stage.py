@@ -385,3 +385,18 @@ def test_a_move_tells_when_it_may_be_taken_back() -> None:
     assert (fallen.stage, stages.reason(fallen)) == (Stage.BASIC, "evidence_gone")
     assert stages.may_rise_at(fallen, DEFAULT) == fallen.stage_since_at + 30 * DAY_SECONDS
     assert fallen.stage_since_at > seconds(91)
+
+
+LINES = (logged.Item(product_id="p", category="shoes"),)
+
+
+@pytest.mark.parametrize("more", [(), (700,)], ids=["no later purchase", "a later purchase"])
+def test_what_was_bought_before_an_answer_bears_it_whatever_is_bought_after_it(more: tuple[int, ...]) -> None:
+    """The need was bought on day 300 and answered on day 500, within a year; who they are is known since day 710."""
+    driver = Driver()
+    told = [*(order(on, f"order of day {on}", items=LINES) for on in (0, 300, *more)), opened(500)]
+    for event in sorted([*told, said(logged.CustomerIdentified, 710)], key=lambda each: each.occurred_at):
+        driver.tick(event.occurred_at)
+        driver.feed(event)
+    assert driver.profiles["c"].ledger.folded_orders == 2
+    assert driver.profiles["c"].stage == Stage.BASIC

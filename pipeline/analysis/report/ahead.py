@@ -89,10 +89,15 @@ def share_ahead(so_far: Counted, past: Sequence[Counted], whole_ahead: float) ->
     whole = so_far.whole + whole_ahead
     if not known or not whole:
         return None
-    chance = part / known
+    chance = _held(part / known)
     expected = (so_far.part + whole_ahead * chance) / whole
     by_chance = whole_ahead * chance * (1 - chance) * (1 + whole_ahead / known)
     return _within(expected, NINE_IN_TEN * sqrt(by_chance + (whole_ahead * drift(past)) ** 2) / whole)
+
+
+def _held(chance: float) -> float:
+    """Within 0 and 1, where adding up fractions may have left it a bit above or below."""
+    return max(0.0, min(1.0, chance))
 
 
 def _within(share: float, error: float) -> Band:

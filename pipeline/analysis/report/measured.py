@@ -40,9 +40,13 @@ def _satisfied(shop: Shop, number: int) -> Counted:
 
 def satisfied_apart(shop: Shop, number: int) -> tuple[Counted, Counted]:
     """The same of those whose complaint was open when the period began, and of all others."""
-    whole = _satisfied(shop, number)
-    before = Counted(shop.tally.score_micro["complaining", number] / MICRO, people(shop, "complaining", number))
-    return before, Counted(whole.part - before.part, whole.whole - before.whole)
+    micro, heard, complaining = (
+        shop.tally.score_micro,
+        people(shop, "heard", number),
+        people(shop, "complaining", number),
+    )
+    of_all, of_these = micro["heard", number], micro["complaining", number]
+    return Counted(of_these / MICRO, complaining), Counted((of_all - of_these) / MICRO, heard - complaining)
 
 
 def _kept(shop: Shop, number: int) -> Counted:

@@ -106,6 +106,31 @@ def test_complaints_from_before_are_no_sign_of_who_is_still_to_be_heard() -> Non
     assert may["forecast"] == pytest.approx(april, abs=0.02)
 
 
+def test_who_says_ten_of_ten_beside_complaints_that_stay_open_is_forecast_as_any_other() -> None:
+    """Two complaints of February stay open, whose people say 9 of 10 in March, on the 8th; three others say 10 of 10.
+
+    On the 12th the complaint weighs 0.8, the survey four days less than 1; of the three, ever more will say 10 of 10.
+    """
+    told: list[Told] = [(f"c{number}", order(1, f"o{number}")) for number in range(5)]
+    told += [(f"c{number}", ticket(40, f"t{number}")) for number in (3, 4)]
+    for number in range(5):
+        score = 10.0 if number < 3 else 9.0
+        survey = said(logged.SurveyAnswered, 66, survey_id="s", kind="csat", score=score, score_max=10.0)
+        told.append((f"c{number}", survey))
+    march = goals(told, first=date(2026, 3, 1), last=date(2026, 3, 31))["2026-03 (not over)", "satisfaction"]
+    survey_weight = 2 ** (-4 / 180)
+    theirs = (survey_weight * 0.9 + 0.8 * 0.1) / (survey_weight + 0.8)
+    assert march["actual"] == pytest.approx((3 + 2 * theirs) / 5, abs=2e-6)
+    ahead = 3 * 31 / 12
+    assert march["forecast"] == pytest.approx((ahead + 2 * theirs) / (ahead + 2), abs=2e-6)
+
+
+def test_a_share_of_fractions_that_add_up_to_a_bit_more_than_all_is_all() -> None:
+    tenths = [Counted(0.1, 0.1)] * 3
+    assert sum(each.part for each in tenths) > 0.3, "as floats add"
+    assert share_ahead(Counted(0.0, 0.0), [Counted(sum(each.part for each in tenths), 0.3)], 10) == (1.0, 1.0, 1.0)
+
+
 def test_what_nobody_has_said_or_done_is_no_figure() -> None:
     rows = goals([("a", order(2, "A", 8_000))])
     for goal in ("cpa", "satisfaction", "promises_kept"):

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from pipeline.analysis.report.life import Life, OrderTold, TicketTold
 from pipeline.core import satisfaction
+from pipeline.core.days import day_of
 from pipeline.core.policy import Policy
 from pipeline.core.profile import Case, Dealings, Delivery, Profile
-from pipeline.core.satisfaction import KINDS, LEVELS, Said
+from pipeline.core.satisfaction import KINDS, LEVELS, Said, weight_of
 
 
 class Span(NamedTuple):
@@ -33,7 +34,7 @@ class Felt(NamedTuple):
     """How somebody felt in a time."""
 
     score: float
-    """Mean of the evidence, by its weight."""
+    """Mean of the evidence, each piece by its weight."""
     is_satisfied: bool
     """So far as that much evidence tells, as profiles reckon it."""
 
@@ -46,12 +47,14 @@ def felt_in(life: Life, said: Iterable[Dealings], span: Span, policy: Policy) ->
         cases=tuple(_stood(life.tickets.values(), span.until)),
         deliveries=tuple(_due(life.orders.values(), span.until)),
     )
-    dealings = _dated_in(dealings, span, policy)
-    found = satisfaction.satisfaction(_with(dealings), span.until, policy)
+    felt = _with(_dated_in(dealings, span, policy))
+    found = satisfaction.satisfaction(felt, span.until, policy)
     if found.fraction is None:
         return None
-    weight = fsum(each.weight for each in found.evidence)
-    return Felt(fsum(each.weight * each.mean_fraction for each in found.evidence) / weight, found.level == LEVELS[-1])
+    pieces, today = list(satisfaction.pieces(felt, span.until, policy)), day_of(span.until, policy.shop.time_zone)
+    weights = [weight_of(each.kind, today - each.day, policy.satisfaction) for each in pieces]
+    scores = fsum(weight * each.score for weight, each in zip(weights, pieces, strict=True))
+    return Felt(scores / fsum(weights), found.level == LEVELS[-1])
 
 
 def was_dealt_with(life: Life) -> bool:

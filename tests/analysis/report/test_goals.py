@@ -170,6 +170,16 @@ def test_complaints_are_in_the_satisfaction_of_each_month_at_whose_end_they_are_
     assert found == pytest.approx([(9 * 0.1 + both) / 10, 0.1, 0.1], abs=2e-6)
 
 
+def test_of_one_kind_the_later_weighs_more() -> None:
+    """A survey of 0 on the first of January, and one of 10 of 10 on the last."""
+    told: list[Told] = [("a", order(0, "A"))]
+    for on, score in ((0.25, 0.0), (30, 10.0)):
+        survey = said(logged.SurveyAnswered, on, survey_id=f"{on}", kind="csat", score=score, score_max=10.0)
+        told.append(("a", survey))
+    older = 2 ** (-30 / 180)
+    assert goals(told)["2026-01", "satisfaction"]["actual"] == pytest.approx(1 / (1 + older), abs=2e-6)
+
+
 @pytest.mark.parametrize(
     ("told", "january", "february"),
     [

@@ -21,7 +21,7 @@ def channels(shop: Shop) -> Part:
     names, by_channel = _names(shop), _by_channel(shop)
     flagged = [name for name in names if costs_more_than_it_brings(shop, name)]
     rows = [_channel(shop, name, flagged) for name in names]
-    won, value = added(by_channel, 1), added(by_channel, 2)
+    value, parts_to_date = added(by_channel, 2), sum(shop.tally.won.values())
     remarks = [f"{name} {FLAG}: in the last {FLAGGED_AFTER} whole periods its spend was above what it brought."
                for name in flagged]  # fmt: skip
     if not shop.spend_by_month:
@@ -39,7 +39,7 @@ def channels(shop: Shop) -> Part:
                     rows,
                 ),
                 added(rows, 1),
-                added(rows, 2),
+                _customers(sum(_parts_won(shop, name) for name in names)),
                 added(rows, 3),
                 None,
                 None,
@@ -63,9 +63,9 @@ def channels(shop: Shop) -> Part:
                     "channel won value_minor value_per_customer_minor unacquired_minor",
                     by_channel,
                 ),
-                won,
+                _customers(parts_to_date),
                 value,
-                mean(round(value), won),
+                mean(round(value), parts_to_date / WHOLE),
                 added(by_channel, 4),
             ),
             table(
@@ -91,6 +91,15 @@ def channels(shop: Shop) -> Part:
         ),
         tuple(remarks),
     )
+
+
+def _customers(parts: int) -> float:
+    """Parts of customers, as so many of them: rounded once, after they have been put together."""
+    return round(parts / WHOLE, 2)
+
+
+def _parts_won(shop: Shop, name: str) -> int:
+    return shop.tally.people["persuaded", name, WHOLE_TIME]
 
 
 def _names(shop: Shop) -> list[str]:
@@ -121,9 +130,9 @@ def cpa_of(shop: Shop, name: str) -> Cpa | None:
     paid = sorted({channel for channel, number in shop.spend if number != OUTSIDE})
     if name not in paid:
         return None
-    mine = shop.spent_on(name), shop.tally.people["persuaded", name, WHOLE_TIME]
+    mine = shop.spent_on(name), _parts_won(shop, name)
     spend = sum(shop.spent_on(each) for each in paid)
-    parts = sum(shop.tally.people["persuaded", each, WHOLE_TIME] for each in paid)
+    parts = sum(_parts_won(shop, each) for each in paid)
     return cpa_from(mine, (spend, parts), shop.policy.value.cpa_prior_customers) if parts else None
 
 
@@ -132,7 +141,7 @@ def _channel(shop: Shop, name: str, flagged: list[str]) -> list[Cell]:
     spend = None if name in OF_NO_CHANNEL else shop.spent_on(name)
     left, cost = _left_and_cost(shop, name)
     return [
-        name, row[Measure.TOUCHES], round(shop.tally.people["persuaded", name, WHOLE_TIME] / WHOLE, 2), spend,
+        name, row[Measure.TOUCHES], _customers(_parts_won(shop, name)), spend,
         *((cpa.estimate_minor, cpa.low_minor, cpa.high_minor) if cpa else (None, None, None)),
         brought(row), share(left, cost), payback_months(shop, name), FLAG if name in flagged else "",
     ]  # fmt: skip
@@ -196,7 +205,7 @@ def _by_channel(shop: Shop) -> list[list[Cell]]:
     names = [name for name in {*won, *shop.unacquired} if won.get(name) or shop.unacquired[name]]
     return [
         [
-            name, round(won.get(name, 0) / WHOLE, 2), value.get(name, 0),
+            name, _customers(won.get(name, 0)), value.get(name, 0),
             mean(value.get(name, 0), won.get(name, 0) / WHOLE), shop.unacquired[name] or None,
         ]
         for name in sorted(names, key=lambda each: (-value.get(each, 0), each))
@@ -207,7 +216,7 @@ def _by_cohort(shop: Shop) -> list[list[Cell]]:
     tally = shop.tally
     keys = sorted({*(key for key, parts in tally.won.items() if parts), *shop.spend_by_month})
     return [
-        [channel, month_name(month), round(tally.won[channel, month] / WHOLE, 2),
+        [channel, month_name(month), _customers(tally.won[channel, month]),
          shop.spend_by_month.get((channel, month), 0), tally.value_won[channel, month],
          mean(tally.value_won[channel, month], tally.won[channel, month] / WHOLE)]
         for channel, month in keys

@@ -195,6 +195,16 @@ def test_a_channel_is_flagged_when_it_cost_more_than_it_brought_two_whole_period
         assert (row["verdict"] == flag) is flagged, (february, march)
 
 
+def test_a_customer_whom_three_channels_won_alike_is_one_in_all() -> None:
+    """A third each, told as 0.33; the value, half of 200.00, is of one customer and not of 0.99."""
+    told = [("a", touch(1, "search")), ("a", touch(2, "ad")), ("a", touch(3, "mail")), ("a", order(4, "A", 20_000))]
+    part = report(told).part("channels")
+    by_channel, by_value = part.table("channels"), part.table("value_by_channel")
+    assert by_value.column("won") == [round(1 / 3, 2)] * 3
+    assert by_channel.total[by_channel.columns.index("won")] == 1
+    assert by_value.total[:4] == ("in all", 1, 10_000, 10_000)
+
+
 def test_who_came_by_a_friend_and_by_no_channel_is_word_of_mouth() -> None:
     told = [
         ("a", order(1, "A", 1_000)),

@@ -166,9 +166,14 @@ def _word_of_mouth(shop: Shop) -> list[list[Cell]]:
     return [*rows, ["in all", won, rewards, mean(rewards, won), brought_minor, count, value, mean(value, count)]]
 
 
+def _months_paid(shop: Shop, name: str) -> list[int]:
+    """Those a channel cost something in; one it was told to have cost nothing in is none."""
+    return [month for (channel, month), amount in shop.spend_by_month.items() if channel == name and amount]
+
+
 def _left_and_cost(shop: Shop, name: str) -> tuple[int, int]:
     """What customers of months with spend have left so far, and that spend."""
-    months = {month for channel, month in shop.spend_by_month if channel == name}
+    months = _months_paid(shop, name)
     left = sum(amount for (channel, month, _), amount in shop.tally.left.items() if channel == name and month in months)
     return left, sum(shop.spend_by_month[name, month] for month in months)
 
@@ -178,7 +183,7 @@ def payback_months(shop: Shop, name: str) -> int | None:
 
     Each age is averaged over the cohorts whose month of that age is over; only cohorts with spend count.
     """
-    months = [m for (channel, m), amount in shop.spend_by_month.items() if channel == name and m < shop.this_month]
+    months = [month for month in _months_paid(shop, name) if month < shop.this_month]
     won = {month: shop.tally.won[name, month] for month in months}
     spend, parts = sum(shop.spend_by_month[name, month] for month in months), sum(won.values())
     if not parts:

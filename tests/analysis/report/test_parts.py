@@ -185,6 +185,16 @@ def test_payback_is_when_what_customers_left_has_reached_the_cost_of_winning_one
         assert (row["payback_months"], row["paid_back"]) == (months, paid)
 
 
+def test_who_came_in_a_month_that_a_channel_cost_nothing_in_pays_nothing_back() -> None:
+    """Of January's 150.00 its one customer has left 50.00; what one of February leaves is owed to no spend."""
+    told = [("a", touch(1, "search")), ("a", order(2, "A", 10_000))]
+    told += [("b", touch(FEBRUARY + 1, "search")), ("b", order(FEBRUARY + 2, "B", 90_000))]
+    spent_nothing = revised("search", 0, 1, month="2026-02")
+    for spend in ((revised("search", 15_000, 1),), (revised("search", 15_000, 1), spent_nothing)):
+        row = cells(report(told, *spend), "channels", "channels", channel="search")
+        assert (row["payback_months"], row["paid_back"]) == (None, round(50 / 150, 9))
+
+
 def test_a_channel_is_flagged_when_it_cost_more_than_it_brought_two_whole_periods_running() -> None:
     """In April January to March are over; search brings 50.00 in February and nothing in March."""
     flag = "costs more than it brings"

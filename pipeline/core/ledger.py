@@ -52,7 +52,7 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     if not before.known:
         return _spanned(put(ledger, _of_version(before, entry, at)))
     purchased_at = min(before.purchased_at, at)
-    if _version(entry) > _version(before):
+    if version(entry) > version(before):
         return _spanned(put(ledger, _of_version(before, entry, purchased_at)))
     if purchased_at == before.purchased_at and entry.offer <= before.offer:
         return ledger
@@ -60,7 +60,7 @@ def with_order(ledger: Ledger, entry: Order) -> Ledger:
     return _spanned(put(ledger, _of_version(before, same, purchased_at)))
 
 
-def _version(order: Order) -> tuple[int, int, int, int, str, int, int]:
+def version(order: Order) -> tuple[int, int, int, int, str, int, int]:
     """Of two versions of an order the greater counts. No rate is in it: a policy makes no version."""
     told = order.version_at or order.purchased_at, order.version_milli
     paid = order.paid_currency, order.paid_minor
@@ -138,7 +138,7 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
     """The ledger with a refund, or with a later version of it, its order there or still to come. Raises TooOld."""
     for before in ledger.refunds:
         if (before.order, before.refund) == (entry.order, entry.refund):
-            if _refund_version(entry) <= _refund_version(before):
+            if refund_version(entry) <= refund_version(before):
                 return ledger
             return replace(ledger, refunds=tuple(entry if each is before else each for each in ledger.refunds))
     order = find(ledger, entry.order)
@@ -147,7 +147,7 @@ def with_refund(ledger: Ledger, entry: Refund) -> Ledger:
     return replace(ledger, refunds=(*ledger.refunds, entry))
 
 
-def _refund_version(refund: Refund) -> tuple[int, int, bool, int, str, int, int]:
+def refund_version(refund: Refund) -> tuple[int, int, bool, int, str, int, int]:
     """Of two versions of a refund the greater counts: the later; of one instant all of the order, else the greater."""
     paid = refund.paid_currency, refund.paid_minor
     told = refund.refunded_at, refund.version_milli

@@ -44,9 +44,10 @@ def refund(
     return refunded
 
 
-def cancelled(on: float, order_id: str = "A") -> logged.OrderCancelled:
+def cancelled(on: float, order_id: str = "A", **fields: Any) -> logged.OrderCancelled:
     """A cancellation."""
-    return said(logged.OrderCancelled, on, order_id=order_id)
+    void: logged.OrderCancelled = said(logged.OrderCancelled, on, order_id=order_id, **fields)
+    return void
 
 
 def consent(on: float, purpose: str = "marketing", state: str = "granted", channel: str | None = "email") -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from pipeline.analysis.report.calendar import Place
@@ -32,30 +31,55 @@ class Wish(NamedTuple):
     reason: str
 
 
+Version = tuple[int | str, ...]
+"""Of two versions of the same the greater counts, as in the ledger."""
+
+
 class Word(NamedTuple):
     """Something that was said of an order: when, what and why, and of which products if it names any."""
 
     at: int
     kind: str
     reason: str
-    items: tuple[tuple[str, str], ...]
+    items: tuple[tuple[str, str], ...] = ()
+    refund: int = 0
+    """The mark of the refund it was said with."""
+    version: Version = ()
+    """That refund's, of which a later one replaces the word."""
 
 
 class OrderTold:
     """One order, its refunds, what was promised, and what was said of it."""
 
-    __slots__ = ("cancelled_at", "delivered_at", "items", "items_as_of", "ledger", "promised_at", "words")
+    __slots__ = (
+        "cancelled_at", "cancelled_for", "delivered_at", "items", "items_version", "ledger", "promised_at", "said",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.items: tuple[tuple[str, str], ...] = ()
         """(product, category) of its lines, the first few: of its latest version that has lines."""
-        self.items_as_of: tuple[datetime, int] | None = None
-        """That version's date, and its revenue."""
+        self.items_version: Version = ()
         self.cancelled_at = 0
+        """When that was said first."""
+        self.cancelled_for = (0, "")
+        """The reason that was given last, with its instant."""
         self.promised_at = 0
         self.delivered_at = 0
-        self.words: tuple[Word, ...] = ()
+        self.said: tuple[Word, ...] = ()
+        """Of refunds and in reviews; of a refund its latest version alone."""
+
+    def refunded(self, word: Word) -> None:
+        """A word said with a refund, which may have been told before; in any order of arrival the same counts."""
+        before = [each for each in self.said if each.kind == word.kind and each.refund == word.refund]
+        if all((word.version, word.reason) > (each.version, each.reason) for each in before):
+            self.said = (*(each for each in self.said if each not in before), word)
+
+    def words(self) -> Iterator[Word]:
+        """All that was said of it."""
+        yield from self.said
+        if self.cancelled_at:
+            yield Word(self.cancelled_at, "cancellation", self.cancelled_for[1])
 
     @property
     def delivery(self) -> Delivery:
@@ -130,7 +154,7 @@ class Life:
     def words(self) -> Iterator[tuple[int, Wish]]:
         """What they said of orders and in tickets, at any time, with its instant: a wish a product."""
         for order in self.orders.values():
-            for word in order.words:
+            for word in order.words():
                 for product_id, category in word.items or order.items or _NO_PRODUCT:
                     yield word.at, Wish(word.kind, product_id, category, word.reason)
         for ticket in self.tickets.values():

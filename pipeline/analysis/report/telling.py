@@ -154,28 +154,26 @@ def _contacted(lives: Lives, life: Life, event: logged.ContactMade, at: int) -> 
 
 
 def _ordered(lives: Lives, life: Life, event: logged.OrderCompleted, at: int) -> None:
-    order = lives.order(life, event.order_id)
-    order.ledger = ledgers.with_order(order.ledger, order_entry(event, lives.moment(at)))
-    items, version = lives.items(event.items)[:_ITEMS_KEPT], (event.occurred_at, event.revenue_minor)
-    if items and (order.items_as_of is None or version >= order.items_as_of):
-        order.items, order.items_as_of = items, version
+    order, entry = lives.order(life, event.order_id), order_entry(event, lives.moment(at))
+    order.ledger = ledgers.with_order(order.ledger, entry)
+    items, version = lives.items(event.items)[:_ITEMS_KEPT], ledgers.version(entry)
+    if items and version > order.items_version:
+        order.items, order.items_version = items, version
 
 
 def _refunded(lives: Lives, life: Life, event: logged.OrderRefunded, at: int) -> None:
-    order = lives.order(life, event.order_id)
-    before = order.ledger
-    order.ledger = ledgers.with_refund(before, refund_entry(event, lives.moment(at)))
-    if len(order.ledger.refunds) > len(before.refunds):
-        order.words += (Word(at, "refund", event.reason or "", lives.items(event.items, is_refund=True)),)
+    order, entry = lives.order(life, event.order_id), refund_entry(event, lives.moment(at))
+    order.ledger = ledgers.with_refund(order.ledger, entry)
+    items, version = lives.items(event.items, is_refund=True), ledgers.refund_version(entry)
+    order.refunded(Word(at, "refund", event.reason or "", items, entry.refund, version))
 
 
 def _cancelled(lives: Lives, life: Life, event: logged.OrderCancelled, at: int) -> None:
     order = lives.order(life, event.order_id)
-    before = order.ledger
-    order.ledger = ledgers.with_cancellation(before, mark(event.order_id), at=at, arrived_at=0)
+    order.ledger = ledgers.with_cancellation(order.ledger, mark(event.order_id), at=at, arrived_at=0)
     order.cancelled_at = min(order.cancelled_at or at, at)
-    if order.ledger is not before:
-        order.words += (Word(at, "cancellation", event.reason or "", ()),)
+    if event.reason:
+        order.cancelled_for = max(order.cancelled_for, (at, event.reason))
 
 
 def _promised(lives: Lives, life: Life, event: logged.OrderPromised, at: int) -> None:
@@ -217,7 +215,7 @@ def _reviewed(lives: Lives, life: Life, event: logged.ReviewPosted, at: int) -> 
     if event.rating_fraction > LOW_RATING:
         return
     if event.order_id and not event.product_id:
-        lives.order(life, event.order_id).words += (Word(at, "low rating", "", ()),)
+        lives.order(life, event.order_id).said += (Word(at, "low rating", ""),)
         return
     wish = Wish("low rating", event.product_id or "", "", "")
     lives.wished(life, at, wish)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -597,6 +598,54 @@ def test_what_is_said_of_an_order_is_of_its_latest_version_whichever_arrives_las
     for told in ([before, after, word], [after, before, word]):
         table = report_of(told, rules=RULES).part("needs").table("needs")
         assert table.column("product_id") == ["hat"]
+
+
+@pytest.mark.parametrize(
+    ("words", "row"),
+    [
+        ([cancelled(3, "A"), cancelled(40, "A")], ("cancellation", "shoes", "boot", "", 1)),
+        (
+            [cancelled(3, "A", reason="late"), cancelled(4, "A"), cancelled(5, "A", reason="found_cheaper")],
+            ("cancellation", "shoes", "boot", "found_cheaper", 1),
+        ),
+        (
+            [refund(3, "A", "R", 100, reason="unknown"), refund(6, "A", "R", 100, reason="damaged")],
+            ("refund", "shoes", "boot", "damaged", 1),
+        ),
+        (
+            [refund(3, "A", "R", 100, reason="damaged"), refund(3, "A", "R", 100, reason="too_small")],
+            ("refund", "shoes", "boot", "too_small", 1),
+        ),
+    ],
+)
+def test_what_is_told_again_of_an_order_is_one_thing_said_whatever_came_first(
+    words: list[logged.Event], row: tuple[str | int, ...]
+) -> None:
+    """A cancellation with the last reason there was; a refund as the version says whose money went back."""
+    bought = order(1, "A", items=(BOOT,))
+    for told in permutations([bought, *words]):
+        rows = report_of([("a", each) for each in told], rules=RULES).part("needs").table("needs").rows
+        assert [each[:5] for each in rows] == [row]
+
+
+def test_a_refund_told_again_was_said_on_the_day_its_money_went_back() -> None:
+    """In January first, and then of February: 1.00."""
+    before, after = (refund(on, "A", "R", 100, reason="damaged") for on in (3, FEBRUARY + 9))
+    for words in ((before, after), (after, before)):
+        found = report_of([("a", each) for each in (order(1, "A"), *words)], rules=RULES, first=date(2026, 2, 1))
+        assert found.part("needs").table("needs").column("said") == [1]
+        assert found.part("inputs").table("inputs_outputs").column("net_revenue_minor")[0] == -100
+
+
+def test_of_two_versions_of_one_instant_the_needs_are_of_the_one_that_the_ledger_keeps() -> None:
+    """Alike but for their lines: one of the two, whichever arrives last."""
+    versions = [("a", order(1, "A", items=(item,))) for item in (BOOT, HAT)]
+    word = ("a", refund(3, "A", "R", 10, reason="damaged"))
+    one, other = (
+        report_of([*told, word], rules=RULES).part("needs").table("needs").column("product_id")
+        for told in (versions, versions[::-1])
+    )
+    assert one == other
 
 
 def test_a_time_before_the_shop_has_every_part_and_no_figure() -> None:

@@ -6,7 +6,7 @@ What has no picture (control characters, and those that turn the direction of re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -29,7 +29,10 @@ def plain(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A terminal that is told nothing but what we tell it: what is printed is text, line by line."""
+    """A terminal that is told nothing but what we tell it: what is printed is text, line by line, and no picture."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As any console's, of plain text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Shown
+from rich.text import Text
 
 from pipeline.analysis.report.figures import FIGURES
 from pipeline.analysis.report.table import Part, Report, Table
@@ -25,7 +26,7 @@ def print_report(report: Report, console: Console) -> None:
 def _print_part(number: int, part: Part, currency: str, console: Console) -> None:
     console.print(f"\n[bold]{number}. {escape(part.title)}[/]", highlight=False)
     for remark in part.remarks:
-        console.print(f"  {escape(remark)}", highlight=False, soft_wrap=True)
+        console.print(Text(f"  {remark}"), highlight=False, soft_wrap=True)
     for table in part.tables:
         if table.shown:
             console.print(f"[italic]{escape(table.title)}[/]", highlight=False, soft_wrap=True)
@@ -44,8 +45,8 @@ def _shown(table: Table, currency: str) -> Shown:
         shown.add_column(escape(FIGURES[name].words), justify=justify)  # type: ignore[arg-type]  # one of rich's words
     for row in table.shown:
         told = row_in_words(table, row, currency)
-        shown.add_row(*(escape(told[place]) for place in places))
+        shown.add_row(*(Text(told[place]) for place in places))
     if table.total:
         told = row_in_words(table, table.total, currency)
-        shown.add_row(*(escape(told[place]) for place in places), style="bold")
+        shown.add_row(*(Text(told[place]) for place in places), style="bold")
     return shown

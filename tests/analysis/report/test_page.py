@@ -232,6 +232,20 @@ def test_no_answer_of_any_command_commands_the_terminal() -> None:
     assert isinstance(ERR, PlainConsole)
 
 
+@pytest.mark.parametrize("name", ["SKU:bug:1", "x\\", "a\\[b]", "[bold]", "[/]"])
+def test_a_products_name_is_shown_letter_by_letter(name: str) -> None:
+    """No picture of a bug, no backslash twice, no style."""
+    out = io.StringIO()
+    print_report(returned(name, "c"), PlainConsole(file=out, width=160))
+    assert f" {name} " in out.getvalue()
+
+
+def test_no_answer_of_any_command_has_pictures_for_words() -> None:
+    out = io.StringIO()
+    PlainConsole(file=out, width=160).print("customer a:x:b", highlight=False)
+    assert out.getvalue() == "customer a:x:b\n"
+
+
 def test_the_page_shows_signs_that_would_move_what_is_read() -> None:
     text = page(returned("a\u202eb\x00", "c"))
     assert "a\ufffdb\u2400" in text

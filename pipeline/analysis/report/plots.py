@@ -132,7 +132,7 @@ def _winning(axes: Axes, part: Part, currency: str) -> None:
         at, low, high = _major(row[1:], currency)
         axes.plot([low, high], [place, place], color=BLUE, lw=2)
         axes.plot([at], [place], "o", color=BLUE)
-        axes.text(high, place, f"  {at:,.2f}", va="center")
+        axes.text(high, place, f"  {amount(_numbers(row[1:2])[0], currency)}", va="center")
     axes.set_yticks(range(len(rows[:_BARS_MAX])), [str(row[0]) for row in rows[:_BARS_MAX]])
     axes.set_ylim(len(rows[:_BARS_MAX]) - 0.5, -0.5)
     axes.set_xlim(left=0)

@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 
@@ -19,7 +20,7 @@ from pipeline.__main__ import ERR, OUT
 from pipeline.analysis.report.figures import FIGURES
 from pipeline.analysis.report.files import csv_files
 from pipeline.analysis.report.page import page
-from pipeline.analysis.report.plots import said_most
+from pipeline.analysis.report.plots import plots_of, said_most
 from pipeline.analysis.report.table import Report, Table
 from pipeline.analysis.report.words import row_in_words
 from pipeline.plain import PlainConsole
@@ -28,6 +29,7 @@ from pipeline.telling_report import print_report
 from tests.analysis.report.example import example
 from tests.analysis.report.shops import report_of
 from tests.core.builders import order, refund, said, ticket
+from tests.core.test_acquisition import revised, touch
 
 PARTS = ["funnel", "channels", "inputs", "cohorts", "goals", "tiers", "needs"]
 
@@ -244,6 +246,16 @@ def test_no_answer_of_any_command_has_pictures_for_words() -> None:
     out = io.StringIO()
     PlainConsole(file=out, width=160).print("customer a:x:b", highlight=False)
     assert out.getvalue() == "customer a:x:b\n"
+
+
+@pytest.mark.parametrize(("currency", "told"), [("USD", "43.21"), ("JPY", "4,321"), ("KWD", "4.321")])
+def test_what_winning_one_costs_is_drawn_in_the_currencys_own_digits(currency: str, told: str) -> None:
+    """Of one channel alone: 4,321 minor units by one customer."""
+    told_of = report_of([("a", touch(1, "search")), ("a", order(2, "A"))], revised("search", 4_321, 1))
+    found = replace(told_of, currency=currency)
+    (drawn,) = [svg for name, _, svg in plots_of(found, found.part("channels")) if name == "winning"]
+    texts = re.findall(r"<!--\s*(.*?)\s*-->", drawn)
+    assert told in texts
 
 
 def test_the_page_shows_signs_that_would_move_what_is_read() -> None:

@@ -40,8 +40,8 @@ from pipeline.settings import Settings
 from pipeline.spending import costs_told
 from pipeline.states import Partition
 
-_SHOWN_DAYS: Final[dict[PeriodKind, int]] = {"week": 7 * 12, "month": 365, "quarter": 730, "year": 5 * 365}
-"""How far back the report looks unless told."""
+_SHOWN_BEFORE: Final[dict[PeriodKind, int]] = {"week": 12, "month": 12, "quarter": 8, "year": 5}
+"""How many periods before the last one the report looks back unless told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,10 @@ def asked_periods(asked: Asked, kind: PeriodKind, seen: tuple[int, int]) -> tupl
     if asked.first_on:
         first = number_of(asked.first_on)
     else:
-        first = natural(max(min(seen[0], today), today - _SHOWN_DAYS[kind]), kind)[1]
+        first = natural(today, kind)[1]
+        for _ in range(_SHOWN_BEFORE[kind]):
+            first = natural(first - 1, kind)[1]
+        first = max(first, natural(min(seen[0], today), kind)[1])
     return periods_between(first, last, kind)
 
 

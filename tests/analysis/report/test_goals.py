@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.analysis.report.ahead import drift, sales_ahead, share_ahead
-from pipeline.analysis.report.calendar import Calendar, date_at, month_days, number_of, periods_between
+from pipeline.analysis.report.calendar import Calendar, PeriodKind, date_at, month_days, number_of, periods_between
 from pipeline.analysis.report.compose import composed
 from pipeline.analysis.report.goals import goal_figures
 from pipeline.analysis.report.measured import Counted
@@ -296,6 +296,20 @@ def test_unless_told_the_report_is_of_whole_periods_and_forecasts_the_one_there_
     assert [(each.days, each.is_cut) for each in weeks] == [(4, True)], "15 March is a Sunday"
     days = asked_periods(Asked(last_on=date(2026, 3, 15)), "month", seen)
     assert days[-1].is_cut, "told so"
+
+
+@pytest.mark.parametrize(("kind", "count"), [("week", 13), ("month", 13), ("quarter", 9), ("year", 6)])
+@pytest.mark.parametrize(
+    "last", [date(2024, 2, 29), date(2024, 12, 31), date(2025, 12, 31), date(2026, 3, 1), date(2026, 12, 31)]
+)
+def test_unless_told_as_many_periods_are_looked_back_on_whatever_the_day(
+    kind: PeriodKind, count: int, last: date
+) -> None:
+    """That of the last moment, and twelve weeks or months, eight quarters or five years: leap days change nothing."""
+    assert len(asked_periods(Asked(), kind, (0, number_of(last)))) == count
+    assert len(asked_periods(Asked(last_on=last), kind, (0, number_of(last) + 99))) == count
+    (alone,) = asked_periods(Asked(), kind, (number_of(last), number_of(last)))
+    assert alone.last_day >= number_of(last), "none before the first event"
 
 
 def test_the_band_of_sales_holds_about_nine_months_in_ten() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from pipeline.analysis.report.calendar import month_name
 from pipeline.analysis.report.figures import AGES_SHOWN
 from pipeline.analysis.report.shop import Shop
 from pipeline.analysis.report.table import Cell, Part, added, mean, share, table, with_total
+from pipeline.analysis.report.tally import Moments
 from pipeline.core.days import running_month
 
 LIFECYCLES: Final = ("new", "active", "won_back", "at_risk", "lapsed")
@@ -16,16 +18,15 @@ AT_RISK: Final = ("at_risk", "lapsed")
 
 def cohorts(shop: Shop) -> Part:
     """The part."""
-    sums = {each: shop.tally.by_lifecycle[each] for each in LIFECYCLES if each in shop.tally.by_lifecycle}
+    sums: dict[str, Moments] = {
+        each: shop.tally.by_lifecycle[each] for each in LIFECYCLES if each in shop.tally.by_lifecycle
+    }
     rows: list[list[Cell]] = [
         [each, of.count, of.value, mean(of.value, of.count), of.predicted if shop.tally.has_predictions else None]
         for each, of in sums.items()
     ]
     count, value = sum(of.count for of in sums.values()), sum(of.value for of in sums.values())
-    risked = sum(sums[each].value for each in AT_RISK if each in sums)
-    remarks = []
-    if risked > 0 < value:
-        remarks.append(f"{risked / value:.0%} of the value to date is with customers at risk or lapsed.")
+    remarks = _at_risk(sums)
     if not shop.tally.has_predictions:
         remarks.append("Predicted value: nothing is predicted yet (`wafa fit`).")
     return Part(
@@ -54,6 +55,16 @@ def cohorts(shop: Shop) -> Part:
         ),
         tuple(remarks),
     )
+
+
+def _at_risk(sums: Mapping[str, Moments]) -> list[str]:
+    """What share of the value is at risk: of the value above zero, of which alone there is a share."""
+    value, above = (sum(getattr(of, name) for of in sums.values()) for name in ("value", "above_zero"))
+    risked = sum(sums[each].above_zero for each in AT_RISK if each in sums)
+    if not risked:
+        return []
+    of_whom = "" if value == above else ", of customers above zero,"
+    return [f"{risked / above:.0%} of the value to date{of_whom} is with customers at risk or lapsed."]
 
 
 def _retention(shop: Shop) -> list[list[Cell]]:

@@ -38,15 +38,18 @@ _COUNT_MIN: Final = 2
 class Moments:
     """Sums of value and cost over customers, and of their squares: enough for a ratio and its interval."""
 
-    __slots__ = ("cost", "cost_square", "count", "predicted", "product", "value", "value_square")
+    __slots__ = ("above_zero", "cost", "cost_square", "count", "predicted", "product", "value", "value_square")
 
     def __init__(self) -> None:
+        self.above_zero = 0
+        """The value of those whose value is."""
         self.count = self.value = self.cost = self.value_square = self.cost_square = self.product = self.predicted = 0
 
     def take(self, value: int, spent: int, predicted: int) -> None:
         """One customer more."""
         self.count += 1
         self.value += value
+        self.above_zero += max(value, 0)
         self.cost += spent
         self.value_square += value * value
         self.cost_square += spent * spent

@@ -476,6 +476,16 @@ def test_value_at_risk_is_that_of_who_went_silent() -> None:
     assert "75% of the value to date is with customers at risk or lapsed." in found.part("cohorts").remarks
 
 
+def test_of_value_at_risk_a_share_is_told_of_customers_above_zero_alone() -> None:
+    """15.00 is with who went silent and 5.00 with who is here; a third cost 10.00 more than they left."""
+    told = [("gone", order(1, "A", 3_000)), ("here", order(MARCH + 20, "B", 1_000))]
+    told += [("dear", order(MARCH + 20, "C", 1_000)), ("dear", spent(MARCH + 21, "service", 1_500))]
+    remark = "75% of the value to date, of customers above zero, is with customers at risk or lapsed."
+    assert remark in report(told).part("cohorts").remarks
+    told += [("gone", spent(2, "service", 2_000))]
+    assert not any("at risk or lapsed" in each for each in report(told).part("cohorts").remarks)
+
+
 # -- tiers and needs --------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ _add(
         "channel",
         (
             "Through what customers were touched. *Word of mouth alone*: no touch, and a friend sent them. "
-            "*None known*: neither."
+            "*None known*: neither; or, of who was touched, an order with no touch in the days before it."
         ),
     ),
     cohort_month=("customers of", "Month of the first purchase, or of a channel's spend."),

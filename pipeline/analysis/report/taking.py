@@ -64,7 +64,8 @@ class _Taken:
         self.first_day = self.calendar.day(self.first_at) if self.first_at else 0
         self.first_month = running_month(self.first_day) if self.first_at else 0
         by_friend = life.referred_at and (not self.first_at or life.referred_at <= self.first_at)
-        self.nobody = WORD_OF_MOUTH if by_friend else NO_CHANNEL
+        self.nobody = WORD_OF_MOUTH if by_friend and not standing.shares else NO_CHANNEL
+        """Whose is what no touch has a part in: who was touched besides a friend's word came not by that alone."""
         self.friend = BY_FRIEND[bool(standing.shares)] if by_friend else ""
         """How who came by a friend was touched besides."""
         self.shares = {**standing.shares, self.nobody: WHOLE - sum(standing.shares.values())}

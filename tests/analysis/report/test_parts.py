@@ -229,6 +229,18 @@ def test_who_came_by_a_friend_and_by_no_channel_is_word_of_mouth() -> None:
     assert cells(found, "channels", "value_by_channel", channel=alone)["value_minor"] == 1_500
 
 
+def test_who_was_touched_besides_a_friends_word_is_word_of_mouth_alone_in_no_table() -> None:
+    """Won by search in September; an order of January has no touch in the 90 days before it: 25.00 of margin."""
+    told = [("z", said(logged.ReferralMade, -101, referral_id="r", referred_customer_id="a"))]
+    told += [("a", touch(-100, "search")), ("a", order(-99, "A", 1_000)), ("a", order(20, "B", 5_000))]
+    part = report(told).part("channels")
+    table = part.table("channels")
+    assert (table.column("channel"), table.column("brought_minor")) == (["none known"], [2_500])
+    assert part.table("attribution").rows == (("none known", 1, 1, 1, 1),)
+    (by_channel_too,) = [row for row in part.table("word_of_mouth").rows if row[0] == "by a channel too"]
+    assert by_channel_too[4] == 2_500
+
+
 def test_word_of_mouth_is_all_who_came_by_a_friend_and_its_spend_is_what_friends_were_given() -> None:
     """Of two whom a sent, one had clicked an advertisement too; a third never bought. Half is margin."""
     told: list[Told] = [("a", order(1, "A", 1_000)), ("c", touch(1, "search"))]

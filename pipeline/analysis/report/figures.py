@@ -52,7 +52,7 @@ _add(
             "that won nobody, and what channels' spend of this time and their customers' shares of it differ by."
         ),
     ),
-    move=("from, to", "The tiers of two months that follow each other."),
+    move=("from, to", "The tiers at the ends of two months that follow each other; of the month there is now, so far."),
     goal=("goal", "What the shop wants, from `[goals]` in the policy."),
     owner=("owner", "Who answers for it: marketing, sales, service or shared."),
     kind=(

@@ -265,8 +265,9 @@ class _Taken:
             tally.won[channel, self.first_month] += share
         for channel, part in split([worth], who.shares, self.nobody).items():
             tally.value_won[channel, self.first_month] += part[0]
+        today = self.calendar.day(self.as_of)
         for (_, before), (month, after) in pairwise(who.tier_by_month):
-            period = self.calendar.place_of_day(month_days(month)[0]).period
+            period = self.calendar.place_of_day(min(month_days(month)[1], today)).period
             if period != OUTSIDE:
                 tally.tier_moves[before, after, period] += 1
 

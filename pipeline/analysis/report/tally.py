@@ -141,7 +141,7 @@ class Tally:
         self.won_by_friend: Counter[str] = Counter()
         """The same, with their first order in the report's time."""
         self.tier_moves: Counter[tuple[str, str, int]] = Counter()
-        """(from, to, period) to customers."""
+        """(from, to, period) to customers: from a month's end to the next one's, or to now, which is in the period."""
         self.wishes: dict[Wish, list[int]] = {}
         """What was said to (times, people, MVCs among them, their value)."""
         self.lost = Lost()

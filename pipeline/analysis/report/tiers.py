@@ -26,16 +26,23 @@ def tiers(shop: Shop) -> Part:
          of.cost, share(of.cost, cost), *of.ratio()]
         for tier, of in sorted(by_tier.items(), key=lambda each: tier_rank(each[0]))
     ]  # fmt: skip
-    moves: list[list[Cell]] = [
+    are_moves_known = shop.calendar.kind != "week"
+    moves = _moves(shop) if are_moves_known else []
+    remarks = () if are_moves_known else ("Moves are known from month's end to month's end: use --period month.",)
+    of_value = 1.0 if value > 0 else None
+    in_all = (count, 1.0, value, of_value, cost, share(cost, cost), share(value, cost))
+    return _part(rows, moves, remarks, in_all=(*in_all, None, None))
+
+
+def _moves(shop: Shop) -> list[list[Cell]]:
+    """By period, the latest first: a tier is known at the ends of months, so which week it changed in nobody knows."""
+    return [
         [shop.name(period), f"{before or 'none'} to {after or 'none'}", count]
         for (before, after, period), count in sorted(
             shop.tally.tier_moves.items(), key=lambda each: (-each[0][2], each[0][:2] != _FIRST, each[0])
         )
         if before != after and "unknown" not in (before, after)
     ]
-    of_value = 1.0 if value > 0 else None
-    in_all = (count, 1.0, value, of_value, cost, share(cost, cost), share(value, cost))
-    return _part(rows, moves, in_all=(*in_all, None, None))
 
 
 def tier_rank(tier: str) -> tuple[int, str]:

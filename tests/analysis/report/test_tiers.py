@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import date, datetime
 
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from pipeline.analysis.report.calendar import PeriodKind
 from pipeline.analysis.report.table import Report
 from pipeline.analysis.report.tally import Moments
 from pipeline.analysis.report.tiers import tiers
@@ -28,8 +30,7 @@ LINES = replace(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def report() -> Report:
+def grown_and_small() -> list[Told]:
     """Grown bought little at first and then every week; small buys little; both and the poorest said something."""
     grown: list[Told] = [("grown", order(0, "first", 500))]
     grown += [("grown", order(33 + 4 * week, f"g{week}", 9_000)) for week in range(13)]
@@ -37,13 +38,19 @@ def report() -> Report:
     small: list[Told] = [("small", order(1, "s", 3_000)), ("small", ticket(2, "bad", category="late"))]
     small += [("small", said(logged.TicketUpdated, 3 + n, ticket_id="bad", service_minutes=9.0)) for n in range(2)]
     ticks: list[Told] = [("", logged.Tick(as_of=day(on))) for on in range(1, 89, 3)]
+    return [("", fitted(0)), ("", measured(0, LINES)), *sorted([*grown, *small, *ticks], key=at)]
 
-    def at(each: Told) -> object:
-        return getattr(each[1], "occurred_at", None) or each[1].as_of
 
-    return report_of(
-        [("", fitted(0)), ("", measured(0, LINES)), *sorted([*grown, *small, *ticks], key=at)], rules=RULES
-    )
+def at(each: Told) -> datetime:
+    """When it happened, or what time it tells."""
+    told: datetime = getattr(each[1], "occurred_at", None) or each[1].as_of
+    return told
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """Of the first three months of 2026."""
+    return report_of(grown_and_small(), rules=RULES)
 
 
 def test_each_tier_has_its_share_of_customers_value_and_cost(report: Report) -> None:
@@ -98,6 +105,37 @@ def test_moves_from_growable_to_valuable_are_told_first(report: Report) -> None:
     moves = report.part("tiers").table("tier_moves")
     assert ("2026-02", "mgc to mvc", 1) in moves.rows
     assert all("unknown" not in str(row[1]) for row in moves.rows)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "kind", "periods"),
+    [
+        (date(2026, 2, 10), date(2026, 3, 31), "month", ["2026-02 (part)"]),  # it begins before February's end
+        (date(2026, 1, 1), date(2026, 2, 27), "month", []),  # and ends before it: not known by then
+        (date(2026, 1, 1), date(2026, 3, 31), "quarter", ["2026-Q1 (not over)"]),
+    ],
+)
+def test_a_move_stands_in_the_period_in_which_its_month_ends(
+    first: date, last: date, kind: PeriodKind, periods: list[str]
+) -> None:
+    """Grown was growable at January's end, and is valuable at February's."""
+    moves = report_of(grown_and_small(), rules=RULES, first=first, last=last, kind=kind).part("tiers")
+    assert moves.table("tier_moves").column("period") == periods
+
+
+def test_of_the_month_there_is_now_a_move_is_known_so_far() -> None:
+    """On the 21st of February, in a report to its end and in one to that day."""
+    told = [*grown_and_small()[:2], *(each for each in grown_and_small()[2:] if at(each) < day(51))]
+    for last in (date(2026, 2, 28), date(2026, 2, 21)):
+        found = report_of(told, rules=RULES, last=last, now=51).part("tiers").table("tier_moves")
+        assert found.column("move") == ["mgc to mvc"]
+
+
+def test_in_which_week_a_tier_changed_is_not_told_for_it_is_not_known() -> None:
+    part = report_of(grown_and_small(), rules=RULES, first=date(2026, 1, 26), kind="week").part("tiers")
+    assert part.table("tiers").rows
+    assert part.table("tier_moves").rows == ()
+    assert part.remarks == ("Moves are known from month's end to month's end: use --period month.",)
 
 
 def test_of_many_moves_a_terminal_shows_the_latest_and_growable_to_valuable_among_them() -> None:

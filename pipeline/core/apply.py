@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from pipeline.core import (
     acquisition,
     booking,
@@ -304,8 +302,7 @@ def _no_mail(profile: Profile, now: Moment) -> Changes:
 def _consent(profile: Profile, event: logged.ConsentChanged, now: Moment) -> Changes:
     until = int(event.valid_until.timestamp()) if event.valid_until else 0
     purpose, channel = short(event.purpose), short(event.channel or EVERY_CHANNEL)
-    granted = event.state == "granted"
-    said = Consent(purpose, channel, int(granted), now.at, until, now.at if granted else 0)
+    said = Consent(purpose, channel, int(event.state == "granted"), now.at, until)
     consents = _with_consent(profile.consents, said)
     return {"consents": consents, **dealt.consented(profile, consents, now)}
 
@@ -315,8 +312,9 @@ def _with_consent(consents: tuple[Consent, ...], said: Consent) -> tuple[Consent
     kept = []
     for consent in consents:
         if (consent.purpose, consent.channel) == (said.purpose, said.channel):
-            granted_at = min(filter(None, (consent.granted_at, said.granted_at)), default=0)
-            said = replace(max(said, consent, key=_counts_as), granted_at=granted_at)
+            word = max(said, consent, key=_counts_as)
+            first_at = min(filter(None, (consent.first_yes_at, said.first_yes_at)), default=0)
+            said = word.after(first_at) if first_at else word
             if said == consent:
                 return consents
         else:

@@ -202,8 +202,7 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
 
 def _first_yes_at(consents: tuple[Consent, ...]) -> int | None:
     """When they first agreed to marketing by e-mail; None: never, as far as is known."""
-    found = (each.granted_at or (each.changed_at if each.granted else 0) for each in consents if _is_to_mail(each))
-    return min(filter(None, found), default=None)
+    return min(filter(None, (each.first_yes_at for each in consents if _is_to_mail(each))), default=None)
 
 
 def _is_to_mail(consent: Consent) -> bool:

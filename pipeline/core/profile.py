@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.words import full
 
@@ -251,11 +252,26 @@ class Consent(_Entry, frozen=True):
     purpose_code: str
     """In short, as `words` has it; so too the channel."""
     channel_code: str
-    granted: int
+    word: int
+    """Above zero a yes, else a no: 1 a first yes, one more for each second that the first was before this one; 0 a no
+    without a yes, below zero by the seconds that their first yes was before this no."""
     changed_at: int
     valid_until: int = 0
-    granted_at: int = 0
-    """Of their first yes to it, whatever they said since; 0: none is known."""
+
+    @property
+    def granted(self) -> bool:
+        """Whether it is a yes."""
+        return self.word > 0
+
+    @property
+    def first_yes_at(self) -> int:
+        """When they first said yes to it, whatever they said since; 0: never, as far as is known."""
+        return self.changed_at - self.word + 1 if self.granted else self.word and self.changed_at + self.word
+
+    def after(self, yes_at: int) -> Consent:
+        """The same word, said after that first yes; of one instant counts as a second before."""
+        before = self.changed_at - yes_at
+        return replace(self, word=before + 1 if self.granted else -max(before, 1))
 
     @property
     def purpose(self) -> str:

@@ -160,16 +160,18 @@ def _purchase_moves(profile: Profile, after: Ledger, now: Moment) -> Changes:
         return {}
     days = sorted({day for _, day in history})
 
-    pace = forecast.pace_after(after, days, now.models, now.policy)
+    paces: dict[int, Pace | None] = {}
 
     def pace_after(number: int) -> Pace | None:
-        return pace if number == len(days) else forecast.pace_after(after, days[:number], now.models, now.policy)
+        if number not in paces:  # asked for twice
+            paces[number] = forecast.pace_after(after, days[:number], now.models, now.policy)
+        return paces[number]
 
     to, reason = lifecycle.lived(history, now.policy, silent_until, pace_after)
     was_so = to == profile.lifecycle and changed_at is not None
     before = lifecycle.Active(profile.lifecycle_since_at, changed_at or 0) if was_so else None
     since_at = lifecycle.since_at(history, to, now.policy, pace_after, before)
-    changes: Changes = {"lifecycle_reason": reason, "pace": pace, "lifecycle_since_at": since_at}
+    changes: Changes = {"lifecycle_reason": reason, "pace": pace_after(len(days)), "lifecycle_since_at": since_at}
     if to == profile.lifecycle:
         return changes
     return {**changes, "lifecycle": int(to), "prospect_overdue": 0}

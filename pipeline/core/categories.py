@@ -170,13 +170,16 @@ def tidied(needs: Needs, ledger: Ledger) -> tuple[Needs, Ledger]:
 
 def breadth(needs: Needs, ledger: Ledger) -> int:
     """In how many categories they bought something that was neither cancelled nor given back whole."""
-    if not needs.categories:
+    known = needs.categories
+    if not known:
         return 0
-    used = 0
-    for order in ledgers.standing(ledger):
-        if order.categories > 0:
+    used, every = 0, (1 << len(known)) - 1
+    for order in ledgers.standing(ledger) if ledger.refunds else ledger.orders:
+        if order.categories > 0 and order.known and not order.cancelled:
             used |= order.categories
-    return sum(bool(used >> place & 1) or _has_settled(each) for place, each in enumerate(needs.categories))
+            if used == every:
+                return len(known)
+    return sum(bool(used >> place & 1) or _has_settled(each) for place, each in enumerate(known))
 
 
 def settled(needs: Needs, before: Ledger, after: Ledger, zone: str) -> tuple[Needs, Ledger]:

@@ -186,23 +186,19 @@ def was_allowed(consents: tuple[Consent, ...], at: int, *, grace_hours: int) -> 
     not judged by it; but before their first yes none was allowed, and a no is none.
     """
     latest: Consent | None = None
+    had_agreed = False
     for consent in consents:
         if _is_to_mail(consent):
+            had_agreed = had_agreed or 0 < consent.first_yes_at <= at
             word = (consent.changed_at, -consent.granted)
             if latest is None or word > (latest.changed_at, -latest.granted):
                 latest = consent
-    first_at = _first_yes_at(consents)
-    if latest is None or first_at is None or at < first_at:
+    if latest is None or not had_agreed:
         return False
     grace = grace_hours * HOUR_SECONDS
     if not latest.granted:
         return at < latest.changed_at + grace
     return not latest.valid_until or at < latest.valid_until + grace
-
-
-def _first_yes_at(consents: tuple[Consent, ...]) -> int | None:
-    """When they first agreed to marketing by e-mail; None: never, as far as is known."""
-    return min(filter(None, (each.first_yes_at for each in consents if _is_to_mail(each))), default=None)
 
 
 def _is_to_mail(consent: Consent) -> bool:
@@ -219,12 +215,7 @@ def with_message(dealings: Dealings, at: int) -> Dealings:
 
 def forgiven(dealings: Dealings, consents: tuple[Consent, ...], *, grace_hours: int) -> Dealings:
     """The dealings after a word on consent: a yes from before a message, told after it, was there all the same."""
-    since = _first_yes_at(consents)
-    if since is None:
-        return dealings
-    kept = tuple(
-        at for at in dealings.unconsented_at if at < since or not was_allowed(consents, at, grace_hours=grace_hours)
-    )
+    kept = tuple(at for at in dealings.unconsented_at if not was_allowed(consents, at, grace_hours=grace_hours))
     return dealings if len(kept) == len(dealings.unconsented_at) else replace(dealings, unconsented_at=kept)
 
 

@@ -174,9 +174,10 @@ def breadth(needs: Needs, ledger: Ledger) -> int:
     if not known:
         return 0
     used, every = 0, (1 << len(known)) - 1
-    for order in ledgers.standing(ledger) if ledger.refunds else ledger.orders:
-        if order.categories > 0 and order.known and not order.cancelled:
-            used |= order.categories
+    for order in ledger.orders:  # of few it is asked what became of them: most are of no category that is new
+        new = max(order.categories, 0) & ~used
+        if new and order.known and not ledgers.is_void(ledger, order):
+            used |= new
             if used == every:
                 return len(known)
     return sum(bool(used >> place & 1) or _has_settled(each) for place, each in enumerate(known))
